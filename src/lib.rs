@@ -1,0 +1,2 @@
+//! EventSource for native programs.
+pub mod parser;
