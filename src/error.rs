@@ -1,0 +1,109 @@
+//! What can go wrong, as numbers that programs compare.
+
+/// What went wrong, as a number that programs can compare.
+///
+/// The first group comes from calls, the second from connections. Numbers
+/// are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum Error {
+    /// Nothing went wrong. As the reason of a close: the program closed the
+    /// source.
+    None = 0,
+    /// An argument that is needed is NULL.
+    Null = 1,
+    /// A text is not UTF-8.
+    Utf8 = 2,
+    /// Not an absolute URL.
+    Url = 3,
+    /// The URL's scheme is neither http nor https.
+    Scheme = 4,
+    /// A header that HTTP cannot carry, or that belongs to the library.
+    Header = 5,
+    /// A number or a text that the call cannot take.
+    Value = 6,
+    /// The source has been connected: its settings stand.
+    AlreadyConnected = 7,
+    /// The source has not been connected.
+    NotConnected = 8,
+    /// The source is closed.
+    Closed = 9,
+    /// The call cannot be made inside a callback of the same object.
+    Callback = 10,
+    /// The time is over: of a wait, for connecting, or for the response's
+    /// headers.
+    Timeout = 11,
+    /// The system has no thread, descriptor or memory to give.
+    System = 12,
+
+    /// The host name was not found.
+    Resolve = 13,
+    /// No connection to any of the host's addresses.
+    Connect = 14,
+    /// No secure connection: the certificate was refused, or the handshake
+    /// broke.
+    Tls = 15,
+    /// The response is not HTTP, or its head is too large.
+    Http = 16,
+    /// A redirect that cannot be followed, or too many of them.
+    Redirect = 17,
+    /// The response's status is not 200. 204 is the server's way to say
+    /// that the source is to stop.
+    Status = 18,
+    /// The response is not an event stream.
+    ContentType = 19,
+    /// The connection was lost before the response came, or the stream has
+    /// ended or broken off.
+    Lost = 20,
+    /// The stream has ended, and the program wanted one stream only.
+    Ended = 21,
+    /// An event over the size limit was dropped. The stream goes on.
+    TooLarge = 22,
+    /// A defect of the library.
+    Internal = 23,
+}
+
+impl Error {
+    /// What the number means, in a few words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Error::None => "no error",
+            Error::Null => "a needed argument is NULL",
+            Error::Utf8 => "text is not UTF-8",
+            Error::Url => "not an absolute URL",
+            Error::Scheme => "the URL's scheme is neither http nor https",
+            Error::Header => "not a header that can be set",
+            Error::Value => "value out of range",
+            Error::AlreadyConnected => "the source has been connected",
+            Error::NotConnected => "the source has not been connected",
+            Error::Closed => "the source is closed",
+            Error::Callback => "not inside a callback of the same object",
+            Error::Timeout => "the time is over",
+            Error::System => "out of threads, descriptors or memory",
+            Error::Resolve => "host name not found",
+            Error::Connect => "no connection",
+            Error::Tls => "no secure connection",
+            Error::Http => "broken HTTP response",
+            Error::Redirect => "redirect not followed",
+            Error::Status => "unexpected status",
+            Error::ContentType => "not an event stream",
+            Error::Lost => "connection lost",
+            Error::Ended => "the stream has ended",
+            Error::TooLarge => "event over the size limit",
+            Error::Internal => "defect of the library",
+        }
+    }
+
+    /// Whether the standard fails the connection for it, and never
+    /// reconnects (R21, R22); all else is a network error (R18).
+    pub(crate) fn is_final(self) -> bool {
+        matches!(
+            self,
+            Error::Status
+                | Error::ContentType
+                | Error::Ended
+                | Error::Internal
+        )
+    }
+}
