@@ -77,7 +77,8 @@ fn framing(headers: &HeaderMap) -> Result<Framing, Failure> {
             .next()
             .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
     };
-    if let Some(value) = headers.get_all(header::TRANSFER_ENCODING).iter().last()
+    if let Some(value) =
+        headers.get_all(header::TRANSFER_ENCODING).iter().last()
     {
         return match value.to_str() {
             Ok(value) if is_chunked(value) => {

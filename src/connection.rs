@@ -63,10 +63,7 @@ impl Connection {
     }
 
     /// § 9.2.3, "process the response".
-    fn accept(
-        response: Response,
-        rest: Rest,
-    ) -> Result<Connection, Failure> {
+    fn accept(response: Response, rest: Rest) -> Result<Connection, Failure> {
         if response.status != StatusCode::OK {
             let message = match response.status {
                 204 => "status 204: the server wants no more".to_owned(),
@@ -186,7 +183,8 @@ fn ask(
 fn target(url: &Url) -> Result<http::Uri, Failure> {
     let host = url.host_str().expect("http URLs have a host");
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query =
+        url.query().map(|query| format!("?{query}")).unwrap_or_default();
     let (scheme, path) = (url.scheme(), url.path());
     format!("{scheme}://{host}{port}{path}{query}")
         .parse()

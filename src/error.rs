@@ -1,5 +1,7 @@
 //! What can go wrong, as numbers that programs compare.
 
+use std::ffi::CStr;
+
 /// What went wrong, as a number that programs can compare.
 ///
 /// The first group comes from calls, the second from connections. Numbers
@@ -64,34 +66,65 @@ pub enum Error {
 }
 
 impl Error {
+    const ALL: [Error; 24] = [
+        Error::None,
+        Error::Null,
+        Error::Utf8,
+        Error::Url,
+        Error::Scheme,
+        Error::Header,
+        Error::Value,
+        Error::AlreadyConnected,
+        Error::NotConnected,
+        Error::Closed,
+        Error::Callback,
+        Error::Timeout,
+        Error::System,
+        Error::Resolve,
+        Error::Connect,
+        Error::Tls,
+        Error::Http,
+        Error::Redirect,
+        Error::Status,
+        Error::ContentType,
+        Error::Lost,
+        Error::Ended,
+        Error::TooLarge,
+        Error::Internal,
+    ];
+
+    /// The error that has this number.
+    pub(crate) fn of_number(number: i32) -> Option<Error> {
+        Error::ALL.into_iter().find(|error| *error as i32 == number)
+    }
+
     /// What the number means, in a few words.
-    #[must_use]
-    pub fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static CStr {
         match self {
-            Error::None => "no error",
-            Error::Null => "a needed argument is NULL",
-            Error::Utf8 => "text is not UTF-8",
-            Error::Url => "not an absolute URL",
-            Error::Scheme => "the URL's scheme is neither http nor https",
-            Error::Header => "not a header that can be set",
-            Error::Value => "value out of range",
-            Error::AlreadyConnected => "the source has been connected",
-            Error::NotConnected => "the source has not been connected",
-            Error::Closed => "the source is closed",
-            Error::Callback => "not inside a callback of the same object",
-            Error::Timeout => "the time is over",
-            Error::System => "out of threads, descriptors or memory",
-            Error::Resolve => "host name not found",
-            Error::Connect => "no connection",
-            Error::Tls => "no secure connection",
-            Error::Http => "broken HTTP response",
-            Error::Redirect => "redirect not followed",
-            Error::Status => "unexpected status",
-            Error::ContentType => "not an event stream",
-            Error::Lost => "connection lost",
-            Error::Ended => "the stream has ended",
-            Error::TooLarge => "event over the size limit",
-            Error::Internal => "defect of the library",
+            Error::None => c"no error",
+            Error::Null => c"a needed argument is NULL",
+            Error::Utf8 => c"text is not UTF-8",
+            Error::Url => c"not an absolute URL",
+            Error::Scheme => c"the URL's scheme is neither http nor https",
+            Error::Header => c"not a header that can be set",
+            Error::Value => c"value out of range",
+            Error::AlreadyConnected => c"the source has been connected",
+            Error::NotConnected => c"the source has not been connected",
+            Error::Closed => c"the source is closed",
+            Error::Callback => c"not inside a callback of the same object",
+            Error::Timeout => c"the time is over",
+            Error::System => c"out of threads, descriptors or memory",
+            Error::Resolve => c"host name not found",
+            Error::Connect => c"no connection",
+            Error::Tls => c"no secure connection",
+            Error::Http => c"broken HTTP response",
+            Error::Redirect => c"redirect not followed",
+            Error::Status => c"unexpected status",
+            Error::ContentType => c"not an event stream",
+            Error::Lost => c"connection lost",
+            Error::Ended => c"the stream has ended",
+            Error::TooLarge => c"event over the size limit",
+            Error::Internal => c"defect of the library",
         }
     }
 
@@ -100,10 +133,7 @@ impl Error {
     pub(crate) fn is_final(self) -> bool {
         matches!(
             self,
-            Error::Status
-                | Error::ContentType
-                | Error::Ended
-                | Error::Internal
+            Error::Status | Error::ContentType | Error::Ended | Error::Internal
         )
     }
 }

@@ -7,13 +7,13 @@ use crate::response::Response;
 
 /// Why a connection was refused, lost or given up.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The kind of failure.
-    pub error: Error,
+    pub(crate) error: Error,
     /// One line for a person: lower case, no full stop.
-    pub message: String,
+    pub(crate) message: String,
     /// The response, if one came.
-    pub response: Option<Response>,
+    pub(crate) response: Option<Response>,
 }
 
 impl Failure {

@@ -1,16 +1,22 @@
 //! EventSource for native programs: server-sent events, as a browser's
 //! `new EventSource(url)` has them, behind a C API.
 
+pub mod ffi;
 pub mod parser;
-mod sys;
-mod state;
+
 mod backoff;
-mod response;
-mod error;
-mod options;
-mod resolve;
-mod socket;
-mod tls;
-mod transport;
 mod body;
 mod connection;
+mod error;
+mod failure;
+mod handle;
+mod options;
+mod panic;
+mod resolve;
+mod response;
+mod socket;
+mod source;
+mod state;
+mod sys;
+mod tls;
+mod transport;

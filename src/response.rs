@@ -5,13 +5,13 @@ use url::Url;
 
 /// The head of a response.
 #[derive(Debug, Clone)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Where it came from, after redirects.
-    pub url: Url,
+    pub(crate) url: Url,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
 }
 
 /// R22-R24, Fetch's "extract a MIME type": whether the last valid one

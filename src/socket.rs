@@ -71,7 +71,9 @@ impl Socket {
                         let (_, address) = attempts[0];
                         return Err(Failure::new(
                             Error::Timeout,
-                            format!("connecting to {address}: no answer in time"),
+                            format!(
+                                "connecting to {address}: no answer in time"
+                            ),
                         ));
                     }
                     continue;

@@ -1,6 +1,7 @@
 //! The life of a source: announce, reestablish, fail. The loop over
 //! connections, on one thread; it knows no locks and no C.
 
+use std::ffi::{CStr, CString};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::parser::{Event, Item, Parser, Text};
 use crate::response::{Response, loggable, origin};
+use crate::socket::interrupted;
 use crate::state::State;
 
 /// Whom the source tells what happens. Called one at a time, in the order
@@ -22,7 +24,7 @@ pub(crate) trait Handler {
     /// The connection is announced.
     fn open(&mut self, response: &Response);
     /// An event, from `origin`.
-    fn event(&mut self, event: &Event<'_>, origin: &str);
+    fn event(&mut self, event: &Event<'_>, origin: &CStr);
     /// A comment, if they are wanted.
     fn comment(&mut self, comment: Text<'_>);
     /// The last event ID string has changed.
@@ -113,12 +115,12 @@ impl<H: Handler> Source<H> {
     fn announce(&mut self, mut connection: Connection) -> (Failure, bool) {
         self.url = connection.response.url.clone();
         if !self.state.open() {
-            return (crate::socket::interrupted(), false);
+            return (interrupted(), false);
         }
         log::info!("{}: open", loggable(&self.url));
         self.handler.open(&connection.response);
         self.parser.reset();
-        let origin = origin(&self.url);
+        let origin = CString::new(origin(&self.url)).unwrap_or_default();
         let mut fruitful = false;
         let failure = connection.read(&self.state, |bytes| {
             self.parser.feed(bytes, |item| {
@@ -157,7 +159,7 @@ impl<H: Handler> Source<H> {
     }
 
     /// § 9.2.3, "fail the connection" (R28).
-    fn fail(&mut self, failure: &Failure) -> Error {
+    pub(crate) fn fail(&mut self, failure: &Failure) -> Error {
         if !self.state.fail() {
             return Error::None;
         }
@@ -174,7 +176,7 @@ fn dispatch<H: Handler>(
     state: &State,
     handler: &mut H,
     backoff: &mut Backoff,
-    origin: &str,
+    origin: &CStr,
     fruitful: &mut bool,
 ) -> ControlFlow<()> {
     // R32: what has been parsed is dropped once the source is closed.

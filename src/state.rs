@@ -157,14 +157,23 @@ impl State {
         }
     }
 
+    /// Whether this process was forked from the one that connected: the
+    /// source's thread is not here, and what it holds is not ours to wake.
+    pub(crate) fn is_a_parents(&self) -> bool {
+        self.wake.get().is_some_and(|wake| wake.process_id != sys::process_id())
+    }
+
     fn wake(&self) -> &Wake {
         self.wake.get().expect("armed before the thread starts")
     }
 
     fn signal(&self) {
         // A source that was never connected has nobody to wake.
-        if let Some(wake) = self.wake.get() {
-            wake.signal();
+        if let Some(wake) = self.wake.get()
+            && !self.is_a_parents()
+        {
+            // It fails only at 2^64 - 1 signals, and is readable then.
+            let _ = (&wake.file).write(&1_u64.to_ne_bytes());
         }
     }
 }
@@ -181,13 +190,6 @@ impl Wake {
     fn new() -> io::Result<Wake> {
         let file = File::from(sys::eventfd()?);
         Ok(Wake { file, process_id: sys::process_id() })
-    }
-
-    fn signal(&self) {
-        if self.process_id == sys::process_id() {
-            // It fails only at 2^64 - 1 signals, and is readable then.
-            let _ = (&self.file).write(&1_u64.to_ne_bytes());
-        }
     }
 
     fn clear(&self) {

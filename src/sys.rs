@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// zero.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: eventfd(2) takes no pointers.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    let fd =
+        unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -47,8 +48,7 @@ pub(crate) fn poll(
         };
         let count = entries.len() as libc::nfds_t;
         // SAFETY: the pointer and the count are those of a live slice.
-        let ready =
-            unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+        let ready = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
         if ready > 0 {
             return Ok(ready as usize);
         }
@@ -113,7 +113,8 @@ fn page_size() -> usize {
 }
 
 fn lowest_stack_address() -> Option<usize> {
-    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut attributes =
+        std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut lowest = std::ptr::null_mut();
     let mut size = 0;
     // SAFETY: pthread_getattr_np initializes what it is given, on success.

@@ -84,9 +84,7 @@ impl Stream {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 // A peer that leaves without a word of goodbye: an end like
                 // any other (R27).
-                Err(cause)
-                    if cause.kind() == io::ErrorKind::UnexpectedEof =>
-                {
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(0);
                 }
                 read => return read,

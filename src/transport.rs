@@ -294,8 +294,9 @@ fn failure(cause: ureq::Error) -> Failure {
             Ok(failure) => *failure,
             Err(cause) => Failure::new(Error::Internal, cause.to_string()),
         },
-        ureq::Error::Io(cause) => tls::failure(&cause)
-            .unwrap_or_else(|| before_the_head(&cause)),
+        ureq::Error::Io(cause) => {
+            tls::failure(&cause).unwrap_or_else(|| before_the_head(&cause))
+        }
         ureq::Error::LargeResponseHeader(..) => {
             Failure::new(Error::Http, "response head over 64 KiB")
         }
