@@ -13,7 +13,7 @@ use std::mem;
 use std::ops::ControlFlow::{self, Continue};
 use std::str;
 
-use marks::{Marks, WINDOW};
+use marks::{Marks, WINDOW, pass_endless};
 
 /// The largest event, in bytes of data, unless the program says otherwise.
 const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
@@ -266,6 +266,7 @@ impl Parser {
         self.line_is_ascii = true;
         self.data = Data::None;
         self.has_id = false;
+        self.id.clear();
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
@@ -284,6 +285,11 @@ impl Parser {
     where
         F: FnMut(Item<'_>) -> ControlFlow<()>,
     {
+        if let &mut [byte] = bytes
+            && self.keep_byte(byte)
+        {
+            return Continue(());
+        }
         let bom = self.skip_bom(bytes);
         let flow = self.interpret(&mut bytes[bom..], &mut dispatch);
         if flow.is_break() {
@@ -338,6 +344,12 @@ impl Parser {
             }
             ascii &= !marks.high();
             base += WINDOW;
+            if start + WINDOW < base {
+                // A long line: all that is sought is its end.
+                let (next, passed_ascii) = pass_endless(piece, base);
+                ascii &= passed_ascii;
+                base = next;
+            }
         }
         self.keep_data(piece);
         if start < piece.len() {
@@ -373,7 +385,7 @@ impl Parser {
 
     /// Interprets the line in `piece[start..end]`, which is not empty. The
     /// byte at `end` is free for a NUL.
-    #[inline]
+    #[inline(always)]
     fn field(
         &mut self,
         piece: &mut [u8],
@@ -459,9 +471,8 @@ impl Parser {
         piece: &[u8],
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if mem::take(&mut self.has_id) && self.id != self.last_event_id {
-            mem::swap(&mut self.id, &mut self.last_event_id);
-            dispatch(Item::LastEventId(self.last_event_id()))?;
+        if mem::take(&mut self.has_id) {
+            self.set_last_event_id_string(dispatch)?;
         }
         match mem::replace(&mut self.data, Data::None) {
             // No data line: no event (R54).
@@ -476,6 +487,19 @@ impl Parser {
             Data::TooLarge => dispatch(Item::TooLarge)?,
         }
         self.event_type.clear();
+        Continue(())
+    }
+
+    /// The last event ID string takes the value of the buffer (R53).
+    fn set_last_event_id_string(
+        &mut self,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.id != self.last_event_id {
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            dispatch(Item::LastEventId(self.last_event_id()))?;
+        }
+        self.id.clear();
         Continue(())
     }
 
@@ -515,14 +539,35 @@ impl Parser {
             return;
         }
         self.cut = CutLine::Kept;
-        let known = self.line.len();
-        let room = self.max_line().saturating_add(1).saturating_sub(known);
-        self.line.extend_from_slice(&part[..part.len().min(room)]);
         self.line_is_ascii &= ascii;
-        if known < LONGEST_PREFIX && !self.line_may_matter() {
-            self.cut = CutLine::Ignored;
-            clear(&mut self.line);
+        let missing = LONGEST_PREFIX.saturating_sub(self.line.len());
+        let (prefix, rest) = part.split_at(missing.min(part.len()));
+        if missing > 0 {
+            self.line.extend_from_slice(prefix);
+            if !self.line_may_matter() {
+                self.cut = CutLine::Ignored;
+                clear(&mut self.line);
+                return;
+            }
         }
+        let most = self.max_line().saturating_add(1);
+        let room = most.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&rest[..rest.len().min(room)]);
+    }
+
+    /// Appends to a line that is being kept, and whose field is known, unless
+    /// `byte` ends it: for streams that trickle.
+    #[inline]
+    fn keep_byte(&mut self, byte: u8) -> bool {
+        let plain = self.cut == CutLine::Kept
+            && byte.is_ascii()
+            && byte != b'\n'
+            && byte != b'\r'
+            && (LONGEST_PREFIX..self.max_event_size).contains(&self.line.len());
+        if plain {
+            self.line.push(byte);
+        }
+        plain
     }
 
     /// Whether the unfinished line is, or may become, a field to be read.
@@ -536,6 +581,7 @@ impl Parser {
     }
 
     /// The line that a piece has cut ends with `rest`.
+    #[inline(never)]
     fn end_cut_line(
         &mut self,
         rest: &[u8],
@@ -555,6 +601,7 @@ impl Parser {
     /// Interprets a line that has storage of its own, and a byte more for the
     /// NUL. If the data begins with it, its storage becomes the data's, and
     /// nothing is copied.
+    #[inline(never)]
     fn own_line(
         &mut self,
         mut line: Vec<u8>,
