@@ -16,7 +16,7 @@ demo: library
 	$(CARGO) run --locked --example demo -- $(RELEASE)/listen
 
 test:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 bench: library
 	$(CARGO) bench --locked
