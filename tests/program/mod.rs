@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio, id};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name programs are linked with.
 pub(crate) const SONAME: &str = "libeventsource.so.0";
@@ -18,7 +18,7 @@ pub(crate) const SONAME: &str = "libeventsource.so.0";
 pub(crate) const WARNINGS: [&str; 4] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
-/// Nothing a test waits for takes this long, under valgrind neither.
+/// No program that a test starts lives this long, under valgrind neither.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A path in the package.
@@ -97,6 +97,7 @@ pub(crate) struct Program {
     stdout: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
     lines: Vec<String>,
+    deadline: Instant,
 }
 
 /// A program that has ended.
@@ -134,8 +135,13 @@ impl Program {
             _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let (stdout, lines) = (receiver, Vec::new());
-        Self { child, stdout, stderr: Some(stderr), lines }
+        Self {
+            child,
+            stdout: receiver,
+            stderr: Some(stderr),
+            lines: Vec::new(),
+            deadline: Instant::now() + PATIENCE,
+        }
     }
 
     /// Waits for a line that begins with `start`.
@@ -175,15 +181,19 @@ impl Program {
 
     /// The next line of output; None at its end.
     fn next_line(&mut self) -> Option<&str> {
-        match self.stdout.recv_timeout(PATIENCE) {
-            Ok(line) => {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.stdout.recv_timeout(left) {
+            Ok(line) if !left.is_zero() => {
                 self.lines.push(line);
                 self.lines.last().map(String::as_str)
             }
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => {
-                let pid = self.child.id();
-                panic!("process {pid} hangs after: {:#?}", self.lines)
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {
+                let last = self.lines.len().saturating_sub(20);
+                panic!(
+                    "does not end; its last lines: {:#?}",
+                    &self.lines[last..]
+                )
             }
         }
     }
