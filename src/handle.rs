@@ -62,6 +62,8 @@ pub(crate) struct Handle {
     setup: Mutex<Option<Setup>>,
     /// Taken by whoever calls it: it is called once.
     on_close: Mutex<Option<OnClose>>,
+    /// Why the source gave up, for a callback that frees it then.
+    reason: Mutex<Error>,
     listeners: Mutex<Vec<Listener>>,
     /// Changes with every change of `listeners`; also the last id given.
     listeners_version: AtomicU64,
@@ -88,6 +90,7 @@ impl Handle {
             state: Arc::default(),
             setup: Mutex::new(Some(Setup { options, callbacks })),
             on_close: Mutex::default(),
+            reason: Mutex::new(Error::None),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
             last_event_id: Mutex::default(),
@@ -152,11 +155,11 @@ impl Handle {
     /// Starts the source's thread.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
         let mut setup = lock(&self.setup);
-        if setup.is_none() {
-            return Err(Error::AlreadyConnected);
-        }
         if self.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
+        }
+        if setup.is_none() {
+            return Err(Error::AlreadyConnected);
         }
         self.state.arm().map_err(|_| Error::System)?;
         let (sender, receiver) = crossbeam_channel::bounded(0);
@@ -227,6 +230,9 @@ impl Handle {
     }
 
     pub(crate) fn reconnect(&self) -> Result<(), Error> {
+        if self.ready_state() == ReadyState::Closed {
+            return Err(Error::Closed);
+        }
         if self.done.get().is_none() {
             return Err(Error::NotConnected);
         }
@@ -260,7 +266,8 @@ impl Handle {
         self.close();
         let thread = lock(&self.thread).take();
         if self.is_current() {
-            self.tell_close(Error::None);
+            let reason = *lock(&self.reason);
+            self.tell_close(reason);
         } else if self.state.is_a_parents() {
             // fork(2) has copied no thread.
             mem::forget(thread);
@@ -369,6 +376,9 @@ impl Handler for Dispatcher {
     }
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
+        if failure.error.is_final() {
+            *lock(&self.handle.reason) = failure.error;
+        }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()
         {
