@@ -197,6 +197,7 @@ fn sigpipe_does_not_end_the_program() {
         for server in [&plain, &secure] {
             for _ in 0..30 {
                 let source = Source::new(&server.url("/"))
+                    .with_reconnection_time(3_600_000)
                     .with_header("X-Large", &"x".repeat(1 << 20))
                     .start();
                 // Closed with the request unread: RST.
@@ -206,7 +207,9 @@ fn sigpipe_does_not_end_the_program() {
         }
         // TLS says good-bye to somebody who is gone.
         for _ in 0..30 {
-            let source = Source::connected(&secure.url("/"));
+            let source = Source::new(&secure.url("/"))
+                .with_reconnection_time(3_600_000)
+                .start();
             let mut connection = secure.accept();
             connection.send(EVENT_STREAM);
             source.opened();
@@ -231,11 +234,12 @@ fn a_program_may_end_while_sources_run() {
             }
             continue;
         }
-        let status = Command::new(std::env::current_exe().unwrap())
+        let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--test-threads=1", "--nocapture"])
             .env(ALONE, number.to_string())
-            .status()
+            .output()
             .expect("a process");
+        let status = output.status;
         assert_eq!(status.code(), Some(40 + number), "{phase:?}: {status}");
     }
 }

@@ -263,7 +263,7 @@ fn standing_still() -> (Server, Source, mpsc::Sender<()>, Arc<AtomicBool>) {
     let flag = returned.clone();
     let source = Source::new(&server.url("/"))
         .doing(move |seen, _| {
-            if let Seen::Event(_) = seen {
+            if matches!(seen, Seen::Event(event) if event.data == "x") {
                 entered.send(()).unwrap();
                 may_go.lock().unwrap().recv().unwrap();
                 flag.store(true, Ordering::SeqCst);
@@ -307,7 +307,7 @@ fn freeing_waits_for_a_callback() {
     has_begun.recv().unwrap();
     go.send(()).unwrap();
     thread.join().expect("free");
-    source.closed(Error::None);
+    assert_eq!(source.skip_to_close(), Error::None);
 }
 
 /// Closing: when `close` has returned no callback begins, however fast events

@@ -25,6 +25,7 @@ fn serve(
     loop {
         match source.next() {
             Seen::Event(event) => events.push(event),
+            Seen::Comment(_) => {}
             Seen::Error(failure) => {
                 assert_eq!(failure.error, Error::Lost);
                 return (id, events);

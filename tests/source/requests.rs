@@ -153,13 +153,13 @@ fn refuses_headers_that_break_the_request() {
 /// else.
 #[test]
 fn user_and_password_become_authorization() {
-    let server = Server::start();
     for (user, authorization) in [
         ("user:pass", "Basic dXNlcjpwYXNz"),
         ("user", "Basic dXNlcjo="),
         // "us@er:p w"
         ("us%40er:p%20w", "Basic dXNAZXI6cCB3"),
     ] {
+        let server = Server::start();
         let host = format!("{user}@127.0.0.1");
         let source = Source::connected(&server.url_at(&host, "/"));
         let mut connection = server.accept();
@@ -191,7 +191,6 @@ fn own_authorization_goes_before_the_urls() {
 /// them; the fragment is not sent.
 #[test]
 fn sends_path_and_query_as_the_url_standard_writes_them() {
-    let server = Server::start();
     for (path, target) in [
         ("", "/"),
         ("?q", "/?q"),
@@ -212,6 +211,7 @@ fn sends_path_and_query_as_the_url_standard_writes_them() {
         ("//double//slash", "//double//slash"),
         ("/?http://other/?a=b&c=d", "/?http://other/?a=b&c=d"),
     ] {
+        let server = Server::start();
         let source = Source::connected(&server.url(path));
         let mut connection = server.accept();
         assert_eq!(connection.request.target, target, "{path}");

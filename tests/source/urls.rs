@@ -257,3 +257,16 @@ fn tries_one_address_after_the_other() {
     source.opened();
     assert_eq!(names::times_asked("several.test"), 1);
 }
+
+/// An address that does not answer does not hold up the next one.
+#[test]
+fn an_address_that_does_not_answer_holds_up_nobody() {
+    let server = Server::start();
+    let dead = Server::at(&format!("127.0.0.3:{}", server.port()));
+    let _crowd = dead.become_a_black_hole();
+    let addresses = [dead.address().ip(), server.address().ip()];
+    names::resolve("half-dead.test", &addresses);
+    let source = Source::connected(&server.url_at("half-dead.test", "/"));
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
-    let authority = Authority::new();
+    let authority = Authority::new("trusted");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("trusted-{}.pem", std::process::id()));
     std::fs::write(&path, &authority.pem).expect("a temporary file");
@@ -26,9 +27,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -70,5 +72,5 @@ pub(crate) fn expired(name: &str) -> Arc<ServerConfig> {
 pub(crate) fn unknown(name: &str) -> Arc<ServerConfig> {
     // The trusted one is in place all the same.
     LazyLock::force(&TRUSTED);
-    Authority::new().certify(name, 4000)
+    Authority::new("unknown").certify(name, 4000)
 }

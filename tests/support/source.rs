@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::AssertUnwindSafe;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -74,6 +75,8 @@ struct Recorder {
     running: AtomicUsize,
     freed: AtomicBool,
     action: Mutex<Option<&'static Action>>,
+    /// What the action's first failure said: a panic must not cross into C.
+    failure: Mutex<Option<String>>,
     wanted: Mutex<Vec<&'static str>>,
 }
 
@@ -94,7 +97,13 @@ impl Recorder {
         let _ = self.sender.send(call);
         let action = *self.action.lock().unwrap();
         if let Some(action) = action {
-            action(&seen, Handle { source, recorder: self });
+            let handle = Handle { source, recorder: self };
+            let run = AssertUnwindSafe(|| action(&seen, handle));
+            if let Err(panic) = std::panic::catch_unwind(run) {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.unwrap_or_else(|| "a panic".to_owned());
+                self.failure.lock().unwrap().get_or_insert(text);
+            }
         }
         self.running.fetch_sub(1, Ordering::SeqCst);
     }
@@ -402,6 +411,7 @@ impl Source {
             running: AtomicUsize::default(),
             freed: AtomicBool::default(),
             action: Mutex::default(),
+            failure: Mutex::default(),
             wanted: Mutex::default(),
         }));
         let url = CString::new(url).unwrap();
@@ -488,7 +498,17 @@ impl Source {
     }
 
     fn next_call(&self) -> Call {
-        self.seen.recv_timeout(DEADLINE).expect("another callback")
+        let call = self.seen.recv_timeout(DEADLINE);
+        self.check_action();
+        call.expect("another callback")
+    }
+
+    /// Fails if what the test does in callbacks has failed.
+    fn check_action(&self) {
+        let failure = self.handle.recorder.failure.lock().unwrap().take();
+        if let Some(failure) = failure {
+            panic!("in a callback: {failure}");
+        }
     }
 
     /// What the next callback was told, whichever it is.
@@ -631,6 +651,7 @@ impl Drop for Source {
         if !self.is_freed() {
             promptly("free", move || handle.free());
         }
+        self.check_action();
         let calls = handle.recorder.calls.lock().unwrap();
         let Some(last) = calls.last() else { return };
         let closes = calls
