@@ -1,2 +1,22 @@
-//! EventSource for native programs.
+//! EventSource for native programs: server-sent events, as a browser's
+//! `new EventSource(url)` has them, behind a C API.
+
+pub mod ffi;
 pub mod parser;
+
+mod backoff;
+mod body;
+mod connection;
+mod error;
+mod failure;
+mod handle;
+mod options;
+mod panic;
+mod resolve;
+mod response;
+mod socket;
+mod source;
+mod state;
+mod sys;
+mod tls;
+mod transport;

@@ -1,1 +1,588 @@
-//! The standard's stream interpretation.
+//! The standard's stream interpretation (§ 9.2.6): bytes in, events out,
+//! nothing else.
+//!
+//! The parser works in place. A data value is handed to the program from the
+//! very bytes it arrived in, its line end overwritten by a NUL; several data
+//! lines are moved together. What the end of a piece cuts in two, and nothing
+//! else, is copied into storage of the parser's own.
+
+mod marks;
+
+use std::fmt;
+use std::mem;
+use std::ops::ControlFlow::{self, Continue};
+use std::str;
+
+use marks::{Marks, WINDOW};
+
+/// The largest event, in bytes of data, unless the program says otherwise.
+const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
+
+/// What a field may have before its value: `event:` or `retry:`, or `data:`
+/// and a blank.
+const LONGEST_PREFIX: usize = 6;
+
+/// Storage up to this capacity is kept for the next event, to spare it an
+/// allocation; a thousand idle sources should not hold more.
+const KEPT_CAPACITY: usize = 4096;
+
+const BOM: [u8; 3] = *b"\xEF\xBB\xBF";
+
+/// What the stream says, in stream order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// The last event ID string took this new value (R53), also at the end of
+    /// a block without data. It comes before the block's event. The value has
+    /// no NUL in it.
+    LastEventId(Text<'a>),
+    /// An event is dispatched (R56).
+    Event(Event<'a>),
+    /// A comment, if comments are wanted: what stands after the colon,
+    /// unchanged, as soon as its line has ended.
+    Comment(Text<'a>),
+    /// A `retry` field, in milliseconds, the moment its line is read (R52).
+    /// More than `u64` can hold is `u64::MAX`.
+    Retry(u64),
+    /// The block that has just ended, or a wanted comment, was over the limit
+    /// and was dropped (R49). It comes where the event would have.
+    TooLarge,
+}
+
+/// An event, as § 9.2.6 dispatches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The event type, `message` unless the stream named one.
+    pub event_type: Text<'a>,
+    /// The data, without the last LF (R55).
+    pub data: Text<'a>,
+    /// The last event ID string, also if the event had no `id` (R58).
+    pub last_event_id: Text<'a>,
+}
+
+/// Valid UTF-8, with a NUL after it for the readers in C.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// The text.
+    pub fn bytes(self) -> &'a [u8] {
+        &self.0[..self.0.len() - 1]
+    }
+
+    /// The text and its NUL.
+    pub fn bytes_with_nul(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text as a string.
+    pub fn as_str(self) -> &'a str {
+        str::from_utf8(self.bytes()).expect("every line is made valid")
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// Text that outlives the piece it came in, with its NUL. Empty text holds no
+/// storage.
+#[derive(Default, PartialEq, Eq)]
+struct OwnText(Vec<u8>);
+
+impl OwnText {
+    /// Takes `text`, which ends with a NUL.
+    fn set(&mut self, text: &[u8]) {
+        self.clear();
+        if text != b"\0" {
+            self.0.extend_from_slice(text);
+        }
+    }
+
+    fn clear(&mut self) {
+        clear(&mut self.0);
+    }
+
+    fn get(&self) -> Option<Text<'_>> {
+        (!self.0.is_empty()).then_some(Text(&self.0))
+    }
+
+    fn get_or_empty(&self) -> Text<'_> {
+        self.get().unwrap_or(Text(b"\0"))
+    }
+}
+
+/// Empties storage, and gives it back if it is outsized.
+fn clear(storage: &mut Vec<u8>) {
+    storage.clear();
+    if storage.capacity() > KEPT_CAPACITY {
+        *storage = Vec::new();
+    }
+}
+
+/// The data buffer of the block being read. The text ends with a NUL, which
+/// becomes the LF between two lines when another line comes.
+#[derive(Clone, Copy)]
+enum Data {
+    /// No data line yet.
+    None,
+    /// These bytes of the piece.
+    InPiece { start: usize, end: usize },
+    /// The parser's own storage, from here on.
+    Own { start: usize },
+    /// The block is over the limit.
+    TooLarge,
+}
+
+/// The line that the end of a piece has cut, if any.
+#[derive(Clone, Copy, PartialEq)]
+enum CutLine {
+    None,
+    /// What there is of it is in `Parser::line`.
+    Kept,
+    /// It cannot matter any more; its end is awaited.
+    Ignored,
+}
+
+/// What a line is about.
+enum Field {
+    Comment,
+    EventType,
+    Data,
+    Id,
+    Retry,
+}
+
+impl Field {
+    /// Tells the field and its value; `None` for a field to be ignored.
+    #[inline]
+    fn of(line: &[u8]) -> Option<(Field, &[u8])> {
+        // Names are compared literally (R48).
+        let (field, rest) = match line {
+            [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
+            [b'e', b'v', b'e', b'n', b't', rest @ ..] => {
+                (Field::EventType, rest)
+            }
+            [b'i', b'd', rest @ ..] => (Field::Id, rest),
+            [b'r', b'e', b't', b'r', b'y', rest @ ..] => (Field::Retry, rest),
+            [b':', comment @ ..] => return Some((Field::Comment, comment)),
+            _ => return None,
+        };
+        match rest {
+            // One blank is removed (R46); no colon is an empty value (R47).
+            [b':', b' ', value @ ..] | [b':', value @ ..] => {
+                Some((field, value))
+            }
+            [] => Some((field, rest)),
+            _ => None,
+        }
+    }
+}
+
+/// Interprets an event stream, piece by piece.
+pub struct Parser {
+    // What the program wants.
+    max_event_size: usize,
+    comments: bool,
+
+    // The stream, at the border of two pieces.
+    bom_seen: usize,
+    after_cr: bool,
+    cut: CutLine,
+    line: Vec<u8>,
+    line_is_ascii: bool,
+
+    // The block: the standard's buffers.
+    data: Data,
+    own_data: Vec<u8>,
+    event_type: OwnText,
+    id: OwnText,
+    has_id: bool,
+
+    // The source.
+    last_event_id: OwnText,
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser::new()
+    }
+}
+
+impl Parser {
+    /// Makes a parser for a first connection: the last event ID string is
+    /// empty, the largest event 64 MiB, comments are not wanted.
+    pub fn new() -> Parser {
+        Parser {
+            max_event_size: DEFAULT_MAX_EVENT_SIZE,
+            comments: false,
+            bom_seen: 0,
+            after_cr: false,
+            cut: CutLine::None,
+            line: Vec::new(),
+            line_is_ascii: true,
+            data: Data::None,
+            own_data: Vec::new(),
+            event_type: OwnText::default(),
+            id: OwnText::default(),
+            has_id: false,
+            last_event_id: OwnText::default(),
+        }
+    }
+
+    /// Sets how many bytes of data an event may have; 0 is no limit (R49). No
+    /// other line may be longer than the longest data line.
+    pub fn set_max_event_size(&mut self, bytes: usize) {
+        self.max_event_size = if bytes == 0 { usize::MAX } else { bytes };
+    }
+
+    /// Sets whether comments are wanted.
+    pub fn set_comments(&mut self, wanted: bool) {
+        self.comments = wanted;
+    }
+
+    /// Presets the last event ID string. One with a NUL in it is ignored, as
+    /// it is in the stream (R52).
+    pub fn set_last_event_id(&mut self, id: &str) {
+        if !id.contains('\0') {
+            self.last_event_id.set(&[id.as_bytes(), b"\0"].concat());
+            self.has_id = false;
+        }
+    }
+
+    /// The last event ID string.
+    pub fn last_event_id(&self) -> Text<'_> {
+        self.last_event_id.get_or_empty()
+    }
+
+    /// Begins a new connection: the unfinished block and line are dropped
+    /// (R60), a BOM may come again (R39). The last event ID string is kept,
+    /// and is where the last event ID buffer starts (R59).
+    pub fn reset(&mut self) {
+        self.bom_seen = 0;
+        self.after_cr = false;
+        self.cut = CutLine::None;
+        self.line_is_ascii = true;
+        self.data = Data::None;
+        self.has_id = false;
+        clear(&mut self.line);
+        clear(&mut self.own_data);
+        self.event_type.clear();
+    }
+
+    /// Interprets the next bytes of the stream, in place: they are
+    /// overwritten.
+    ///
+    /// `dispatch` may break: the rest of `bytes` is then dropped, and the
+    /// parser is as after [`reset`](Parser::reset).
+    pub fn feed<F>(
+        &mut self,
+        bytes: &mut [u8],
+        mut dispatch: F,
+    ) -> ControlFlow<()>
+    where
+        F: FnMut(Item<'_>) -> ControlFlow<()>,
+    {
+        let bom = self.skip_bom(bytes);
+        let flow = self.interpret(&mut bytes[bom..], &mut dispatch);
+        if flow.is_break() {
+            self.reset();
+        }
+        flow
+    }
+
+    /// Tells how many of `bytes` belong to the byte order mark (R39).
+    #[inline]
+    fn skip_bom(&mut self, bytes: &[u8]) -> usize {
+        if self.bom_seen == BOM.len() { 0 } else { self.seek_bom(bytes) }
+    }
+
+    #[cold]
+    fn seek_bom(&mut self, bytes: &[u8]) -> usize {
+        for (at, &byte) in bytes.iter().enumerate() {
+            if byte != BOM[self.bom_seen] {
+                // A part of a BOM is the beginning of a line, and no field
+                // has such a name.
+                if self.bom_seen > 0 {
+                    self.cut = CutLine::Ignored;
+                }
+                self.bom_seen = BOM.len();
+                return at;
+            }
+            self.bom_seen += 1;
+            if self.bom_seen == BOM.len() {
+                return at + 1;
+            }
+        }
+        bytes.len()
+    }
+
+    fn interpret(
+        &mut self,
+        piece: &mut [u8],
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut start = 0;
+        let mut ascii = true;
+        let mut base = 0;
+        while base < piece.len() {
+            // The marks are taken before anything moves, and nothing moves
+            // but what lies before the line end that is next.
+            let mut marks = Marks::at(piece, base);
+            while let Some((end, high)) = marks.next_end() {
+                let end = base + end;
+                self.end_line(piece, start, end, ascii && !high, dispatch)?;
+                start = end + 1;
+                ascii = true;
+            }
+            ascii &= !marks.high();
+            base += WINDOW;
+        }
+        self.keep_data(piece);
+        if start < piece.len() {
+            self.keep_line(&piece[start..], ascii);
+        }
+        Continue(())
+    }
+
+    /// The line in `piece[start..end]` has ended: CR, LF or CRLF (R40). A CR
+    /// does not wait for the LF that may follow (R41).
+    #[inline]
+    fn end_line(
+        &mut self,
+        piece: &mut [u8],
+        start: usize,
+        end: usize,
+        ascii: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let is_lf = piece[end] == b'\n';
+        let after_cr = mem::replace(&mut self.after_cr, !is_lf);
+        if self.cut != CutLine::None {
+            return self.end_cut_line(&piece[start..end], ascii, dispatch);
+        }
+        if start < end {
+            return self.field(piece, start, end, ascii, dispatch);
+        }
+        if is_lf && after_cr {
+            return Continue(());
+        }
+        self.end_block(piece, dispatch)
+    }
+
+    /// Interprets the line in `piece[start..end]`, which is not empty. The
+    /// byte at `end` is free for a NUL.
+    #[inline]
+    fn field(
+        &mut self,
+        piece: &mut [u8],
+        start: usize,
+        end: usize,
+        ascii: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let line = &piece[start..end];
+        let Some((field, value)) = Field::of(line) else {
+            return Continue(());
+        };
+        let start = end - value.len();
+        if matches!(field, Field::Comment) && !self.comments {
+            return Continue(());
+        }
+        if !ascii && simdutf8::basic::from_utf8(value).is_err() {
+            let mut line = String::from_utf8_lossy(line).into_owned();
+            line.push('\0');
+            self.keep_data(piece);
+            return self.own_line(line.into_bytes(), true, dispatch);
+        }
+        let too_long = line.len() > self.max_line();
+        piece[end] = 0;
+        match field {
+            Field::Data => self.add_data(piece, start, end + 1),
+            Field::Comment if end - start > self.max_event_size => {
+                return dispatch(Item::TooLarge);
+            }
+            Field::Comment => {
+                return dispatch(Item::Comment(Text(&piece[start..=end])));
+            }
+            _ if too_long => self.drop_data(),
+            Field::EventType => self.event_type.set(&piece[start..=end]),
+            Field::Id => self.set_id(&piece[start..=end]),
+            Field::Retry => return retry(&piece[start..end], dispatch),
+        }
+        Continue(())
+    }
+
+    /// Appends the value in `piece[start..end]`, with its NUL, to the data
+    /// buffer (R51).
+    #[inline]
+    fn add_data(&mut self, piece: &mut [u8], start: usize, end: usize) {
+        self.data = match self.data {
+            Data::None => Data::InPiece { start, end },
+            Data::InPiece { start: first, end: last } => {
+                piece[last - 1] = b'\n';
+                piece.copy_within(start..end, last);
+                Data::InPiece { start: first, end: last + (end - start) }
+            }
+            Data::Own { start: first } => {
+                self.own_data.pop();
+                self.own_data.push(b'\n');
+                self.own_data.extend_from_slice(&piece[start..end]);
+                Data::Own { start: first }
+            }
+            Data::TooLarge => Data::TooLarge,
+        };
+        let size = match self.data {
+            Data::InPiece { start, end } => end - start,
+            Data::Own { start } => self.own_data.len() - start,
+            Data::None | Data::TooLarge => return,
+        };
+        if size - 1 > self.max_event_size {
+            self.drop_data();
+        }
+    }
+
+    /// Sets the last event ID buffer, unless there is a NUL in `value` beside
+    /// the one that ends it (R52).
+    fn set_id(&mut self, value: &[u8]) {
+        if memchr::memchr(0, value) == Some(value.len() - 1) {
+            self.id.set(value);
+            self.has_id = true;
+        }
+    }
+
+    /// An empty line has ended the block: R53 to R58.
+    #[inline]
+    fn end_block(
+        &mut self,
+        piece: &[u8],
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if mem::take(&mut self.has_id) && self.id != self.last_event_id {
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            dispatch(Item::LastEventId(self.last_event_id()))?;
+        }
+        match mem::replace(&mut self.data, Data::None) {
+            // No data line: no event (R54).
+            Data::None => {}
+            Data::InPiece { start, end } => {
+                dispatch(self.event(&piece[start..end]))?;
+            }
+            Data::Own { start } => {
+                dispatch(self.event(&self.own_data[start..]))?;
+                clear(&mut self.own_data);
+            }
+            Data::TooLarge => dispatch(Item::TooLarge)?,
+        }
+        self.event_type.clear();
+        Continue(())
+    }
+
+    #[inline]
+    fn event<'a>(&'a self, data: &'a [u8]) -> Item<'a> {
+        Item::Event(Event {
+            event_type: self.event_type.get().unwrap_or(Text(b"message\0")),
+            data: Text(data),
+            last_event_id: self.last_event_id(),
+        })
+    }
+
+    /// How long a line may be.
+    fn max_line(&self) -> usize {
+        self.max_event_size.saturating_add(LONGEST_PREFIX)
+    }
+
+    /// The block is over the limit.
+    #[cold]
+    fn drop_data(&mut self) {
+        self.data = Data::TooLarge;
+        clear(&mut self.own_data);
+    }
+
+    /// Keeps the data of an unfinished block when the piece ends.
+    fn keep_data(&mut self, piece: &[u8]) {
+        if let Data::InPiece { start, end } = self.data {
+            self.own_data.extend_from_slice(&piece[start..end]);
+            self.data = Data::Own { start: 0 };
+        }
+    }
+
+    /// Keeps what there is of an unfinished line, unless it is to be ignored.
+    /// Beyond the limit it is not kept, only known to be too long.
+    fn keep_line(&mut self, part: &[u8], ascii: bool) {
+        if self.cut == CutLine::Ignored {
+            return;
+        }
+        self.cut = CutLine::Kept;
+        let known = self.line.len();
+        let room = self.max_line().saturating_add(1).saturating_sub(known);
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        self.line_is_ascii &= ascii;
+        if known < LONGEST_PREFIX && !self.line_may_matter() {
+            self.cut = CutLine::Ignored;
+            clear(&mut self.line);
+        }
+    }
+
+    /// Whether the unfinished line is, or may become, a field to be read.
+    fn line_may_matter(&self) -> bool {
+        let prefixes = ["data:", "event:", "id:", "retry:", ":"];
+        let wanted = if self.comments { 5 } else { 4 };
+        prefixes[..wanted].iter().any(|prefix| {
+            let known = prefix.len().min(self.line.len());
+            self.line[..known] == prefix.as_bytes()[..known]
+        })
+    }
+
+    /// The line that a piece has cut ends with `rest`.
+    fn end_cut_line(
+        &mut self,
+        rest: &[u8],
+        ascii: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.keep_line(rest, ascii);
+        let ascii = mem::replace(&mut self.line_is_ascii, true);
+        if mem::replace(&mut self.cut, CutLine::None) == CutLine::Ignored {
+            return Continue(());
+        }
+        let mut line = mem::take(&mut self.line);
+        line.push(0);
+        self.own_line(line, ascii, dispatch)
+    }
+
+    /// Interprets a line that has storage of its own, and a byte more for the
+    /// NUL. If the data begins with it, its storage becomes the data's, and
+    /// nothing is copied.
+    fn own_line(
+        &mut self,
+        mut line: Vec<u8>,
+        ascii: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let end = line.len() - 1;
+        self.field(&mut line, 0, end, ascii, dispatch)?;
+        if let Data::InPiece { start, .. } = self.data {
+            self.data = Data::Own { start };
+            mem::swap(&mut self.own_data, &mut line);
+        }
+        clear(&mut line);
+        self.line = line;
+        Continue(())
+    }
+}
+
+/// Reads a `retry` value: ASCII digits, or it is ignored (R52).
+fn retry(
+    value: &[u8],
+    dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Continue(());
+    }
+    let time = value.iter().fold(0u64, |time, digit| {
+        time.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+    });
+    dispatch(Item::Retry(time))
+}

@@ -103,13 +103,13 @@ fn numbers_of_listeners_are_never_used_again() {
 /// asked for, and is 0 on error.
 #[test]
 fn a_listener_needs_a_type_and_a_callback() {
-    unsafe extern "C" fn on_event(
+    extern "C" fn on_event(
         _: *mut ffi::EventSource,
         _: *const ffi::Event,
         _: *mut std::ffi::c_void,
     ) {
     }
-    type Callback = unsafe extern "C" fn(
+    type Callback = extern "C" fn(
         *mut ffi::EventSource,
         *const ffi::Event,
         *mut std::ffi::c_void,

@@ -168,7 +168,7 @@ fn event(event: *const ffi::Event) -> Event {
     }
 }
 
-unsafe extern "C" fn on_open(
+extern "C" fn on_open(
     source: *mut EventSource,
     response: *const ffi::Response,
     user_data: *mut c_void,
@@ -178,7 +178,7 @@ unsafe extern "C" fn on_open(
     recorder.record(source, Seen::Open(response));
 }
 
-unsafe extern "C" fn on_event(
+extern "C" fn on_event(
     source: *mut EventSource,
     raw: *const ffi::Event,
     user_data: *mut c_void,
@@ -186,7 +186,7 @@ unsafe extern "C" fn on_event(
     recorder(user_data).record(source, Seen::Event(event(raw)));
 }
 
-unsafe extern "C" fn on_error(
+extern "C" fn on_error(
     source: *mut EventSource,
     failure: *const ffi::Failure,
     user_data: *mut c_void,
@@ -206,7 +206,7 @@ unsafe extern "C" fn on_error(
     recorder.record(source, Seen::Error(failure));
 }
 
-unsafe extern "C" fn on_comment(
+extern "C" fn on_comment(
     source: *mut EventSource,
     comment: *const c_char,
     len: usize,
@@ -216,7 +216,7 @@ unsafe extern "C" fn on_comment(
     recorder(user_data).record(source, Seen::Comment(comment));
 }
 
-unsafe extern "C" fn on_close(
+extern "C" fn on_close(
     source: *mut EventSource,
     reason: Error,
     user_data: *mut c_void,
@@ -229,7 +229,7 @@ struct Listener {
     recorder: &'static Recorder,
 }
 
-unsafe extern "C" fn on_heard(
+extern "C" fn on_heard(
     source: *mut EventSource,
     raw: *const ffi::Event,
     user_data: *mut c_void,

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Written by cbindgen from src/ffi; not to be edited here.
+
+// EventSource for native programs.
+//
+// A *source* follows an event stream: it connects to a URL, calls the
+// program with each event, and comes back after every lost connection,
+// where it stopped. It behaves as `new EventSource(url)` does in a browser
+// (WHATWG HTML, § 9.2, "Server-sent events"; R-numbers and section numbers
+// below refer to it); what a native program needs beyond that is one call
+// away.
+//
+//     #include <eventsource.h>
+//     #include <stdio.h>
+//
+//     static void on_event(eventsource *source,
+//                          const eventsource_event *event,
+//                          void *user_data)
+//     {
+//         printf("%s: %s\n", event->type, event->data);
+//     }
+//
+//     int main(void)
+//     {
+//         eventsource *source;
+//         if (eventsource_new("http://localhost:8080/", &source) != 0)
+//             return 1;
+//         eventsource_on_event(source, on_event, NULL);
+//         eventsource_connect(source);
+//         eventsource_wait(source, -1);
+//         eventsource_free(source);
+//         return 0;
+//     }
+//
+// Threads
+// -------
+// Each source has one thread, from eventsource_connect() until it is
+// CLOSED. Callbacks run on it, one at a time, in the order of the stream;
+// while one runs, nothing more is read: the server is slowed down, memory
+// is not filled, nothing is dropped. A function that takes
+// `const eventsource *` may be called from any thread at any time,
+// callbacks included; so may eventsource_close(), eventsource_reconnect(),
+// eventsource_add_listener() and eventsource_remove_listener(). A callback
+// must return; it must not throw, nor leave by longjmp().
+//
+// Memory
+// ------
+// What a function is given is copied. What a callback is given is borrowed
+// until it returns. A `user_data` is never looked at; it must live until
+// eventsource_free() has returned. No callback begins after that.
+//
+// Text
+// ----
+// Text is UTF-8 and ends with a NUL. Where the stream may put a NUL in the
+// middle, a length stands beside it, which does not count the last NUL.
+//
+// Errors
+// ------
+// Every function that can be misused returns an `eventsource_error`:
+// zero, or why it did nothing. On error nothing has changed, and what
+// would have been stored through a pointer is NULL or zero. What goes
+// wrong on the network is told to the callback `on_error`.
+//
+// The process
+// -----------
+// The library installs no signal handlers, raises no SIGPIPE, prints
+// nothing, and has no threads but those of connected sources, and of
+// look-ups of host names that a close has left behind: the system cannot
+// cancel them, and they end by themselves. After fork(), the child may
+// free its copies of the parent's sources; the parent's go on.
+//
+// ABI
+// ---
+// The program never allocates a structure of the library. Structures that
+// callbacks are given may grow at their end. Numbers of enumerators are
+// never reused.
+
+#ifndef EVENTSOURCE_H
+#define EVENTSOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The version that the program is compiled with.
+#define EVENTSOURCE_VERSION "0.1.0"
+#define EVENTSOURCE_VERSION_MAJOR 0
+#define EVENTSOURCE_VERSION_MINOR 1
+#define EVENTSOURCE_VERSION_PATCH 0
+
+// What went wrong, as a number that programs can compare.
+//
+// The first group comes from calls, the second from connections. Numbers
+// are never reused.
+typedef enum eventsource_error {
+    // Nothing went wrong. As the reason of a close: the program closed the
+    // source.
+    EVENTSOURCE_ERROR_NONE = 0,
+    // An argument that is needed is NULL.
+    EVENTSOURCE_ERROR_NULL = 1,
+    // A text is not UTF-8.
+    EVENTSOURCE_ERROR_UTF8 = 2,
+    // Not an absolute URL.
+    EVENTSOURCE_ERROR_URL = 3,
+    // The URL's scheme is neither http nor https.
+    EVENTSOURCE_ERROR_SCHEME = 4,
+    // A header that HTTP cannot carry, or that belongs to the library.
+    EVENTSOURCE_ERROR_HEADER = 5,
+    // A number or a text that the call cannot take.
+    EVENTSOURCE_ERROR_VALUE = 6,
+    // The source has been connected: its settings stand.
+    EVENTSOURCE_ERROR_ALREADY_CONNECTED = 7,
+    // The source has not been connected.
+    EVENTSOURCE_ERROR_NOT_CONNECTED = 8,
+    // The source is closed.
+    EVENTSOURCE_ERROR_CLOSED = 9,
+    // The call cannot be made inside a callback of the same object.
+    EVENTSOURCE_ERROR_CALLBACK = 10,
+    // The time is over: of a wait, for connecting, or for the response's
+    // headers.
+    EVENTSOURCE_ERROR_TIMEOUT = 11,
+    // The system has no thread, descriptor or memory to give.
+    EVENTSOURCE_ERROR_SYSTEM = 12,
+    // The host name was not found.
+    EVENTSOURCE_ERROR_RESOLVE = 13,
+    // No connection to any of the host's addresses.
+    EVENTSOURCE_ERROR_CONNECT = 14,
+    // No secure connection: the certificate was refused, or the handshake
+    // broke.
+    EVENTSOURCE_ERROR_TLS = 15,
+    // The response is not HTTP, or its head is too large.
+    EVENTSOURCE_ERROR_HTTP = 16,
+    // A redirect that cannot be followed, or too many of them.
+    EVENTSOURCE_ERROR_REDIRECT = 17,
+    // The response's status is not 200. 204 is the server's way to say
+    // that the source is to stop.
+    EVENTSOURCE_ERROR_STATUS = 18,
+    // The response is not an event stream.
+    EVENTSOURCE_ERROR_CONTENT_TYPE = 19,
+    // The connection was lost before the response came, or the stream has
+    // ended or broken off.
+    EVENTSOURCE_ERROR_LOST = 20,
+    // The stream has ended, and the program wanted one stream only.
+    EVENTSOURCE_ERROR_ENDED = 21,
+    // An event over the size limit was dropped. The stream goes on.
+    EVENTSOURCE_ERROR_TOO_LARGE = 22,
+    // A defect of the library.
+    EVENTSOURCE_ERROR_INTERNAL = 23,
+} eventsource_error;
+
+// R5.
+typedef enum eventsource_state {
+    // Not connected yet, connecting, or waiting to reconnect.
+    EVENTSOURCE_STATE_CONNECTING = 0,
+    // The response was accepted; events are dispatched as they come.
+    EVENTSOURCE_STATE_OPEN = 1,
+    // Closed by the program, or the connection was failed. It stays so.
+    EVENTSOURCE_STATE_CLOSED = 2,
+} eventsource_state;
+
+// How much eventsource_set_log() reports: a level and those above it.
+typedef enum eventsource_log_level {
+    // Nothing.
+    EVENTSOURCE_LOG_LEVEL_OFF = 0,
+    // Defects of the library.
+    EVENTSOURCE_LOG_LEVEL_ERROR = 1,
+    // Sources that gave up.
+    EVENTSOURCE_LOG_LEVEL_WARN = 2,
+    // Connections opened and lost.
+    EVENTSOURCE_LOG_LEVEL_INFO = 3,
+    // Every attempt.
+    EVENTSOURCE_LOG_LEVEL_DEBUG = 4,
+} eventsource_log_level;
+
+// A source of events. Made by eventsource_new(), given back with
+// eventsource_free().
+typedef struct eventsource eventsource;
+
+// The event stream parser alone, for programs with an HTTP stack of their
+// own. It belongs to one thread at a time.
+typedef struct eventsource_parser eventsource_parser;
+
+// The head of a response, looked at with eventsource_response_status(),
+// eventsource_response_url() and eventsource_response_header(). Borrowed
+// until the callback returns.
+typedef struct eventsource_response eventsource_response;
+
+// A connection is announced: the response was accepted, and the source is
+// OPEN (R16, R25). No byte of the stream need have come yet.
+typedef void (*eventsource_open_callback)(
+    struct eventsource *source,
+    const struct eventsource_response *response,
+    void *user_data);
+
+// An event. All of it is borrowed until the callback returns.
+typedef struct eventsource_event {
+    // The event type: what the stream's `event` field said, or `message`.
+    const char *type;
+    // Its length in bytes.
+    size_t type_len;
+    // The data: the stream's `data` lines, joined by line feeds.
+    const char *data;
+    // Its length in bytes.
+    size_t data_len;
+    // The last event ID string, also if this event had no `id` field (R58);
+    // empty if there was none yet. It has no NUL in the middle.
+    const char *last_event_id;
+    // Its length in bytes.
+    size_t last_event_id_len;
+    // Scheme, host, and port unless it is the scheme's own, of the URL that
+    // the event came from, after redirects (R56). Empty in an event from a
+    // parser.
+    const char *origin;
+} eventsource_event;
+
+// An event is dispatched.
+typedef void (*eventsource_event_callback)(
+    struct eventsource *source,
+    const struct eventsource_event *event,
+    void *user_data);
+
+// Why a connection was refused, lost or given up, and what comes next. All
+// of it is borrowed until the callback returns.
+typedef struct eventsource_failure {
+    // What it was.
+    enum eventsource_error error;
+    // The same in one line for a person, with the cause. Holds nothing
+    // secret: no header of the request, no data.
+    const char *message;
+    // The status of the response; 0 if none came.
+    int http_status;
+    // The head of the response; NULL if none came, or if it was in order.
+    const struct eventsource_response *response;
+    // How many attempts in a row have brought no event, this one included;
+    // 0 if the lost connection had brought one.
+    uint32_t attempt;
+    // 1 if the source is CONNECTING and tries again after `delay_ms`. 0 if
+    // it is CLOSED; or, after EVENTSOURCE_ERROR_TOO_LARGE, still OPEN.
+    int will_retry;
+    // Milliseconds until the next attempt begins.
+    uint64_t delay_ms;
+} eventsource_failure;
+
+// A connection was refused, lost or given up, once for each; or an event
+// was dropped for its size. The source's state is already what `failure`
+// says (R26, R28).
+typedef void (*eventsource_error_callback)(
+    struct eventsource *source,
+    const struct eventsource_failure *failure,
+    void *user_data);
+
+// The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
+// program closed it, else what the last `on_error` said.
+typedef void (*eventsource_close_callback)(
+    struct eventsource *source,
+    enum eventsource_error reason,
+    void *user_data);
+
+// A comment has come: a line that begins with a colon, often sent only to
+// keep the connection alive. `comment` is what stands after the colon,
+// unchanged, `len` bytes of it.
+typedef void (*eventsource_comment_callback)(
+    struct eventsource *source,
+    const char *comment,
+    size_t len,
+    void *user_data);
+
+// An event is dispatched. Its `origin` is empty.
+typedef void (*eventsource_parser_event_callback)(
+    struct eventsource_parser *parser,
+    const struct eventsource_event *event,
+    void *user_data);
+
+// A line for the program's log. `message` is borrowed until the callback
+// returns.
+typedef void (*eventsource_log_callback)(
+    enum eventsource_log_level level,
+    const char *message,
+    void *user_data);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Makes a source for `url`, and stores it in `*source`.
+//
+// `url` is absolute, http or https; user name and password in it are sent
+// as Basic authentication. Nothing is sent until eventsource_connect(); the
+// source is CONNECTING (R5). It is the caller's, given back with
+// eventsource_free(). On error `*source` is NULL: EVENTSOURCE_ERROR_URL
+// (R1), EVENTSOURCE_ERROR_SCHEME, EVENTSOURCE_ERROR_UTF8 or
+// EVENTSOURCE_ERROR_NULL.
+enum eventsource_error eventsource_new(
+    const char *url,
+    struct eventsource **source);
+
+// Sets what is called when a connection is announced.
+//
+// To be set before eventsource_connect(), else
+// EVENTSOURCE_ERROR_ALREADY_CONNECTED; NULL takes it away. This holds for
+// the other functions that set a callback, too.
+enum eventsource_error eventsource_on_open(
+    struct eventsource *source,
+    eventsource_open_callback on_open,
+    void *user_data);
+
+// Sets what is called with every event, whatever its type. It is called
+// before the listeners of the event's type.
+enum eventsource_error eventsource_on_event(
+    struct eventsource *source,
+    eventsource_event_callback on_event,
+    void *user_data);
+
+// Sets what is called when a connection was refused, lost or given up, or
+// an event was dropped for its size.
+enum eventsource_error eventsource_on_error(
+    struct eventsource *source,
+    eventsource_error_callback on_error,
+    void *user_data);
+
+// Sets what is called last of all, exactly once: when a source that was
+// connected has become CLOSED, by the program or by itself.
+//
+// It is called on the source's thread, also for a close that came from
+// another. A source that was never connected calls nothing.
+enum eventsource_error eventsource_on_close(
+    struct eventsource *source,
+    eventsource_close_callback on_close,
+    void *user_data);
+
+// Sets what is called with every comment. Without it comments are skipped,
+// and cost next to nothing.
+enum eventsource_error eventsource_on_comment(
+    struct eventsource *source,
+    eventsource_comment_callback on_comment,
+    void *user_data);
+
+// Adds a listener for the events of one type, and stores its number, never
+// zero, in `*id`.
+//
+// May be called at any time, from any thread, in callbacks. Listeners of a
+// type are called in the order in which they were added; one that is added
+// while an event is dispatched is called from the next event on. `message`
+// is the type of events that the stream gives none (R57). `id` may be NULL,
+// for a listener that is to stay.
+enum eventsource_error eventsource_add_listener(
+    struct eventsource *source,
+    const char *type,
+    eventsource_event_callback on_event,
+    void *user_data,
+    uint64_t *id);
+
+// Removes the listener with the number `id`.
+//
+// May be called at any time, from any thread, in callbacks. The listener
+// is not called from here on; if it is running on another thread, it runs
+// to its end. EVENTSOURCE_ERROR_VALUE if there is none with this number.
+enum eventsource_error eventsource_remove_listener(
+    struct eventsource *source,
+    uint64_t id);
+
+// Sets a header of the request, or takes it away if `value` is NULL.
+//
+// It replaces a header that was set before, and a default: `Accept:
+// text/event-stream`, `Accept-Encoding: identity`, `Cache-Control:
+// no-cache`, `Pragma: no-cache`, `User-Agent: libeventsource/VERSION`. The
+// headers set here are not sent to another origin than that of the
+// source's URL, if a redirect leads there.
+//
+// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
+// line break, for one), or if the header is the library's own:
+// `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
+// eventsource_set_last_event_id()), `TE`, `Trailer`, `Transfer-Encoding`,
+// `Upgrade`. To be set before eventsource_connect().
+enum eventsource_error eventsource_set_header(
+    struct eventsource *source,
+    const char *name,
+    const char *value);
+
+// Presets the last event ID string, for a program that resumes where an
+// earlier run stopped. It is sent as `Last-Event-ID` with the first request
+// (R35); an empty `id` sends none.
+//
+// EVENTSOURCE_ERROR_VALUE if `id` has a line break. To be set before
+// eventsource_connect().
+enum eventsource_error eventsource_set_last_event_id(
+    struct eventsource *source,
+    const char *id);
+
+// Sets the reconnection time in milliseconds, 3000 by default. A `retry`
+// field of the stream changes it later on (R52).
+//
+// It is the wait after a connection that had brought an event, with up to a
+// fifth more at random. Attempts that bring no event are followed by waits
+// that double, from twice this time, or half a second if that is longer, up
+// to 30 seconds, or this time if that is longer. To be set before
+// eventsource_connect().
+enum eventsource_error eventsource_set_reconnection_time(
+    struct eventsource *source,
+    uint64_t ms);
+
+// Sets the largest event in bytes of data, 64 MiB by default; 0 is no
+// limit.
+//
+// A larger one is dropped as it comes, its id is kept, `on_error` is called
+// with EVENTSOURCE_ERROR_TOO_LARGE, and the stream goes on. To be set
+// before eventsource_connect().
+enum eventsource_error eventsource_set_max_event_size(
+    struct eventsource *source,
+    size_t bytes);
+
+// Starts the source's thread, which connects. Returns at once.
+//
+// EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
+// EVENTSOURCE_ERROR_CLOSED after eventsource_close(),
+// EVENTSOURCE_ERROR_SYSTEM if the system has no thread or descriptor to
+// give: then it may be tried again.
+enum eventsource_error eventsource_connect(struct eventsource *source);
+
+// Drops the connection, or ends the wait for one, and connects again at
+// once: the program knows better, the network has changed.
+//
+// May be called from any thread, in callbacks. The source is CONNECTING
+// from here on; no `on_error` comes, and `on_open` follows. Events that
+// came but were not dispatched yet are dropped; the server is asked for
+// them by Last-Event-ID. EVENTSOURCE_ERROR_NOT_CONNECTED before
+// eventsource_connect(), EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
+enum eventsource_error eventsource_reconnect(struct eventsource *source);
+
+// Closes the source, for good.
+//
+// May be called from any thread, in callbacks, and again. It does not wait:
+// when it returns the source is CLOSED, and no callback begins any more,
+// `on_close` excepted, which follows within milliseconds, whatever the
+// source was doing. One that has begun on another thread runs to its end;
+// eventsource_wait() waits for it. NULL is ignored.
+void eventsource_close(struct eventsource *source);
+
+// Waits until the source is CLOSED and its last callback has returned, for
+// at most `timeout_ms` milliseconds; a negative number is no limit.
+//
+// EVENTSOURCE_ERROR_TIMEOUT if the time is over,
+// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
+// EVENTSOURCE_ERROR_CALLBACK in a callback of the same source, which would
+// wait for itself.
+enum eventsource_error eventsource_wait(
+    const struct eventsource *source,
+    int64_t timeout_ms);
+
+// Returns the ready state; CLOSED for NULL.
+enum eventsource_state eventsource_ready_state(
+    const struct eventsource *source);
+
+// Returns the URL of the source as the URL Standard serializes it;
+// redirects do not change it (R3). Borrowed until eventsource_free(); NULL
+// for NULL.
+const char *eventsource_url(const struct eventsource *source);
+
+// Stores the last event ID string, with its NUL, in `buffer`, and returns
+// its length without the NUL.
+//
+// It is that of the last event dispatched, of whatever connection; inside
+// a callback with an event, that event's. If it does not fit into `size`
+// bytes, an empty text is stored in its place: half an id is none. `buffer`
+// may be NULL if `size` is 0.
+size_t eventsource_last_event_id(
+    const struct eventsource *source,
+    char *buffer,
+    size_t size);
+
+// Closes the source, waits until its last callback has returned, and
+// releases it.
+//
+// Inside a callback of the same source there is no waiting: `on_close` is
+// called before this function returns, no callback begins after that, and
+// the release happens when the callback has returned. NULL is ignored.
+void eventsource_free(struct eventsource *source);
+
+// Returns the status of `response`; 0 if `response` is NULL.
+int eventsource_response_status(const struct eventsource_response *response);
+
+// Returns the URL that `response` came from, after redirects. Borrowed as
+// `response` is; NULL if `response` is NULL.
+const char *eventsource_response_url(
+    const struct eventsource_response *response);
+
+// Returns the value of a header of `response`, or NULL if it has none. The
+// case of `name` does not matter; several values are joined by `, `.
+// Borrowed as `response` is; NULL if an argument is NULL.
+const char *eventsource_response_header(
+    const struct eventsource_response *response,
+    const char *name);
+
+// Makes a parser that calls `on_event` with each event, and stores it in
+// `*parser`.
+//
+// It is the caller's, given back with eventsource_parser_free(). On error
+// `*parser` is NULL.
+enum eventsource_error eventsource_parser_new(
+    eventsource_parser_event_callback on_event,
+    void *user_data,
+    struct eventsource_parser **parser);
+
+// Interprets the next `len` bytes of the stream, wherever it is cut.
+// Callbacks are made before it returns.
+//
+// EVENTSOURCE_ERROR_TOO_LARGE if an event over 64 MiB was dropped; all else
+// was dispatched. EVENTSOURCE_ERROR_CALLBACK inside the parser's own
+// callback. `bytes` may be NULL if `len` is 0.
+enum eventsource_error eventsource_parser_feed(
+    struct eventsource_parser *parser,
+    const char *bytes,
+    size_t len);
+
+// Prepares the parser for a new connection: what was unfinished is
+// forgotten (R60), the last event ID string is kept (R59).
+//
+// EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
+enum eventsource_error eventsource_parser_reset(
+    struct eventsource_parser *parser);
+
+// Releases the parser. Inside its own callback no other follows, and the
+// release happens when eventsource_parser_feed() returns. NULL is ignored.
+void eventsource_parser_free(struct eventsource_parser *parser);
+
+// Returns the version of the library that is running, such as `0.1.0`. The
+// one that the program was compiled with is EVENTSOURCE_VERSION.
+const char *eventsource_version(void);
+
+// Returns what `error` means, in a few words; for a number that is none, it
+// says so. The text is never released.
+const char *eventsource_strerror(int error);
+
+// Sets what is called with lines for the program's log, of all sources, up
+// to `level`, an `eventsource_log_level`; NULL takes it away, and is how it
+// begins.
+//
+// It is called from any thread, from several at a time. Lines name URLs
+// without user, password and query, and hold no headers and no data. A call
+// under way may end after this function has returned: `user_data` must live
+// as long as the program.
+void eventsource_set_log(
+    int level,
+    eventsource_log_callback on_log,
+    void *user_data);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* EVENTSOURCE_H */

@@ -1,0 +1,37 @@
+//! Why a connection was refused, lost or given up.
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::response::Response;
+
+/// Why a connection was refused, lost or given up.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The kind of failure.
+    pub(crate) error: Error,
+    /// One line for a person: lower case, no full stop.
+    pub(crate) message: String,
+    /// The response, if one came.
+    pub(crate) response: Option<Response>,
+}
+
+impl Failure {
+    /// A failure to which no response belongs.
+    pub(crate) fn new(error: Error, message: impl Into<String>) -> Failure {
+        Failure { error, message: message.into(), response: None }
+    }
+
+    /// The same failure, with the response that caused it.
+    pub(crate) fn with(self, response: Response) -> Failure {
+        Failure { response: Some(response), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,132 @@
+//! EventSource for native programs.
+//!
+//! A *source* follows an event stream: it connects to a URL, calls the
+//! program with each event, and comes back after every lost connection,
+//! where it stopped. It behaves as `new EventSource(url)` does in a browser
+//! (WHATWG HTML, § 9.2, "Server-sent events"; R-numbers and section numbers
+//! below refer to it); what a native program needs beyond that is one call
+//! away.
+//!
+//!     #include <eventsource.h>
+//!     #include <stdio.h>
+//!
+//!     static void on_event(eventsource *source,
+//!                          const eventsource_event *event,
+//!                          void *user_data)
+//!     {
+//!         printf("%s: %s\n", event->type, event->data);
+//!     }
+//!
+//!     int main(void)
+//!     {
+//!         eventsource *source;
+//!         if (eventsource_new("http://localhost:8080/", &source) != 0)
+//!             return 1;
+//!         eventsource_on_event(source, on_event, NULL);
+//!         eventsource_connect(source);
+//!         eventsource_wait(source, -1);
+//!         eventsource_free(source);
+//!         return 0;
+//!     }
+//!
+//! Threads
+//! -------
+//! Each source has one thread, from eventsource_connect() until it is
+//! CLOSED. Callbacks run on it, one at a time, in the order of the stream;
+//! while one runs, nothing more is read: the server is slowed down, memory
+//! is not filled, nothing is dropped. A function that takes
+//! `const eventsource *` may be called from any thread at any time,
+//! callbacks included; so may eventsource_close(), eventsource_reconnect(),
+//! eventsource_add_listener() and eventsource_remove_listener(). A callback
+//! must return; it must not throw, nor leave by longjmp().
+//!
+//! Memory
+//! ------
+//! What a function is given is copied. What a callback is given is borrowed
+//! until it returns. A `user_data` is never looked at; it must live until
+//! eventsource_free() has returned. No callback begins after that.
+//!
+//! Text
+//! ----
+//! Text is UTF-8 and ends with a NUL. Where the stream may put a NUL in the
+//! middle, a length stands beside it, which does not count the last NUL.
+//!
+//! Errors
+//! ------
+//! Every function that can be misused returns an `eventsource_error`:
+//! zero, or why it did nothing. On error nothing has changed, and what
+//! would have been stored through a pointer is NULL or zero. What goes
+//! wrong on the network is told to the callback `on_error`.
+//!
+//! The process
+//! -----------
+//! The library installs no signal handlers, raises no SIGPIPE, prints
+//! nothing, and has no threads but those of connected sources, and of
+//! look-ups of host names that a close has left behind: the system cannot
+//! cancel them, and they end by themselves. After fork(), the child may
+//! free its copies of the parent's sources; the parent's go on.
+//!
+//! ABI
+//! ---
+//! The program never allocates a structure of the library. Structures that
+//! callbacks are given may grow at their end. Numbers of enumerators are
+//! never reused.
+
+#![allow(unsafe_code, reason = "the C door; each block says who promised")]
+
+mod event;
+mod library;
+mod parser;
+mod source;
+
+use std::ffi::{CStr, c_char, c_void};
+
+pub use crate::error::Error;
+pub use crate::state::ReadyState;
+pub use event::*;
+pub use library::*;
+pub use parser::*;
+pub use source::*;
+
+use crate::panic::catch;
+
+/// The body of every function that returns an error: a panic is one too.
+fn guard(body: impl FnOnce() -> Result<(), Error>) -> Error {
+    match catch(body) {
+        Some(Ok(())) => Error::None,
+        Some(Err(error)) => error,
+        None => Error::Internal,
+    }
+}
+
+/// The text that C points to.
+///
+/// # Safety
+///
+/// `text` is NULL or ends with a NUL.
+unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
+    if text.is_null() {
+        return Err(Error::Null);
+    }
+    // SAFETY: promised by the caller.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|_| Error::Utf8)
+}
+
+/// A pointer that C gave us to give back.
+struct Pointer<T>(*mut T);
+
+// SAFETY: the header says that callbacks run on a thread of their own, and
+// what `user_data` points to is shared by the program with its eyes open.
+unsafe impl<T> Send for Pointer<T> {}
+// SAFETY: as above; the pointer itself is only read.
+unsafe impl<T> Sync for Pointer<T> {}
+
+impl<T> Pointer<T> {
+    /// A method, so that closures capture the whole and not the field.
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+type UserData = Pointer<c_void>;

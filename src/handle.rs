@@ -1,0 +1,378 @@
+//! What other threads may touch: ready state, close, listeners, and the
+//! thread itself.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::mem;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::options::Options;
+use crate::panic::catch;
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::source::{Handler, Outlook, Source};
+use crate::state::{ReadyState, State};
+
+/// Callbacks run on it; what connecting has used of it is given back.
+const STACK: usize = 256 * 1024;
+
+/// Called with each event, and its origin.
+pub(crate) type OnEvent = Arc<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
+pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
+pub(crate) type OnError = Box<dyn Fn(&Failure, Outlook) + Send>;
+pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
+pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
+
+/// What the program wants to be called with.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) open: Option<OnOpen>,
+    pub(crate) event: Option<OnEvent>,
+    pub(crate) error: Option<OnError>,
+    pub(crate) comment: Option<OnComment>,
+}
+
+/// What the program sets until it connects.
+pub(crate) struct Setup {
+    pub(crate) options: Options,
+    pub(crate) callbacks: Callbacks,
+}
+
+#[derive(Clone)]
+struct Listener {
+    id: u64,
+    event_type: Box<[u8]>,
+    on_event: OnEvent,
+}
+
+/// A source, as the program holds it.
+pub(crate) struct Handle {
+    url: CString,
+    state: Arc<State>,
+    /// Taken by the source's thread.
+    setup: Mutex<Option<Setup>>,
+    /// Taken by whoever calls it: it is called once.
+    on_close: Mutex<Option<OnClose>>,
+    listeners: Mutex<Vec<Listener>>,
+    /// Changes with every change of `listeners`; also the last id given.
+    listeners_version: AtomicU64,
+    /// The last event ID string, as of the event last dispatched.
+    last_event_id: Mutex<Vec<u8>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Disconnected when the thread has made its last callback.
+    done: OnceLock<Receiver<Infallible>>,
+}
+
+thread_local! {
+    /// The source whose thread this is.
+    static CURRENT: Cell<*const Handle> = const { Cell::new(ptr::null()) };
+}
+
+impl Handle {
+    pub(crate) fn new(url: &str) -> Result<Handle, Error> {
+        let options = Options::new(url)?;
+        // A URL is ASCII once serialized, and has no NUL.
+        let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
+        let callbacks = Callbacks::default();
+        Ok(Handle {
+            url,
+            state: Arc::default(),
+            setup: Mutex::new(Some(Setup { options, callbacks })),
+            on_close: Mutex::default(),
+            listeners: Mutex::default(),
+            listeners_version: AtomicU64::new(0),
+            last_event_id: Mutex::default(),
+            thread: Mutex::default(),
+            done: OnceLock::new(),
+        })
+    }
+
+    /// Changes a setting; refused once the source has been connected.
+    pub(crate) fn set(
+        &self,
+        change: impl FnOnce(&mut Setup) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &mut *lock(&self.setup) {
+            Some(setup) => change(setup),
+            None => Err(Error::AlreadyConnected),
+        }
+    }
+
+    /// Sets what is called last of all.
+    pub(crate) fn set_on_close(
+        &self,
+        on_close: Option<OnClose>,
+    ) -> Result<(), Error> {
+        self.set(|_| {
+            *lock(&self.on_close) = on_close;
+            Ok(())
+        })
+    }
+
+    /// Presets the last event ID string.
+    pub(crate) fn set_last_event_id(&self, id: &str) -> Result<(), Error> {
+        self.set(|setup| {
+            setup.options.set_last_event_id(id)?;
+            *lock(&self.last_event_id) = id.into();
+            Ok(())
+        })
+    }
+
+    /// Calls `on_event` for events of one type, from the next one on.
+    /// Returns a number to remove it by.
+    pub(crate) fn add_listener(
+        &self,
+        event_type: &str,
+        on_event: OnEvent,
+    ) -> u64 {
+        let mut listeners = lock(&self.listeners);
+        let id = self.listeners_version.fetch_add(1, SeqCst) + 1;
+        let event_type = event_type.as_bytes().into();
+        listeners.push(Listener { id, event_type, on_event });
+        id
+    }
+
+    pub(crate) fn remove_listener(&self, id: u64) -> Result<(), Error> {
+        let mut listeners = lock(&self.listeners);
+        let place = listeners.iter().position(|listener| listener.id == id);
+        listeners.remove(place.ok_or(Error::Value)?);
+        self.listeners_version.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    /// Starts the source's thread.
+    pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
+        let mut setup = lock(&self.setup);
+        if setup.is_none() {
+            return Err(Error::AlreadyConnected);
+        }
+        if self.ready_state() == ReadyState::Closed {
+            return Err(Error::Closed);
+        }
+        self.state.arm().map_err(|_| Error::System)?;
+        let (sender, receiver) = crossbeam_channel::bounded(0);
+        // What the thread takes with it, unless it cannot be made.
+        let luggage = Arc::new(Mutex::new(setup.take()));
+        let handle = self.clone();
+        let packed = luggage.clone();
+        // Held until `thread` and `done` are set, so that a callback that
+        // frees the source finds them.
+        let mut thread = lock(&self.thread);
+        let spawned = thread::Builder::new()
+            .name("eventsource".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                let setup = lock(&packed).take();
+                handle.live(setup.expect("packed before"), sender);
+            });
+        match spawned {
+            Ok(spawned) => {
+                *thread = Some(spawned);
+                let _ = self.done.set(receiver);
+                Ok(())
+            }
+            Err(_) => {
+                *setup = lock(&luggage).take();
+                Err(Error::System)
+            }
+        }
+    }
+
+    /// The life of the thread.
+    fn live(self: Arc<Self>, setup: Setup, done: Sender<Infallible>) {
+        // Not before `connect` has written down what there is to know of
+        // this thread.
+        drop(lock(&self.thread));
+        CURRENT.set(Arc::as_ptr(&self));
+        let Setup { options, callbacks } = setup;
+        let comments = callbacks.comment.is_some();
+        let state = self.state.clone();
+        let dispatcher = Dispatcher {
+            handle: self.clone(),
+            callbacks,
+            listeners: Vec::new(),
+            version: 0,
+        };
+        let mut source = Source::new(options, comments, state, dispatcher);
+        let reason = catch(|| source.run()).unwrap_or_else(|| {
+            let defect = Failure::new(Error::Internal, "defect of the library");
+            let _ = catch(|| source.fail(&defect));
+            Error::Internal
+        });
+        let _ = catch(|| self.tell_close(reason));
+        drop(source);
+        drop(self);
+        drop(done);
+    }
+
+    /// Calls `on_close`, the first time.
+    fn tell_close(&self, reason: Error) {
+        let on_close = lock(&self.on_close).take();
+        if let Some(on_close) = on_close {
+            on_close(reason);
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.state.close();
+    }
+
+    pub(crate) fn reconnect(&self) -> Result<(), Error> {
+        if self.done.get().is_none() {
+            return Err(Error::NotConnected);
+        }
+        if self.state.reconnect() { Ok(()) } else { Err(Error::Closed) }
+    }
+
+    /// Waits until the last callback has returned.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        if self.is_current() {
+            return Err(Error::Callback);
+        }
+        let done = self.done.get().ok_or(Error::NotConnected)?;
+        if self.state.is_a_parents() {
+            return Err(Error::System);
+        }
+        let ended = match timeout {
+            None => done.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(timeout) => done.recv_timeout(timeout),
+        };
+        match ended {
+            Err(RecvTimeoutError::Disconnected) => Ok(()),
+            Err(RecvTimeoutError::Timeout) => Err(Error::Timeout),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Closes the source, and waits for its thread. On that thread itself
+    /// there is no waiting: the last callback is made here, and the thread
+    /// ends by itself.
+    pub(crate) fn free(self: Arc<Self>) {
+        self.close();
+        let thread = lock(&self.thread).take();
+        if self.is_current() {
+            self.tell_close(Error::None);
+        } else if self.state.is_a_parents() {
+            // fork(2) has copied no thread.
+            mem::forget(thread);
+        } else if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    /// Whether this is the source's own thread: a callback is under way.
+    fn is_current(&self) -> bool {
+        ptr::eq(CURRENT.get(), self)
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        self.state.ready_state()
+    }
+
+    pub(crate) fn url(&self) -> &CStr {
+        &self.url
+    }
+
+    /// Looks at the last event ID string.
+    pub(crate) fn with_last_event_id<T>(
+        &self,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> T {
+        look(&lock(&self.last_event_id))
+    }
+}
+
+/// A panic with a lock held leaves nothing half done: each is held for one
+/// assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands what the source says to the program's callbacks.
+struct Dispatcher {
+    handle: Arc<Handle>,
+    callbacks: Callbacks,
+    /// A copy of the handle's, as of `version`.
+    listeners: Vec<Listener>,
+    version: u64,
+}
+
+impl Dispatcher {
+    /// Whether a callback may begin. An error is told of a source that has
+    /// failed, but of none that the program has closed.
+    fn silenced(&self) -> bool {
+        self.handle.state.closed_by_program()
+    }
+
+    fn refresh_listeners(&mut self) {
+        let version = self.handle.listeners_version.load(SeqCst);
+        if version != self.version {
+            self.listeners.clone_from(&lock(&self.handle.listeners));
+            self.version = version;
+        }
+    }
+
+    /// Whether a listener of the copy has been removed meanwhile.
+    fn removed(&self, id: u64) -> bool {
+        self.handle.listeners_version.load(SeqCst) != self.version
+            && !lock(&self.handle.listeners).iter().any(|it| it.id == id)
+    }
+}
+
+impl Handler for Dispatcher {
+    fn open(&mut self, response: &Response) {
+        if let Some(on_open) = &self.callbacks.open
+            && !self.silenced()
+        {
+            on_open(response);
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, origin: &CStr) {
+        // A listener added from here on waits for the next event.
+        self.refresh_listeners();
+        if let Some(on_event) = &self.callbacks.event {
+            on_event(event, origin);
+        }
+        for listener in &self.listeners {
+            if *listener.event_type != *event.event_type.bytes()
+                || self.removed(listener.id)
+            {
+                continue;
+            }
+            if self.handle.state.interrupted() {
+                return;
+            }
+            (listener.on_event)(event, origin);
+        }
+    }
+
+    fn comment(&mut self, comment: Text<'_>) {
+        if let Some(on_comment) = &self.callbacks.comment {
+            on_comment(comment);
+        }
+    }
+
+    fn last_event_id(&mut self, id: Text<'_>) {
+        let mut last = lock(&self.handle.last_event_id);
+        last.clear();
+        last.extend_from_slice(id.bytes());
+    }
+
+    fn error(&mut self, failure: &Failure, outlook: Outlook) {
+        if let Some(on_error) = &self.callbacks.error
+            && !self.silenced()
+        {
+            on_error(failure, outlook);
+        }
+    }
+}

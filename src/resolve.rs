@@ -1,0 +1,163 @@
+//! Host names to addresses, by the system's own look-up, which cannot be
+//! cancelled: it runs on a thread of its own and may be left behind there.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+use url::{Host, Url};
+
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::state::{State, Waited};
+use crate::sys::{self, Interest};
+
+const STACK: usize = 128 * 1024;
+
+/// A look-up left behind lasts until the system gives up, some ten seconds;
+/// this bounds how many there can be.
+const MAX_THREADS: usize = 1024;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// The addresses of a URL's host, in the order in which to try them.
+pub(crate) fn resolve(
+    url: &Url,
+    state: &State,
+    deadline: Option<Instant>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let host = url.host().expect("http URLs have a host");
+    let port = url.port_or_known_default().expect("http URLs have a port");
+    match host {
+        Host::Ipv4(address) => Ok(vec![(address, port).into()]),
+        Host::Ipv6(address) => Ok(vec![(address, port).into()]),
+        Host::Domain(name) => look_up(name, port, state, deadline),
+    }
+}
+
+fn look_up(
+    name: &str,
+    port: u16,
+    state: &State,
+    deadline: Option<Instant>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let failure = |error, cause: &dyn std::fmt::Display| {
+        Failure::new(error, format!("look-up of {name}: {cause}"))
+    };
+    // The reader becomes ready when the thread drops the writer.
+    let (reader, writer) =
+        io::pipe().map_err(|cause| failure(Error::System, &cause))?;
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let wanted = name.to_owned();
+    spawn(move || {
+        let found = (wanted.as_str(), port).to_socket_addrs();
+        // Nobody receives what was left behind.
+        let _ = sender.send(found);
+        drop(writer);
+    })
+    .map_err(|cause| failure(Error::System, &cause))?;
+
+    let mut entries =
+        [state.entry(), sys::entry(reader.as_fd(), Interest::Read)];
+    match state.wait(&mut entries, deadline) {
+        Ok(Waited::Ready) => {}
+        Ok(Waited::Interrupted) => {
+            return Err(failure(Error::Closed, &"interrupted"));
+        }
+        Ok(Waited::Deadline) => {
+            return Err(failure(Error::Timeout, &"no answer in time"));
+        }
+        Err(cause) => return Err(failure(Error::System, &cause)),
+    }
+    match receiver.try_recv() {
+        Ok(Ok(found)) => {
+            let addresses = in_turns(found.collect());
+            if addresses.is_empty() {
+                return Err(failure(Error::Resolve, &"no address"));
+            }
+            Ok(addresses)
+        }
+        Ok(Err(cause)) => Err(failure(Error::Resolve, &reason(&cause))),
+        Err(_) => Err(failure(Error::Internal, &"the thread died")),
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// One thread's place among the [`MAX_THREADS`].
+    struct Place;
+    impl Drop for Place {
+        fn drop(&mut self) {
+            THREADS.fetch_sub(1, Relaxed);
+        }
+    }
+    let taken = THREADS.fetch_add(1, Relaxed);
+    let place = Place;
+    if taken >= MAX_THREADS {
+        return Err(io::Error::other("too many look-ups at once"));
+    }
+    thread::Builder::new()
+        .name("eventsource-dns".into())
+        .stack_size(STACK)
+        .spawn(move || {
+            let _place = place;
+            work();
+        })
+        .map(drop)
+}
+
+/// std puts a sentence of its own before the system's.
+fn reason(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    match text.rsplit_once(": ") {
+        Some((_, reason)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+/// The families take turns, beginning with the one that the system prefers
+/// (RFC 8305, 4), so that a family without a route costs one attempt.
+fn in_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
+        return addresses;
+    };
+    let (mut one, mut other): (Vec<_>, Vec<_>) =
+        addresses.iter().partition(|address| address.is_ipv4() == first);
+    one.reverse();
+    other.reverse();
+    let mut turns = Vec::with_capacity(addresses.len());
+    while let Some(address) = one.pop() {
+        turns.push(address);
+        turns.extend(other.pop());
+    }
+    other.reverse();
+    turns.extend(other);
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let list = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ')
+                .map(|ip| SocketAddr::from((ip.parse::<IpAddr>().unwrap(), 1)))
+                .collect()
+        };
+        assert_eq!(
+            in_turns(list("::1 ::2 ::3 1.1.1.1")),
+            list("::1 1.1.1.1 ::2 ::3")
+        );
+        assert_eq!(
+            in_turns(list("1.1.1.1 ::1 ::2 ::3")),
+            list("1.1.1.1 ::1 ::2 ::3")
+        );
+        assert_eq!(in_turns(vec![]), vec![]);
+    }
+}

@@ -1,0 +1,134 @@
+//! The head of a response, and whether it announces an event stream.
+
+use http::header::{self, HeaderMap};
+use url::Url;
+
+/// The head of a response.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    /// The status code.
+    pub(crate) status: u16,
+    /// Where it came from, after redirects.
+    pub(crate) url: Url,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+}
+
+/// R22-R24, Fetch's "extract a MIME type": whether the last valid one
+/// among the `Content-Type` values is `text/event-stream`, whatever its
+/// parameters.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let mut last = None;
+    for value in headers.get_all(header::CONTENT_TYPE) {
+        for part in split(value.as_bytes()) {
+            if let Some(essence) = essence(part) {
+                last = Some(essence);
+            }
+        }
+    }
+    last.is_some_and(|essence| {
+        essence.eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+/// Fetch, "get, decode, and split": at commas outside quoted strings.
+fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' => return !quoted,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The part of a MIME type before its parameters, if it is one; `*/*` is
+/// skipped as Fetch does.
+fn essence(part: &[u8]) -> Option<&[u8]> {
+    let essence = part
+        .split(|byte| *byte == b';')
+        .next()
+        .expect("split gives at least one part")
+        .trim_ascii();
+    let slash = essence.iter().position(|byte| *byte == b'/')?;
+    let (kind, subtype) = (&essence[..slash], &essence[slash + 1..]);
+    (is_token(kind) && is_token(subtype) && essence != b"*/*")
+        .then_some(essence)
+}
+
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+        })
+}
+
+/// A URL as a log may show it: without user, password, query and fragment,
+/// any of which may be a secret.
+pub(crate) fn loggable(url: &Url) -> String {
+    format!("{}{}", origin(url), url.path())
+}
+
+/// R56: scheme, host, and port if it is not the scheme's own.
+pub(crate) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    fn accepted(values: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_TYPE, value.parse().unwrap());
+        }
+        is_event_stream(&headers)
+    }
+
+    #[test]
+    fn the_essence_decides_r22() {
+        for value in [
+            "text/event-stream",
+            "TEXT/Event-Stream",
+            "text/event-stream;charset=utf-8",
+            "text/event-stream ; charset=windows-1252",
+            " text/event-stream\t",
+            "text/event-stream;",
+            "text/event-stream;;=\"",
+        ] {
+            assert!(accepted(&[value]), "{value}");
+        }
+        for value in [
+            "",
+            "text/event-streamx",
+            "xtext/event-stream",
+            "text/event-stream x",
+            "text /event-stream",
+            "text/plain",
+            "text",
+            "/",
+            "*/*",
+        ] {
+            assert!(!accepted(&[value]), "{value}");
+        }
+        assert!(!accepted(&[]));
+    }
+
+    #[test]
+    fn the_last_valid_value_counts_r24() {
+        assert!(accepted(&["text/plain", "text/event-stream"]));
+        assert!(!accepted(&["text/event-stream", "text/plain"]));
+        assert!(accepted(&["text/plain, text/event-stream"]));
+        assert!(!accepted(&["text/event-stream, text/plain"]));
+        assert!(accepted(&["text/event-stream", "nonsense", "*/*", ""]));
+        assert!(accepted(&["text/event-stream;a=\"x, text/plain;\""]));
+        assert!(accepted(&["text/event-stream;a=\"\\\", text/plain\""]));
+    }
+}

@@ -1,0 +1,138 @@
+//! The few system calls that std does not offer.
+
+#![allow(unsafe_code, reason = "system calls; each block says why it holds")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A descriptor that another thread makes readable: an eventfd, its count
+/// zero.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd(2) takes no pointers.
+    let fd =
+        unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What to wait for on a descriptor.
+#[derive(Clone, Copy)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+/// An entry for [`poll`].
+pub(crate) fn entry(fd: BorrowedFd<'_>, interest: Interest) -> libc::pollfd {
+    let events = match interest {
+        Interest::Read => libc::POLLIN,
+        Interest::Write => libc::POLLOUT,
+    };
+    libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }
+}
+
+/// Waits until an entry is ready or the deadline has passed; returns how
+/// many are ready, zero for the deadline. Signals do not end the wait.
+pub(crate) fn poll(
+    entries: &mut [libc::pollfd],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    loop {
+        let timeout = match deadline {
+            None => -1,
+            Some(deadline) => milliseconds_until(deadline),
+        };
+        let count = entries.len() as libc::nfds_t;
+        // SAFETY: the pointer and the count are those of a live slice.
+        let ready = unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) };
+        if ready > 0 {
+            return Ok(ready as usize);
+        }
+        if ready == 0 {
+            // A deadline further off than poll can count is waited for in
+            // several steps.
+            if deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                continue;
+            }
+            return Ok(0);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Rounded up, so that a wait does not end before its deadline.
+fn milliseconds_until(deadline: Instant) -> libc::c_int {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let left = left.saturating_add(Duration::from_nanos(999_999));
+    left.as_millis().try_into().unwrap_or(libc::c_int::MAX)
+}
+
+/// The number of the process, to tell a child from its parent.
+pub(crate) fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// Gives the dead part of this thread's stack back to the system.
+///
+/// Setting up a connection needs some 60 KiB of stack, reading a stream a
+/// few hundred bytes; without this the pages would stay resident for as
+/// long as the stream lasts.
+pub(crate) fn release_dead_stack() {
+    /// Kept below the caller's frame, for the calls made here.
+    const MARGIN: usize = 4 * 1024;
+
+    let Some(lowest) = lowest_stack_address() else { return };
+    let here = (&raw const lowest) as usize;
+    let page = page_size();
+    let end = here.saturating_sub(MARGIN) & !(page - 1);
+    let start = (lowest + page - 1) & !(page - 1);
+    if start < end {
+        // SAFETY: the range lies inside this thread's own stack and below
+        // every live frame, so that nothing in it is ever read again.
+        unsafe {
+            libc::madvise(
+                start as *mut libc::c_void,
+                end - start,
+                libc::MADV_DONTNEED,
+            );
+        }
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: sysconf(3) takes no pointers.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+fn lowest_stack_address() -> Option<usize> {
+    let mut attributes =
+        std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut lowest = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: pthread_getattr_np initializes what it is given, on success.
+    let failed = unsafe {
+        libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr())
+    };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: initialized above; the out-pointers are live locals.
+    let failed = unsafe {
+        libc::pthread_attr_getstack(
+            attributes.as_ptr(),
+            &raw mut lowest,
+            &raw mut size,
+        )
+    };
+    // SAFETY: initialized above, and destroyed once.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    (failed == 0).then_some(lowest as usize)
+}

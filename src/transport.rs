@@ -1,0 +1,321 @@
+//! The transport under ureq: one request, up to the end of the response's
+//! head, over a connection of our own making.
+//!
+//! ureq writes the request and reads the head; when it lets go of the
+//! connection, [`Wire`] puts what it was made of where [`exchange`] finds it,
+//! so that the body is read without ureq. This is the only user of ureq's
+//! `unversioned` traits.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::{Request, Response, Uri};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
+};
+use url::Url;
+
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::resolve::resolve;
+use crate::socket::Socket;
+use crate::state::State;
+use crate::tls::{self, Stream};
+
+/// Room for the request's lines, or the longest of them.
+const OUTPUT: usize = 4 * 1024;
+/// What the head is read into at first; it grows up to ureq's limit for
+/// heads, 64 KiB.
+const INPUT: usize = 4 * 1024;
+
+/// How to get to the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) url: Url,
+    pub(crate) state: Arc<State>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) response_timeout: Option<Duration>,
+}
+
+/// What is left when the head has been read: the connection, and the bytes
+/// of the body that came with the head.
+pub(crate) type Rest = (Stream, Vec<u8>);
+
+/// Sends a request, and reads the head of its response.
+pub(crate) fn exchange(
+    request: Request<()>,
+    route: Route,
+) -> Result<(Response<()>, Rest), Failure> {
+    let rest = Slot::default();
+    let longest = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .chain([request.uri().to_string().len()])
+        .max()
+        .unwrap_or(0);
+    let wires = Wires { route, output: OUTPUT + longest, rest: rest.clone() };
+    let agent = Agent::with_parts(config(), wires, Unresolved);
+    let (head, body) = agent.run(request).map_err(failure)?.into_parts();
+    drop(body);
+    let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let rest = rest.expect("ureq has let go of the connection");
+    Ok((Response::from_parts(head, ()), rest))
+}
+
+fn config() -> Config {
+    // Headers are ours, and so are redirects, proxies and timeouts.
+    Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections(0)
+        .proxy(None)
+        .user_agent("")
+        .accept("")
+        .accept_encoding("")
+        .build()
+}
+
+/// Where [`Wire`] leaves what it was made of.
+type Slot = Arc<Mutex<Option<Rest>>>;
+
+/// Makes wires.
+#[derive(Debug)]
+struct Wires {
+    route: Route,
+    output: usize,
+    rest: Slot,
+}
+
+impl Connector for Wires {
+    type Out = Wire;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails,
+        _: Option<()>,
+    ) -> Result<Option<Wire>, ureq::Error> {
+        let stream = dial(&self.route)
+            .map_err(|failure| ureq::Error::Other(Box::new(failure)))?;
+        Ok(Some(Wire {
+            stream: Some(stream),
+            deadline: deadline(self.route.response_timeout),
+            secure: self.route.url.scheme() == "https",
+            head: Head::new(self.output),
+            rest: self.rest.clone(),
+        }))
+    }
+}
+
+fn dial(route: &Route) -> Result<Stream, Failure> {
+    let Route { url, state, .. } = route;
+    let deadline = deadline(route.connect_timeout);
+    let addresses = resolve(url, state, deadline)?;
+    let socket = Socket::connect(&addresses, state, deadline)?;
+    if url.scheme() == "https" {
+        Stream::secure(socket, url, deadline)
+    } else {
+        Ok(Stream::plain(socket))
+    }
+}
+
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(timeout?)
+}
+
+/// [`Wires`] looks names up itself, where the failure can be told and the
+/// wait be woken.
+#[derive(Debug)]
+struct Unresolved;
+
+impl Resolver for Unresolved {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(([0, 0, 0, 0], 0).into());
+        Ok(addresses)
+    }
+}
+
+/// A connection in ureq's hands.
+struct Wire {
+    stream: Option<Stream>,
+    deadline: Option<Instant>,
+    secure: bool,
+    head: Head,
+    rest: Slot,
+}
+
+impl Wire {
+    fn stream(&mut self) -> &mut Stream {
+        self.stream.as_mut().expect("taken only when dropped")
+    }
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.head
+    }
+
+    fn transmit_output(
+        &mut self,
+        amount: usize,
+        _: NextTimeout,
+    ) -> Result<(), ureq::Error> {
+        let deadline = self.deadline;
+        let output = mem::take(&mut self.head.output);
+        let sent = self.stream().write_all(&output[..amount], deadline);
+        self.head.output = output;
+        Ok(sent?)
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let stream = self.stream.as_mut().expect("taken only when dropped");
+        let room = self.head.input_append_buf();
+        loop {
+            match stream.read(room) {
+                Ok(read) => {
+                    self.head.input_appended(read);
+                    return Ok(read > 0);
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    stream.wait_readable(self.deadline)?;
+                }
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        // Asked of pooled connections; there are none.
+        false
+    }
+
+    fn is_tls(&self) -> bool {
+        self.secure
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let rest = self.stream.take().map(|stream| {
+            let unread = self.head.input().to_vec();
+            (stream, unread)
+        });
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+/// What ureq writes the request to, and reads the head from. ureq's own
+/// buffers have a fixed size, and are never given back.
+struct Head {
+    output: Vec<u8>,
+    input: Vec<u8>,
+    /// The unread part of `input`.
+    start: usize,
+    end: usize,
+    /// Whether the last look at the input used any of it.
+    progress: bool,
+}
+
+impl Head {
+    fn new(output: usize) -> Head {
+        Head {
+            output: vec![0; output],
+            input: vec![0; INPUT],
+            start: 0,
+            end: 0,
+            progress: false,
+        }
+    }
+}
+
+impl Buffers for Head {
+    fn output(&mut self) -> &mut [u8] {
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        if self.end == self.input.len() {
+            self.input.drain(..self.start);
+            self.end -= self.start;
+            self.start = 0;
+            self.input.resize(2 * self.end.max(INPUT), 0);
+        }
+        &mut self.input[self.end..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.end += amount;
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.start += amount;
+        self.progress = amount > 0;
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        if self.input.len() - self.end < INPUT {
+            self.input.resize(self.end + INPUT, 0);
+        }
+        (&mut self.input[self.end..], &mut self.output)
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && self.start < self.end
+    }
+}
+
+/// What ureq's error means.
+fn failure(cause: ureq::Error) -> Failure {
+    match cause {
+        ureq::Error::Other(cause) => match cause.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(cause) => Failure::new(Error::Internal, cause.to_string()),
+        },
+        ureq::Error::Io(cause) => {
+            tls::failure(&cause).unwrap_or_else(|| before_the_head(&cause))
+        }
+        ureq::Error::LargeResponseHeader(..) => {
+            Failure::new(Error::Http, "response head over 64 KiB")
+        }
+        other => Failure::new(Error::Http, format!("bad response: {other}")),
+    }
+}
+
+fn before_the_head(cause: &io::Error) -> Failure {
+    match cause.kind() {
+        io::ErrorKind::TimedOut => {
+            Failure::new(Error::Timeout, "no response in time")
+        }
+        io::ErrorKind::UnexpectedEof => Failure::new(
+            Error::Lost,
+            "connection closed by the server before it responded",
+        ),
+        _ => Failure::new(
+            Error::Lost,
+            format!("connection lost before the response: {cause}"),
+        ),
+    }
+}
