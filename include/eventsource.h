@@ -147,7 +147,7 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_INTERNAL = 23,
 } eventsource_error;
 
-// R5.
+// The ready state of a source (R5).
 typedef enum eventsource_state {
     // Not connected yet, connecting, or waiting to reconnect.
     EVENTSOURCE_STATE_CONNECTING = 0,
@@ -187,8 +187,8 @@ typedef struct eventsource_response eventsource_response;
 // A connection is announced: the response was accepted, and the source is
 // OPEN (R16, R25). No byte of the stream need have come yet.
 typedef void (*eventsource_open_callback)(
-    struct eventsource *source,
-    const struct eventsource_response *response,
+    eventsource *source,
+    const eventsource_response *response,
     void *user_data);
 
 // An event. All of it is borrowed until the callback returns.
@@ -214,22 +214,22 @@ typedef struct eventsource_event {
 
 // An event is dispatched.
 typedef void (*eventsource_event_callback)(
-    struct eventsource *source,
-    const struct eventsource_event *event,
+    eventsource *source,
+    const eventsource_event *event,
     void *user_data);
 
 // Why a connection was refused, lost or given up, and what comes next. All
 // of it is borrowed until the callback returns.
 typedef struct eventsource_failure {
     // What it was.
-    enum eventsource_error error;
+    eventsource_error error;
     // The same in one line for a person, with the cause. Holds nothing
     // secret: no header of the request, no data.
     const char *message;
     // The status of the response; 0 if none came.
     int http_status;
     // The head of the response; NULL if none came, or if it was in order.
-    const struct eventsource_response *response;
+    const eventsource_response *response;
     // How many attempts in a row have brought no event, this one included;
     // 0 if the lost connection had brought one.
     uint32_t attempt;
@@ -244,36 +244,36 @@ typedef struct eventsource_failure {
 // was dropped for its size. The source's state is already what `failure`
 // says (R26, R28).
 typedef void (*eventsource_error_callback)(
-    struct eventsource *source,
-    const struct eventsource_failure *failure,
+    eventsource *source,
+    const eventsource_failure *failure,
     void *user_data);
 
 // The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
 // program closed it, else what the last `on_error` said.
 typedef void (*eventsource_close_callback)(
-    struct eventsource *source,
-    enum eventsource_error reason,
+    eventsource *source,
+    eventsource_error reason,
     void *user_data);
 
 // A comment has come: a line that begins with a colon, often sent only to
 // keep the connection alive. `comment` is what stands after the colon,
 // unchanged, `len` bytes of it.
 typedef void (*eventsource_comment_callback)(
-    struct eventsource *source,
+    eventsource *source,
     const char *comment,
     size_t len,
     void *user_data);
 
 // An event is dispatched. Its `origin` is empty.
 typedef void (*eventsource_parser_event_callback)(
-    struct eventsource_parser *parser,
-    const struct eventsource_event *event,
+    eventsource_parser *parser,
+    const eventsource_event *event,
     void *user_data);
 
 // A line for the program's log. `message` is borrowed until the callback
 // returns.
 typedef void (*eventsource_log_callback)(
-    enum eventsource_log_level level,
+    eventsource_log_level level,
     const char *message,
     void *user_data);
 
@@ -289,31 +289,29 @@ extern "C" {
 // eventsource_free(). On error `*source` is NULL: EVENTSOURCE_ERROR_URL
 // (R1), EVENTSOURCE_ERROR_SCHEME, EVENTSOURCE_ERROR_UTF8 or
 // EVENTSOURCE_ERROR_NULL.
-enum eventsource_error eventsource_new(
-    const char *url,
-    struct eventsource **source);
+eventsource_error eventsource_new(const char *url, eventsource **source);
 
 // Sets what is called when a connection is announced.
 //
 // To be set before eventsource_connect(), else
 // EVENTSOURCE_ERROR_ALREADY_CONNECTED; NULL takes it away. This holds for
 // the other functions that set a callback, too.
-enum eventsource_error eventsource_on_open(
-    struct eventsource *source,
+eventsource_error eventsource_on_open(
+    eventsource *source,
     eventsource_open_callback on_open,
     void *user_data);
 
 // Sets what is called with every event, whatever its type. It is called
 // before the listeners of the event's type.
-enum eventsource_error eventsource_on_event(
-    struct eventsource *source,
+eventsource_error eventsource_on_event(
+    eventsource *source,
     eventsource_event_callback on_event,
     void *user_data);
 
 // Sets what is called when a connection was refused, lost or given up, or
 // an event was dropped for its size.
-enum eventsource_error eventsource_on_error(
-    struct eventsource *source,
+eventsource_error eventsource_on_error(
+    eventsource *source,
     eventsource_error_callback on_error,
     void *user_data);
 
@@ -322,15 +320,15 @@ enum eventsource_error eventsource_on_error(
 //
 // It is called on the source's thread, also for a close that came from
 // another. A source that was never connected calls nothing.
-enum eventsource_error eventsource_on_close(
-    struct eventsource *source,
+eventsource_error eventsource_on_close(
+    eventsource *source,
     eventsource_close_callback on_close,
     void *user_data);
 
 // Sets what is called with every comment. Without it comments are skipped,
 // and cost next to nothing.
-enum eventsource_error eventsource_on_comment(
-    struct eventsource *source,
+eventsource_error eventsource_on_comment(
+    eventsource *source,
     eventsource_comment_callback on_comment,
     void *user_data);
 
@@ -342,8 +340,8 @@ enum eventsource_error eventsource_on_comment(
 // while an event is dispatched is called from the next event on. `message`
 // is the type of events that the stream gives none (R57). `id` may be NULL,
 // for a listener that is to stay.
-enum eventsource_error eventsource_add_listener(
-    struct eventsource *source,
+eventsource_error eventsource_add_listener(
+    eventsource *source,
     const char *type,
     eventsource_event_callback on_event,
     void *user_data,
@@ -354,9 +352,7 @@ enum eventsource_error eventsource_add_listener(
 // May be called at any time, from any thread, in callbacks. The listener
 // is not called from here on; if it is running on another thread, it runs
 // to its end. EVENTSOURCE_ERROR_VALUE if there is none with this number.
-enum eventsource_error eventsource_remove_listener(
-    struct eventsource *source,
-    uint64_t id);
+eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 
 // Sets a header of the request, or takes it away if `value` is NULL.
 //
@@ -371,8 +367,8 @@ enum eventsource_error eventsource_remove_listener(
 // `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
 // eventsource_set_last_event_id()), `TE`, `Trailer`, `Transfer-Encoding`,
 // `Upgrade`. To be set before eventsource_connect().
-enum eventsource_error eventsource_set_header(
-    struct eventsource *source,
+eventsource_error eventsource_set_header(
+    eventsource *source,
     const char *name,
     const char *value);
 
@@ -382,8 +378,8 @@ enum eventsource_error eventsource_set_header(
 //
 // EVENTSOURCE_ERROR_VALUE if `id` has a line break. To be set before
 // eventsource_connect().
-enum eventsource_error eventsource_set_last_event_id(
-    struct eventsource *source,
+eventsource_error eventsource_set_last_event_id(
+    eventsource *source,
     const char *id);
 
 // Sets the reconnection time in milliseconds, 3000 by default. A `retry`
@@ -394,8 +390,8 @@ enum eventsource_error eventsource_set_last_event_id(
 // that double, from twice this time, or half a second if that is longer, up
 // to 30 seconds, or this time if that is longer. To be set before
 // eventsource_connect().
-enum eventsource_error eventsource_set_reconnection_time(
-    struct eventsource *source,
+eventsource_error eventsource_set_reconnection_time(
+    eventsource *source,
     uint64_t ms);
 
 // Sets the largest event in bytes of data, 64 MiB by default; 0 is no
@@ -404,8 +400,8 @@ enum eventsource_error eventsource_set_reconnection_time(
 // A larger one is dropped as it comes, its id is kept, `on_error` is called
 // with EVENTSOURCE_ERROR_TOO_LARGE, and the stream goes on. To be set
 // before eventsource_connect().
-enum eventsource_error eventsource_set_max_event_size(
-    struct eventsource *source,
+eventsource_error eventsource_set_max_event_size(
+    eventsource *source,
     size_t bytes);
 
 // Starts the source's thread, which connects. Returns at once.
@@ -414,7 +410,7 @@ enum eventsource_error eventsource_set_max_event_size(
 // EVENTSOURCE_ERROR_CLOSED after eventsource_close(),
 // EVENTSOURCE_ERROR_SYSTEM if the system has no thread or descriptor to
 // give: then it may be tried again.
-enum eventsource_error eventsource_connect(struct eventsource *source);
+eventsource_error eventsource_connect(eventsource *source);
 
 // Drops the connection, or ends the wait for one, and connects again at
 // once: the program knows better, the network has changed.
@@ -424,7 +420,7 @@ enum eventsource_error eventsource_connect(struct eventsource *source);
 // came but were not dispatched yet are dropped; the server is asked for
 // them by Last-Event-ID. EVENTSOURCE_ERROR_NOT_CONNECTED before
 // eventsource_connect(), EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
-enum eventsource_error eventsource_reconnect(struct eventsource *source);
+eventsource_error eventsource_reconnect(eventsource *source);
 
 // Closes the source, for good.
 //
@@ -433,7 +429,7 @@ enum eventsource_error eventsource_reconnect(struct eventsource *source);
 // `on_close` excepted, which follows within milliseconds, whatever the
 // source was doing. One that has begun on another thread runs to its end;
 // eventsource_wait() waits for it. NULL is ignored.
-void eventsource_close(struct eventsource *source);
+void eventsource_close(eventsource *source);
 
 // Waits until the source is CLOSED and its last callback has returned, for
 // at most `timeout_ms` milliseconds; a negative number is no limit.
@@ -442,18 +438,17 @@ void eventsource_close(struct eventsource *source);
 // EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
 // EVENTSOURCE_ERROR_CALLBACK in a callback of the same source, which would
 // wait for itself.
-enum eventsource_error eventsource_wait(
-    const struct eventsource *source,
+eventsource_error eventsource_wait(
+    const eventsource *source,
     int64_t timeout_ms);
 
 // Returns the ready state; CLOSED for NULL.
-enum eventsource_state eventsource_ready_state(
-    const struct eventsource *source);
+eventsource_state eventsource_ready_state(const eventsource *source);
 
 // Returns the URL of the source as the URL Standard serializes it;
 // redirects do not change it (R3). Borrowed until eventsource_free(); NULL
 // for NULL.
-const char *eventsource_url(const struct eventsource *source);
+const char *eventsource_url(const eventsource *source);
 
 // Stores the last event ID string, with its NUL, in `buffer`, and returns
 // its length without the NUL.
@@ -463,7 +458,7 @@ const char *eventsource_url(const struct eventsource *source);
 // bytes, an empty text is stored in its place: half an id is none. `buffer`
 // may be NULL if `size` is 0.
 size_t eventsource_last_event_id(
-    const struct eventsource *source,
+    const eventsource *source,
     char *buffer,
     size_t size);
 
@@ -473,21 +468,20 @@ size_t eventsource_last_event_id(
 // Inside a callback of the same source there is no waiting: `on_close` is
 // called before this function returns, no callback begins after that, and
 // the release happens when the callback has returned. NULL is ignored.
-void eventsource_free(struct eventsource *source);
+void eventsource_free(eventsource *source);
 
 // Returns the status of `response`; 0 if `response` is NULL.
-int eventsource_response_status(const struct eventsource_response *response);
+int eventsource_response_status(const eventsource_response *response);
 
 // Returns the URL that `response` came from, after redirects. Borrowed as
 // `response` is; NULL if `response` is NULL.
-const char *eventsource_response_url(
-    const struct eventsource_response *response);
+const char *eventsource_response_url(const eventsource_response *response);
 
 // Returns the value of a header of `response`, or NULL if it has none. The
 // case of `name` does not matter; several values are joined by `, `.
 // Borrowed as `response` is; NULL if an argument is NULL.
 const char *eventsource_response_header(
-    const struct eventsource_response *response,
+    const eventsource_response *response,
     const char *name);
 
 // Makes a parser that calls `on_event` with each event, and stores it in
@@ -495,10 +489,10 @@ const char *eventsource_response_header(
 //
 // It is the caller's, given back with eventsource_parser_free(). On error
 // `*parser` is NULL.
-enum eventsource_error eventsource_parser_new(
+eventsource_error eventsource_parser_new(
     eventsource_parser_event_callback on_event,
     void *user_data,
-    struct eventsource_parser **parser);
+    eventsource_parser **parser);
 
 // Interprets the next `len` bytes of the stream, wherever it is cut.
 // Callbacks are made before it returns.
@@ -506,8 +500,8 @@ enum eventsource_error eventsource_parser_new(
 // EVENTSOURCE_ERROR_TOO_LARGE if an event over 64 MiB was dropped; all else
 // was dispatched. EVENTSOURCE_ERROR_CALLBACK inside the parser's own
 // callback. `bytes` may be NULL if `len` is 0.
-enum eventsource_error eventsource_parser_feed(
-    struct eventsource_parser *parser,
+eventsource_error eventsource_parser_feed(
+    eventsource_parser *parser,
     const char *bytes,
     size_t len);
 
@@ -515,12 +509,11 @@ enum eventsource_error eventsource_parser_feed(
 // forgotten (R60), the last event ID string is kept (R59).
 //
 // EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
-enum eventsource_error eventsource_parser_reset(
-    struct eventsource_parser *parser);
+eventsource_error eventsource_parser_reset(eventsource_parser *parser);
 
 // Releases the parser. Inside its own callback no other follows, and the
 // release happens when eventsource_parser_feed() returns. NULL is ignored.
-void eventsource_parser_free(struct eventsource_parser *parser);
+void eventsource_parser_free(eventsource_parser *parser);
 
 // Returns the version of the library that is running, such as `0.1.0`. The
 // one that the program was compiled with is EVENTSOURCE_VERSION.

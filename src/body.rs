@@ -78,7 +78,7 @@ fn framing(headers: &HeaderMap) -> Result<Framing, Failure> {
             .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
     };
     if let Some(value) =
-        headers.get_all(header::TRANSFER_ENCODING).iter().last()
+        headers.get_all(header::TRANSFER_ENCODING).iter().next_back()
     {
         return match value.to_str() {
             Ok(value) if is_chunked(value) => {

@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     /// One line for a person: lower case, no full stop.
     pub(crate) message: String,
     /// The response, if one came.
-    pub(crate) response: Option<Response>,
+    pub(crate) response: Option<Box<Response>>,
 }
 
 impl Failure {
@@ -24,7 +24,7 @@ impl Failure {
 
     /// The same failure, with the response that caused it.
     pub(crate) fn with(self, response: Response) -> Failure {
-        Failure { response: Some(response), ..self }
+        Failure { response: Some(Box::new(response)), ..self }
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::sys::{self, Interest};
 
-/// R5.
+/// The ready state of a source (R5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum ReadyState {

@@ -62,7 +62,7 @@ fn tidy(text: &str) -> String {
     let mut tidy = String::new();
     let mut blank = false;
     for line in text.lines() {
-        let line = line.replace("///", "//");
+        let line = untag(&line.replace("///", "//"));
         let line = line.trim_end();
         if line.is_empty() && blank {
             continue;
@@ -72,6 +72,15 @@ fn tidy(text: &str) -> String {
         tidy.push('\n');
     }
     tidy
+}
+
+/// Types by their names alone, where they are used.
+fn untag(line: &str) -> String {
+    if line.starts_with("typedef struct") || line.starts_with("typedef enum") {
+        return line.to_owned();
+    }
+    line.replace("struct eventsource", "eventsource")
+        .replace("enum eventsource", "eventsource")
 }
 
 /// A declaration that does not fit has its parameters on lines of their own.

@@ -170,7 +170,7 @@ impl FailureText {
         let message = cause.message.replace(char::is_control, " ");
         FailureText {
             message: CString::new(message).unwrap_or_default(),
-            response: cause.response.as_ref().map(Response::new),
+            response: cause.response.as_deref().map(Response::new),
         }
     }
 
@@ -181,7 +181,7 @@ impl FailureText {
             error,
             message: self.message.as_ptr(),
             http_status: response.map_or(0, |it| it.status.into()),
-            response: response.map_or(ptr::null(), |it| ptr::from_ref(it)),
+            response: response.map_or(ptr::null(), ptr::from_ref),
             attempt: outlook.attempt,
             will_retry: outlook.retry.is_some().into(),
             delay_ms: delay.try_into().unwrap_or(u64::MAX),

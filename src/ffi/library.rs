@@ -1,7 +1,6 @@
 //! The library as a whole.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::mem;
 use std::sync::{Mutex, Once, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -79,8 +78,7 @@ pub extern "C" fn eventsource_set_log(
             let _ = log::set_logger(&LOGGER);
         });
         let sink = on_log.map(|on_log| (on_log, Pointer(user_data)));
-        let before = mem::replace(&mut *LOGGER.sink(), sink);
-        drop(before);
+        *LOGGER.sink() = sink;
         log::set_max_level(wanted);
     });
 }

@@ -73,6 +73,7 @@
 //! never reused.
 
 #![allow(unsafe_code, reason = "the C door; each block says who promised")]
+#![allow(clippy::missing_safety_doc, reason = "the prologue says it once")]
 
 mod event;
 mod library;
