@@ -77,21 +77,23 @@ impl<H: Handler> Source<H> {
     /// Lives until the program closes the source or the connection is
     /// failed; returns the reason.
     pub(crate) fn run(&mut self) -> Error {
-        loop {
+        while !self.state.closed_by_program() {
+            // A wish to reconnect, also one that has cut the wait short, is
+            // met by the attempt that comes now.
+            self.state.take_reconnect();
             let (failure, fruitful) = self.attempt();
-            if self.state.closed_by_program() {
-                log::debug!("{}: closed", loggable(&self.options.url));
-                return Error::None;
-            }
-            // A wish to reconnect reports no failure, and does not wait.
-            if self.state.take_reconnect() {
+            // Nor does it report a failure, or wait.
+            if self.state.interrupted() {
                 continue;
             }
-            if failure.error.is_final() {
-                return self.fail(&failure);
+            if !failure.error.is_final() {
+                self.reestablish(&failure, fruitful);
+            } else if self.fail(&failure) {
+                return failure.error;
             }
-            self.reestablish(&failure, fruitful);
         }
+        log::debug!("{}: closed", loggable(&self.options.url));
+        Error::None
     }
 
     /// One connection, from the request to its end; why it ended, and
@@ -105,7 +107,9 @@ impl<H: Handler> Source<H> {
             Ok(connection) => self.announce(connection),
             Err(failure) => {
                 // A dead node behind a redirect is not asked for ever.
-                self.url = self.options.url.clone();
+                if !self.state.interrupted() {
+                    self.url = self.options.url.clone();
+                }
                 (failure, false)
             }
         }
@@ -158,15 +162,16 @@ impl<H: Handler> Source<H> {
         let _ = self.state.wait(&mut [self.state.entry()], deadline);
     }
 
-    /// § 9.2.3, "fail the connection" (R28).
-    pub(crate) fn fail(&mut self, failure: &Failure) -> Error {
+    /// § 9.2.3, "fail the connection" (R28); unless the program has wished
+    /// otherwise in the meantime.
+    pub(crate) fn fail(&mut self, failure: &Failure) -> bool {
         if !self.state.fail() {
-            return Error::None;
+            return false;
         }
         log::warn!("{}: {failure}", loggable(&self.options.url));
         let attempt = self.backoff.fruitless().saturating_add(1);
         self.handler.error(failure, Outlook { attempt, retry: None });
-        failure.error
+        true
     }
 }
 
