@@ -65,6 +65,8 @@ pub(crate) struct Handle {
     listeners: Mutex<Vec<Listener>>,
     /// Changes with every change of `listeners`; also the last id given.
     listeners_version: AtomicU64,
+    /// Why the connection was failed, if it was.
+    failed: OnceLock<Error>,
     /// The last event ID string, as of the event last dispatched.
     last_event_id: Mutex<Vec<u8>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -90,6 +92,7 @@ impl Handle {
             on_close: Mutex::default(),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
+            failed: OnceLock::new(),
             last_event_id: Mutex::default(),
             thread: Mutex::default(),
             done: OnceLock::new(),
@@ -260,7 +263,8 @@ impl Handle {
         self.close();
         let thread = lock(&self.thread).take();
         if self.is_current() {
-            self.tell_close(Error::None);
+            let reason = self.failed.get().copied();
+            self.tell_close(reason.unwrap_or(Error::None));
         } else if self.state.is_a_parents() {
             // fork(2) has copied no thread.
             mem::forget(thread);
@@ -369,6 +373,10 @@ impl Handler for Dispatcher {
     }
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
+        if failure.error.is_final() {
+            // Once: nothing follows.
+            let _ = self.handle.failed.set(failure.error);
+        }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()
         {
