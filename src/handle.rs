@@ -155,11 +155,11 @@ impl Handle {
     /// Starts the source's thread.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
         let mut setup = lock(&self.setup);
-        if setup.is_none() {
-            return Err(Error::AlreadyConnected);
-        }
         if self.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
+        }
+        if setup.is_none() {
+            return Err(Error::AlreadyConnected);
         }
         self.state.arm().map_err(|_| Error::System)?;
         let (sender, receiver) = crossbeam_channel::bounded(0);
