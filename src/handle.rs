@@ -62,11 +62,11 @@ pub(crate) struct Handle {
     setup: Mutex<Option<Setup>>,
     /// Taken by whoever calls it: it is called once.
     on_close: Mutex<Option<OnClose>>,
-    /// Why the source gave up, for a callback that frees it then.
-    reason: Mutex<Error>,
     listeners: Mutex<Vec<Listener>>,
     /// Changes with every change of `listeners`; also the last id given.
     listeners_version: AtomicU64,
+    /// Why the connection was failed, if it was.
+    failed: OnceLock<Error>,
     /// The last event ID string, as of the event last dispatched.
     last_event_id: Mutex<Vec<u8>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -90,9 +90,9 @@ impl Handle {
             state: Arc::default(),
             setup: Mutex::new(Some(Setup { options, callbacks })),
             on_close: Mutex::default(),
-            reason: Mutex::new(Error::None),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
+            failed: OnceLock::new(),
             last_event_id: Mutex::default(),
             thread: Mutex::default(),
             done: OnceLock::new(),
@@ -266,8 +266,8 @@ impl Handle {
         self.close();
         let thread = lock(&self.thread).take();
         if self.is_current() {
-            let reason = *lock(&self.reason);
-            self.tell_close(reason);
+            let reason = self.failed.get().copied();
+            self.tell_close(reason.unwrap_or(Error::None));
         } else if self.state.is_a_parents() {
             // fork(2) has copied no thread.
             mem::forget(thread);
@@ -377,7 +377,8 @@ impl Handler for Dispatcher {
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
         if failure.error.is_final() {
-            *lock(&self.handle.reason) = failure.error;
+            // Once: nothing follows.
+            let _ = self.handle.failed.set(failure.error);
         }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()

@@ -49,6 +49,8 @@ pub(crate) struct Source<H> {
     /// Where the next request goes (R13).
     url: Url,
     parser: Parser,
+    /// The last event ID string, as of what has been dispatched.
+    last_event_id: String,
     backoff: Backoff,
     handler: H,
 }
@@ -68,6 +70,7 @@ impl<H: Handler> Source<H> {
             state,
             url: options.url.clone(),
             parser,
+            last_event_id: options.last_event_id.clone(),
             backoff: Backoff::new(options.reconnection_time),
             options,
             handler,
@@ -77,21 +80,23 @@ impl<H: Handler> Source<H> {
     /// Lives until the program closes the source or the connection is
     /// failed; returns the reason.
     pub(crate) fn run(&mut self) -> Error {
-        loop {
+        while !self.state.closed_by_program() {
+            // A wish to reconnect, also one that has cut the wait short, is
+            // met by the attempt that comes now.
+            self.state.take_reconnect();
             let (failure, fruitful) = self.attempt();
-            if self.state.closed_by_program() {
-                log::debug!("{}: closed", loggable(&self.options.url));
-                return Error::None;
-            }
-            // A wish to reconnect reports no failure, and does not wait.
-            if self.state.take_reconnect() {
+            // Nor does it report a failure, or wait.
+            if self.state.interrupted() {
                 continue;
             }
-            if failure.error.is_final() {
-                return self.fail(&failure);
+            if !failure.error.is_final() {
+                self.reestablish(&failure, fruitful);
+            } else if self.fail(&failure) {
+                return failure.error;
             }
-            self.reestablish(&failure, fruitful);
         }
+        log::debug!("{}: closed", loggable(&self.options.url));
+        Error::None
     }
 
     /// One connection, from the request to its end; why it ended, and
@@ -105,7 +110,9 @@ impl<H: Handler> Source<H> {
             Ok(connection) => self.announce(connection),
             Err(failure) => {
                 // A dead node behind a redirect is not asked for ever.
-                self.url = self.options.url.clone();
+                if !self.state.interrupted() {
+                    self.url = self.options.url.clone();
+                }
                 (failure, false)
             }
         }
@@ -121,19 +128,21 @@ impl<H: Handler> Source<H> {
         self.handler.open(&connection.response);
         self.parser.reset();
         let origin = CString::new(origin(&self.url)).unwrap_or_default();
-        let mut fruitful = false;
+        let mut dispatch = Dispatch {
+            state: &self.state,
+            handler: &mut self.handler,
+            backoff: &mut self.backoff,
+            last_event_id: &mut self.last_event_id,
+            origin: &origin,
+            owes_event: false,
+            fruitful: false,
+        };
         let failure = connection.read(&self.state, |bytes| {
-            self.parser.feed(bytes, |item| {
-                dispatch(
-                    item,
-                    &self.state,
-                    &mut self.handler,
-                    &mut self.backoff,
-                    &origin,
-                    &mut fruitful,
-                )
-            })
+            self.parser.feed(bytes, |item| dispatch.item(item))
         });
+        let fruitful = dispatch.fruitful;
+        // What was parsed and not dispatched is asked for again.
+        self.parser.set_last_event_id(&self.last_event_id);
         (failure, fruitful)
     }
 
@@ -158,45 +167,62 @@ impl<H: Handler> Source<H> {
         let _ = self.state.wait(&mut [self.state.entry()], deadline);
     }
 
-    /// § 9.2.3, "fail the connection" (R28).
-    pub(crate) fn fail(&mut self, failure: &Failure) -> Error {
+    /// § 9.2.3, "fail the connection" (R28); unless the program has wished
+    /// otherwise in the meantime.
+    pub(crate) fn fail(&mut self, failure: &Failure) -> bool {
         if !self.state.fail() {
-            return Error::None;
+            return false;
         }
         log::warn!("{}: {failure}", loggable(&self.options.url));
         let attempt = self.backoff.fruitless().saturating_add(1);
         self.handler.error(failure, Outlook { attempt, retry: None });
-        failure.error
+        true
     }
 }
 
-/// One item of the stream, to whom it concerns.
-fn dispatch<H: Handler>(
-    item: Item<'_>,
-    state: &State,
-    handler: &mut H,
-    backoff: &mut Backoff,
-    origin: &CStr,
-    fruitful: &mut bool,
-) -> ControlFlow<()> {
-    // R32: what has been parsed is dropped once the source is closed.
-    if state.interrupted() {
-        return Break(());
-    }
-    match item {
-        Item::Event(event) => {
-            *fruitful = true;
-            handler.event(&event, origin);
+/// Hands the items of one stream to whom they concern.
+struct Dispatch<'a, H> {
+    state: &'a State,
+    handler: &'a mut H,
+    backoff: &'a mut Backoff,
+    last_event_id: &'a mut String,
+    origin: &'a CStr,
+    /// The last item was an id: the event of its block may come next.
+    owes_event: bool,
+    fruitful: bool,
+}
+
+impl<H: Handler> Dispatch<'_, H> {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        // R32: what has been parsed is dropped once the source is closed. A
+        // wish to reconnect drops it too, but does not come between an id
+        // and its event: the server would not send it again.
+        let owes_event = std::mem::take(&mut self.owes_event);
+        if self.state.closed_by_program()
+            || self.state.interrupted() && !owes_event
+        {
+            return Break(());
         }
-        Item::Comment(comment) => handler.comment(comment),
-        Item::LastEventId(id) => handler.last_event_id(id),
-        Item::Retry(time) => backoff.set_reconnection_time(time),
-        Item::TooLarge => {
-            let failure =
-                Failure::new(Error::TooLarge, "event over the size limit");
-            let attempt = 0;
-            handler.error(&failure, Outlook { attempt, retry: None });
+        match item {
+            Item::Event(event) => {
+                self.fruitful = true;
+                self.handler.event(&event, self.origin);
+            }
+            Item::Comment(comment) => self.handler.comment(comment),
+            Item::LastEventId(id) => {
+                self.owes_event = true;
+                self.last_event_id.clear();
+                self.last_event_id.push_str(id.as_str());
+                self.handler.last_event_id(id);
+            }
+            Item::Retry(time) => self.backoff.set_reconnection_time(time),
+            Item::TooLarge => {
+                let failure =
+                    Failure::new(Error::TooLarge, "event over the size limit");
+                let attempt = 0;
+                self.handler.error(&failure, Outlook { attempt, retry: None });
+            }
         }
+        Continue(())
     }
-    Continue(())
 }

@@ -1,0 +1,322 @@
+//! The process is the program's: what a source must not do to it, and what the
+//! process may do to a source. Each test is a process of its own.
+
+#![expect(unsafe_code, reason = "the C API, fork and signals are tested")]
+
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
+
+use std::process::Command;
+
+use eventsource::ffi::Error;
+use support::phases::{Phase, stage};
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
+use support::{certificates, names, until};
+
+const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
+
+/// Runs `body` in a process of its own, which must end well and say nothing.
+fn alone(test: &str, body: fn()) {
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().expect("a program"))
+        .args(["--exact", test, "--test-threads=1", "--nocapture"])
+        .env(ALONE, test)
+        .output()
+        .expect("a process");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
+    // The harness itself writes to the other one.
+    assert_eq!(stderr, "", "a library says nothing");
+}
+
+/// Names what /proc/self/`table` lists: threads (`task`), descriptors (`fd`).
+fn count(table: &str) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/self/{table}"));
+    entries.expect("/proc").count()
+}
+
+/// Runs `child` in a forked process; gives back what `child` does, unless it
+/// hangs.
+fn fork(child: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child uses the library, and leaves by `_exit`.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork"),
+        0 => {
+            // SAFETY: the default of SIGALRM ends a child that hangs, and a
+            // child that panics must not go on as a second test program.
+            unsafe {
+                libc::alarm(10);
+                let run = std::panic::AssertUnwindSafe(child);
+                libc::_exit(std::panic::catch_unwind(run).unwrap_or(99));
+            }
+        }
+        pid => {
+            let mut status = 0;
+            // SAFETY: a child of this process.
+            let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+            assert_eq!(waited, pid, "waitpid");
+            assert!(libc::WIFEXITED(status), "the child died: {status:#x}");
+            libc::WEXITSTATUS(status)
+        }
+    }
+}
+
+/// Fork: a child's `close` and `free` of its parent's source come back, and
+/// the parent does not notice, in whatever phase it is.
+#[test]
+fn a_child_lets_go_of_its_parents_source() {
+    alone("a_child_lets_go_of_its_parents_source", || {
+        for phase in Phase::ALL {
+            let staged = stage(phase);
+            let handle = staged.source.handle();
+            let before = staged.source.history().len();
+            let status = fork(|| {
+                handle.close();
+                handle.close();
+                handle.free();
+                // No callback comes in the child, but those of the moment of
+                // the fork.
+                7
+            });
+            assert_eq!(status, 7, "{phase:?}");
+            if !matches!(phase, Phase::FloodingBody | Phase::FloodingTlsBody) {
+                let after = staged.source.history().len();
+                assert_eq!(after, before, "{phase:?}");
+            }
+            handle.close();
+            assert_eq!(staged.source.skip_to_close(), Error::None);
+            staged.sees_the_client_close();
+        }
+    });
+}
+
+/// Fork: the parent's stream goes on.
+#[test]
+fn a_childs_free_leaves_the_stream_alone() {
+    alone("a_childs_free_leaves_the_stream_alone", || {
+        for secure in [false, true] {
+            let server = if secure {
+                Server::secure(certificates::trusted("127.0.0.1"))
+            } else {
+                Server::start()
+            };
+            let source = Source::connected(&server.url("/"));
+            let mut connection = server.accept();
+            connection.send(CHUNKED);
+            connection.chunk("data: before\n\n");
+            source.opened();
+            source.message("before");
+            let handle = source.handle();
+            for _ in 0..3 {
+                let status = fork(|| {
+                    handle.free();
+                    0
+                });
+                assert_eq!(status, 0);
+                connection.chunk("data: after\n\n");
+                source.message("after");
+            }
+            assert!(!server.is_asked());
+            assert_eq!(source.reconnect(), Error::None);
+            server.accept();
+        }
+    });
+}
+
+/// Fork: a child may have sources of its own.
+#[test]
+fn a_child_has_sources_of_its_own() {
+    alone("a_child_has_sources_of_its_own", || {
+        let server = Server::start();
+        let parents = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        parents.opened();
+        let status = fork(|| {
+            let server = Server::start();
+            let source = Source::connected(&server.url("/"));
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+            source.opened();
+            source.message("x");
+            connection.finish();
+            source.lost();
+            source.close();
+            source.closed(Error::None);
+            0
+        });
+        assert_eq!(status, 0);
+        connection.send("data: y\n\n");
+        parents.message("y");
+    });
+}
+
+/// Fork: a source that has never been connected, and one that is over.
+#[test]
+fn a_child_frees_what_does_not_run() {
+    alone("a_child_frees_what_does_not_run", || {
+        let server = Server::start();
+        let fresh = Source::new(&server.url("/"));
+        let over = Source::connected(&server.url("/"));
+        over.close();
+        over.closed(Error::None);
+        let status = fork(|| {
+            fresh.handle().free();
+            over.handle().free();
+            0
+        });
+        assert_eq!(status, 0);
+    });
+}
+
+/// The disposition of `signal`.
+fn disposition(signal: i32) -> usize {
+    // SAFETY: only asks.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let error = libc::sigaction(signal, std::ptr::null(), &mut action);
+        assert_eq!(error, 0);
+        action.sa_sigaction
+    }
+}
+
+/// Signals: writing to a connection that is gone does not end a program that
+/// has left SIGPIPE as it is, and no signal is handled.
+#[test]
+fn sigpipe_does_not_end_the_program() {
+    alone("sigpipe_does_not_end_the_program", || {
+        // SAFETY: what a C program begins with.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let before: Vec<_> = (1..32).map(disposition).collect();
+        let plain = Server::start();
+        let secure = Server::secure(certificates::trusted("127.0.0.1"));
+        for server in [&plain, &secure] {
+            for _ in 0..30 {
+                let source = Source::new(&server.url("/"))
+                    .with_reconnection_time(3_600_000)
+                    .with_header("X-Large", &"x".repeat(1 << 20))
+                    .start();
+                // Closed with the request unread: RST.
+                drop(server.accept_silently());
+                assert!(matches!(source.next(), Seen::Error(_)));
+            }
+        }
+        // TLS says good-bye to somebody who is gone.
+        for _ in 0..30 {
+            let source = Source::new(&secure.url("/"))
+                .with_reconnection_time(3_600_000)
+                .start();
+            let mut connection = secure.accept();
+            connection.send(EVENT_STREAM);
+            source.opened();
+            connection.reset();
+            source.close();
+            source.skip_to_close();
+        }
+        let after: Vec<_> = (1..32).map(disposition).collect();
+        assert_eq!(before, after);
+    });
+}
+
+/// Exit: a program may end while sources run.
+#[test]
+fn a_program_may_end_while_sources_run() {
+    for (phase, number) in Phase::ALL.into_iter().zip(0..) {
+        let test = "a_program_may_end_while_sources_run";
+        if let Ok(wanted) = std::env::var(ALONE) {
+            if wanted == format!("{number}") {
+                let _staged = stage(phase);
+                std::process::exit(40 + number);
+            }
+            continue;
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--test-threads=1", "--nocapture"])
+            .env(ALONE, number.to_string())
+            .output()
+            .expect("a process");
+        let status = output.status;
+        assert_eq!(status.code(), Some(40 + number), "{phase:?}: {status}");
+    }
+}
+
+/// Descriptors, threads: none before `connect`, none after `free`, whichever
+/// phase it was.
+#[test]
+fn nothing_is_left_behind() {
+    alone("nothing_is_left_behind", || {
+        let threads = count("task");
+        // What the process keeps, it has after the first round.
+        for phase in Phase::ALL {
+            drop(stage(phase));
+        }
+        let at_rest = || (count("fd"), count("task"));
+        // The look-up that was left behind hangs on; so it is told to end.
+        let let_names_go = || {
+            for number in 0..1000 {
+                names::resolve(&format!("dead-{number}.test"), &[]);
+            }
+        };
+        let_names_go();
+        until("the threads' end", || count("task") == threads);
+        let before = at_rest();
+        for _ in 0..200 {
+            let server = Server::start();
+            let source = Source::new(&server.url("/"));
+            assert_eq!(count("task"), before.1, "no thread before connect");
+            let source = source.start();
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+            source.opened();
+            source.message("x");
+        }
+        until("the same as before", || at_rest() == before);
+        for phase in Phase::ALL {
+            for _ in 0..10 {
+                let staged = stage(phase);
+                let handle = staged.source.handle();
+                handle.free();
+                staged.sees_the_client_close();
+            }
+            let_names_go();
+            until(&format!("the same after {phase:?}"), || at_rest() == before);
+        }
+    });
+}
+
+/// Memory: a source that is made, connected and freed leaves nothing. What a
+/// thousand of them take, the next thousand take again.
+#[test]
+fn sources_do_not_pile_up() {
+    alone("sources_do_not_pile_up", || {
+        let resident = || -> usize {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4
+        };
+        let round = || {
+            for _ in 0..1000 {
+                let url = c"http://127.0.0.1:1/";
+                let mut source = std::ptr::null_mut();
+                // SAFETY: made, connected and freed.
+                unsafe {
+                    use eventsource::ffi;
+                    let error = ffi::eventsource_new(url.as_ptr(), &mut source);
+                    assert_eq!(error, Error::None);
+                    let error = ffi::eventsource_connect(source);
+                    assert_eq!(error, Error::None);
+                    ffi::eventsource_free(source);
+                }
+            }
+        };
+        round();
+        let before = resident();
+        round();
+        round();
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 2000, "{grown} KiB for two thousand sources");
+    });
+}

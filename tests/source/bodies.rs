@@ -1,0 +1,485 @@
+//! How a stream may come, and how it may end.
+
+use std::io::Write;
+
+use eventsource::ffi::Error;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use crate::support::source::{Seen, Source};
+
+/// A source and a server that has answered with `head`.
+fn opened(head: impl AsRef<[u8]>) -> (Server, Source, Connection) {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(head);
+    source.opened();
+    (server, source, connection)
+}
+
+fn with_length(length: usize) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// R42. Head and events in one packet, and an event cut in pieces.
+#[test]
+fn packets_have_no_meaning() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM.to_owned() + "data: 1\n\ndata: 2\n\nda");
+    source.opened();
+    source.message("1");
+    source.message("2");
+    connection.send("ta: 3\n");
+    connection.send("\n");
+    source.message("3");
+}
+
+/// R42. The head of a response may come byte by byte.
+#[test]
+fn reads_a_head_byte_by_byte() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    for byte in CHUNKED.as_bytes() {
+        connection.send([*byte]);
+    }
+    source.opened();
+    connection.chunk("data: x\n\n");
+    source.message("x");
+}
+
+/// R42, R64. Chunks may begin and end anywhere, inside a character too.
+#[test]
+fn chunks_have_no_meaning() {
+    let (_server, source, mut connection) = opened(CHUNKED);
+    let stream = "id: ü1\r\nevent: ä\r\ndata: €😀\r\ndata: b\r\n\r\n";
+    for size in [1, 2, 3, 5, 7, 100] {
+        for piece in stream.as_bytes().chunks(size) {
+            connection.chunk(piece);
+        }
+        let event = source.event();
+        assert_eq!((&*event.kind, &*event.id), ("ä", "ü1"), "{size}");
+        assert_eq!(event.data, "€😀\nb", "{size}");
+    }
+    // All of them in one packet.
+    let mut packet = Vec::new();
+    for byte in stream.as_bytes() {
+        packet.extend_from_slice(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n']);
+    }
+    connection.send(packet);
+    assert_eq!(source.event().data, "€😀\nb");
+}
+
+/// R42. What frames a chunk may itself come byte by byte.
+#[test]
+fn reads_chunks_byte_by_byte() {
+    let (_server, source, mut connection) = opened(CHUNKED);
+    for byte in b"0008;a=b\r\ndata: x\n\r\n1\r\n\n\r\n" {
+        connection.send([*byte]);
+    }
+    source.message("x");
+    for byte in b"0\r\nA: b\r\n\r\n" {
+        // The last chunk is enough: the rest may find nobody.
+        let _ = connection.try_send([*byte]);
+    }
+    source.lost();
+}
+
+/// HTTP: every way in which a chunk's size may be written.
+#[test]
+fn reads_every_way_to_write_a_chunk() {
+    let (_server, source, mut connection) = opened(CHUNKED);
+    let filler = "data: 4567890abcdefghi\n\n";
+    let long = "x".repeat(3000);
+    for size in [
+        "18",
+        "0000000000000000000000000000000018",
+        "18;",
+        "18;a",
+        "18;a=b;c=\"d e\"",
+        "18 ; a = b",
+        "18\t;a",
+        "18 ",
+        &format!("18;name={long}"),
+        &format!("18;{long}"),
+    ] {
+        connection.send(format!("{size}\r\n{filler}\r\n"));
+        source.message("4567890abcdefghi");
+    }
+    // Hexadecimal, in both cases.
+    for size in ["1a", "1A", "01A"] {
+        connection.send(format!("{size}\r\n: {filler}\r\n"));
+        assert_eq!(source.comment(), " data: 4567890abcdefghi");
+    }
+}
+
+/// HTTP: one chunk larger than any buffer.
+#[test]
+fn reads_a_chunk_larger_than_any_buffer() {
+    let (_server, source, mut connection) = opened(CHUNKED);
+    let data = "x".repeat(3 << 20);
+    connection.chunk(format!("data: {data}\n\n"));
+    assert_eq!(source.event().data.len(), data.len());
+    connection.chunk("data: small\n\n");
+    source.message("small");
+}
+
+/// HTTP: where both are given, the chunks count and not the length.
+#[test]
+fn chunks_go_before_a_length() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (_server, source, mut connection) = opened(head);
+    connection.chunk("data: x\n\n");
+    source.message("x");
+}
+
+/// R64. A body of a known length.
+#[test]
+fn reads_a_body_of_a_known_length() {
+    let body = "data: 1\n\ndata: 2\n\n";
+    let (server, source, mut connection) = opened(with_length(body.len()));
+    connection.send(body);
+    source.message("1");
+    source.message("2");
+    // The length is the end; nobody waits for the connection's.
+    source.lost();
+    server.accept();
+    connection.sees_the_client_close();
+}
+
+/// HTTP: what comes behind the length belongs to nobody.
+#[test]
+fn reads_nothing_behind_the_length() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(with_length(9) + "data: 1\n\ndata: 2\n\n");
+    source.opened();
+    source.message("1");
+    source.lost();
+}
+
+/// HTTP: an answer of version 1.0 ends with its connection.
+#[test]
+fn reads_an_answer_of_http_1_0() {
+    let head = "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let (server, source, mut connection) = opened(head);
+    connection.send("data: x\n\n");
+    source.message("x");
+    connection.finish();
+    source.lost();
+    server.accept();
+}
+
+/// HTTP: a status line without a reason.
+#[test]
+fn reads_a_status_line_without_a_reason() {
+    for line in ["HTTP/1.1 200", "HTTP/1.1 200 "] {
+        opened(format!("{line}\r\nContent-Type: text/event-stream\r\n\r\n"));
+    }
+}
+
+/// HTTP: interim answers go before the answer.
+#[test]
+fn passes_over_interim_answers() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 100 Continue\r\n\r\n");
+    connection.send("HTTP/1.1 102 Processing\r\n\r\n");
+    connection.send(
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\
+         Content-Type: text/html\r\n\r\n",
+    );
+    connection.send(EVENT_STREAM);
+    connection.send("data: x\n\n");
+    let response = source.opened();
+    assert_eq!(response.status, 200);
+    source.message("x");
+}
+
+/// HTTP: interim answers and the answer, in one packet.
+#[test]
+fn passes_over_interim_answers_in_one_packet() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    connection.send(interim.repeat(3) + CHUNKED + "9\r\ndata: x\n\n\r\n");
+    source.opened();
+    source.message("x");
+}
+
+/// HTTP: a head may have 60 KiB, in many headers or in one.
+#[test]
+fn reads_a_head_of_60_kib() {
+    let many: String = (0..60)
+        .map(|number| format!("X-{number}: {}\r\n", "x".repeat(1000)))
+        .collect();
+    let one = format!("X-Long: {}\r\n", "x".repeat(60_000));
+    for headers in [many, one] {
+        let (_server, source, mut connection) = opened(format!(
+            "HTTP/1.1 200 OK\r\n{headers}\
+             Content-Type: text/event-stream\r\n\r\ndata: x\n\n"
+        ));
+        source.message("x");
+        connection.send("data: y\n\n");
+        source.message("y");
+    }
+}
+
+/// HTTP: a head that does not end is given up, and tried again.
+#[test]
+fn gives_up_a_head_without_end() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 200 OK\r\nX-Long: ");
+    let piece = [b'x'; 16 << 10];
+    // Until the client goes away.
+    while connection.try_send(piece).is_ok() {}
+    source.retrying(Error::Http);
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// R18. What is not HTTP is tried again.
+#[test]
+fn what_is_not_http_is_tried_again() {
+    for answer in [
+        "SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        "\0\0\0\0\0\0\0\0\r\n\r\n",
+        "HTTP/2 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        "HTTP/1.1 OK 200\r\nContent-Type: text/event-stream\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Length: x\r\n\r\n",
+        "data: x\n\n\r\n\r\n",
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(answer);
+        connection.finish();
+        let failure = source.retrying(Error::Http);
+        assert_eq!(failure.attempt, 1, "{answer:?}");
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+    }
+}
+
+/// R18. A connection that ends before the answer has come is tried again,
+/// however it ends.
+#[test]
+fn an_answer_cut_short_is_tried_again() {
+    let cut = &EVENT_STREAM[..EVENT_STREAM.len() - 2];
+    for answer in ["", "H", "HTTP/1.1 200 OK\r\nContent-Ty", cut] {
+        for reset in [false, true] {
+            let server = Server::start();
+            let source = Source::connected(&server.url("/"));
+            let mut connection = server.accept();
+            connection.send(answer);
+            if reset {
+                connection.reset();
+            } else {
+                connection.finish();
+            }
+            let failure = match source.next() {
+                Seen::Error(failure) => failure,
+                other => panic!("on_error expected: {other:?}"),
+            };
+            assert!(
+                matches!(failure.error, Error::Http | Error::Lost),
+                "{answer:?}: {failure:?}"
+            );
+            assert!(failure.will_retry, "{failure:?}");
+            server.accept().send(EVENT_STREAM);
+            source.opened();
+        }
+    }
+}
+
+/// R27. Every end of a body reestablishes: one `on_error`, one new request.
+#[test]
+fn every_end_of_the_body_reestablishes() {
+    type End = fn(Connection);
+    let ends: [(&str, String, End); 16] = [
+        ("FIN", EVENT_STREAM.into(), Connection::finish),
+        ("RST", EVENT_STREAM.into(), Connection::reset),
+        ("half-close", EVENT_STREAM.into(), |mut connection| {
+            connection.half_close();
+            connection.sees_the_client_close();
+        }),
+        ("last chunk", CHUNKED.into(), |mut connection| {
+            connection.send("0\r\n\r\n");
+            connection.sees_the_client_close();
+        }),
+        ("last chunk and trailers", CHUNKED.into(), |mut connection| {
+            connection.send("0\r\nX-A: b\r\nX-C: d\r\n\r\n");
+            connection.sees_the_client_close();
+        }),
+        ("last chunk, extended", CHUNKED.into(), |mut connection| {
+            connection.send("000;a=b\r\n\r\n");
+            connection.sees_the_client_close();
+        }),
+        ("FIN between chunks", CHUNKED.into(), Connection::finish),
+        ("RST between chunks", CHUNKED.into(), Connection::reset),
+        ("FIN in a chunk", CHUNKED.into(), |mut connection| {
+            connection.send("ff\r\n: cut");
+            connection.finish();
+        }),
+        ("RST in a chunk", CHUNKED.into(), |mut connection| {
+            connection.send("ff\r\ndata: cut");
+            connection.reset();
+        }),
+        ("FIN in a chunk's size", CHUNKED.into(), |mut connection| {
+            connection.send("ff");
+            connection.finish();
+        }),
+        ("FIN in the trailers", CHUNKED.into(), |mut connection| {
+            connection.send("0\r\nX-A");
+            connection.finish();
+        }),
+        ("no size", CHUNKED.into(), |mut connection| {
+            connection.send("data: x\n\n");
+            connection.sees_the_client_close();
+        }),
+        ("too large a size", CHUNKED.into(), |mut connection| {
+            connection.send("fffffffffffffffff\r\ndata: x\n\n");
+            connection.sees_the_client_close();
+        }),
+        ("more than the size", CHUNKED.into(), |mut connection| {
+            connection.send("1\r\n\n\n\n\r\n");
+            connection.sees_the_client_close();
+        }),
+        ("short of its length", with_length(100), Connection::finish),
+    ];
+    for (end, head, finish) in ends {
+        let (server, source, mut connection) = opened(&head);
+        if head == CHUNKED {
+            connection.chunk("data: x\n\n");
+        } else {
+            connection.send("data: x\n\n");
+        }
+        source.message("x");
+        finish(connection);
+        let failure = source.lost();
+        assert_eq!(failure.attempt, 0, "{end}");
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+        assert!(!server.is_asked(), "{end}");
+    }
+}
+
+/// R27. A body of no bytes is an end like any other.
+#[test]
+fn an_empty_body_reestablishes() {
+    let (server, source, connection) = opened(with_length(0));
+    assert_eq!(source.lost().attempt, 1);
+    server.accept();
+    drop(connection);
+}
+
+fn gzip_head(more: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Encoding: gzip\r\n{more}\r\n"
+    )
+}
+
+/// Compression: gzip, unasked, is decoded as it comes; an event is there as
+/// soon as the server has flushed it.
+#[test]
+fn decodes_gzip_as_it_comes() {
+    for chunked in [false, true] {
+        let more = if chunked { "Transfer-Encoding: chunked\r\n" } else { "" };
+        let (server, source, mut connection) = opened(gzip_head(more));
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        for number in 0..20 {
+            write!(gzip, "id: {number}\ndata: {number}ü\n\n").unwrap();
+            gzip.flush().unwrap();
+            let bytes = std::mem::take(gzip.get_mut());
+            if chunked {
+                connection.chunk(bytes);
+            } else {
+                connection.send(bytes);
+            }
+            source.message(&format!("{number}ü"));
+        }
+        // What is more than a buffer once it is unpacked.
+        let data = "x".repeat(1 << 20);
+        write!(gzip, "data: {data}\n\n").unwrap();
+        let bytes = gzip.finish().unwrap();
+        if chunked {
+            connection.chunk(bytes);
+            connection.send("0\r\n\r\n");
+        } else {
+            connection.send(bytes);
+            connection.finish();
+        }
+        assert_eq!(source.event().data.len(), data.len());
+        source.lost();
+        let again = server.accept();
+        assert_eq!(again.request.header("last-event-id"), Some("19"));
+    }
+}
+
+/// Compression, R42: gzip may be cut anywhere.
+#[test]
+fn decodes_gzip_byte_by_byte() {
+    let (_server, source, mut connection) = opened(gzip_head(""));
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    write!(gzip, "data: x\n\n").unwrap();
+    gzip.flush().unwrap();
+    for byte in gzip.get_ref() {
+        connection.send([*byte]);
+    }
+    source.message("x");
+}
+
+/// Compression, R27: gzip that is cut or broken is an end like any other.
+#[test]
+fn broken_gzip_reestablishes() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    write!(gzip, "data: x\n\n").unwrap();
+    gzip.flush().unwrap();
+    let flushed = gzip.get_ref().clone();
+    let end = gzip.finish().unwrap().split_off(flushed.len());
+    let mut wrong_sum = end.clone();
+    let sum = wrong_sum.len() - 8;
+    wrong_sum[sum] ^= 1;
+    for (name, end) in [
+        ("none", &[][..]),
+        ("half", &end[..end.len() - 3]),
+        ("no gzip", &[0xff; 100]),
+        ("wrong sum", &wrong_sum),
+    ] {
+        let (server, source, mut connection) = opened(gzip_head(""));
+        connection.send(&flushed);
+        source.message("x");
+        connection.send(end);
+        connection.finish();
+        let failure = source.lost();
+        assert_eq!(failure.attempt, 0, "{name}");
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+    }
+}
+
+/// Compression: what says gzip and is none brings no event.
+#[test]
+fn what_only_says_gzip_is_lost() {
+    let (server, source, mut connection) = opened(gzip_head(""));
+    connection.send("data: x\n\ndata: y\n\n");
+    connection.finish();
+    assert_eq!(source.lost().attempt, 1);
+    server.accept();
+}

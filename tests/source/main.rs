@@ -1,0 +1,22 @@
+//! The life of a source, seen from a program and from the server it talks to:
+//! each test is named after what is promised. `R` and a number name what the
+//! standard (WHATWG HTML § 9.2) demands; the header's own promises are named
+//! by their heading.
+
+#![expect(unsafe_code, reason = "the C API is what is tested")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bodies;
+mod closing;
+mod dispatching;
+mod last_event_id;
+mod reconnecting;
+mod redirects;
+mod requests;
+mod responses;
+mod states;
+mod tls;
+mod urls;
+mod waiting;

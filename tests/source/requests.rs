@@ -1,0 +1,242 @@
+//! What a source asks for.
+
+use eventsource::ffi::Error;
+
+use crate::support::server::{Connection, EVENT_STREAM, Server};
+use crate::support::source::Source;
+
+/// The request of a source that `prepare` has made ready.
+fn request_of(
+    path: &str,
+    prepare: impl FnOnce(Source) -> Source,
+) -> (Server, Source, Connection) {
+    let server = Server::start();
+    let source = prepare(Source::new(&server.url(path))).start();
+    let connection = server.accept();
+    (server, source, connection)
+}
+
+/// R9, R10, R11, R15. The first request, from the first line to the last.
+#[test]
+fn asks_for_an_event_stream() {
+    let (server, _source, connection) = request_of("/path?q=1", |s| s);
+    let request = &connection.request;
+    assert_eq!(request.method, "GET");
+    assert_eq!(request.target, "/path?q=1");
+    assert_eq!(request.version, "HTTP/1.1");
+    let host = server.address().to_string();
+    assert_eq!(request.header("host"), Some(&*host));
+    assert_eq!(request.header("accept"), Some("text/event-stream"));
+    assert_eq!(request.header("cache-control"), Some("no-cache"));
+    assert_eq!(request.header("last-event-id"), None);
+    assert_eq!(request.header("authorization"), None);
+    assert_eq!(request.header("content-length"), None);
+    assert_eq!(request.header("transfer-encoding"), None);
+    assert!(
+        matches!(request.header("accept-encoding"), None | Some("identity")),
+        "compression only delays events"
+    );
+    let agent = concat!("libeventsource/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(request.header("user-agent"), Some(agent));
+}
+
+/// R9, R10. Each default header can be replaced; it is sent once all the same.
+#[test]
+fn default_headers_can_be_replaced() {
+    let headers = [
+        ("Accept", "text/event-stream, application/json"),
+        ("cache-control", "max-age=0"),
+        ("USER-AGENT", "me/1"),
+        ("Accept-Encoding", "gzip"),
+        ("Host", "somebody.else"),
+    ];
+    let (_server, _source, connection) = request_of("/", |source| {
+        headers.iter().fold(source, |source, (name, value)| {
+            source.with_header(name, value)
+        })
+    });
+    for (name, value) in headers {
+        assert_eq!(connection.request.header(name), Some(value), "{name}");
+    }
+}
+
+/// Headers: without a value, a header is not sent, not even by default.
+#[test]
+fn headers_can_be_removed() {
+    let names = ["Accept", "Cache-Control", "User-Agent", "X-Mine"];
+    let (_server, _source, connection) = request_of("/", |source| {
+        names.iter().fold(source.with_header("X-Mine", "1"), |source, name| {
+            source.without_header(name)
+        })
+    });
+    for name in names {
+        assert_eq!(connection.request.header(name), None, "{name}");
+    }
+}
+
+/// Headers: set again, in whatever case, a header has its last value.
+#[test]
+fn a_header_set_twice_has_its_last_value() {
+    let (_server, _source, connection) = request_of("/", |source| {
+        source.with_header("X-Mine", "1").with_header("x-mine", "2")
+    });
+    assert_eq!(connection.request.header("x-mine"), Some("2"));
+}
+
+/// Headers: a program's own come with every request.
+#[test]
+fn headers_come_with_every_request() {
+    let (server, source, connection) = request_of("/", |source| {
+        source
+            .with_header("Authorization", "Bearer 1")
+            .with_header("Cookie", "a=b; c=d")
+            .with_header("X-Empty", "")
+    });
+    let check = |connection: &Connection| {
+        let request = &connection.request;
+        assert_eq!(request.header("authorization"), Some("Bearer 1"));
+        assert_eq!(request.header("cookie"), Some("a=b; c=d"));
+        assert_eq!(request.header("x-empty"), Some(""));
+    };
+    check(&connection);
+    let mut connection = connection;
+    connection.send(EVENT_STREAM);
+    source.opened();
+    connection.finish();
+    source.lost();
+    check(&server.accept());
+}
+
+/// Errors: a header that HTTP cannot carry, or that is the library's own, is
+/// refused, and nothing has changed.
+#[test]
+fn refuses_headers_that_break_the_request() {
+    let source = Source::new("http://127.0.0.1/");
+    for name in [
+        "",
+        " ",
+        "X Y",
+        "X:",
+        "X\r\nY",
+        "X\n",
+        "Ü",
+        "X\x7f",
+        "X(",
+        "Content-Length",
+        "transfer-encoding",
+        "Connection",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Expect",
+        "Last-Event-ID",
+    ] {
+        let error = source.set_header(name, Some(b"1"));
+        assert_eq!(error, Error::Header, "{name:?}");
+    }
+    for value in ["a\r\nB: c", "a\nb", "a\rb", "\x01", "\x7f"] {
+        let error = source.set_header("X-Mine", Some(value.as_bytes()));
+        assert_eq!(error, Error::Header, "{value:?}");
+    }
+
+    let (_server, _source, connection) = request_of("/", |source| {
+        let source = source.with_header("X-Mine", "1");
+        let error = source.set_header("X-Mine", Some(b"2\r\nX-Evil: 1"));
+        assert_eq!(error, Error::Header);
+        source
+    });
+    assert_eq!(connection.request.header("x-mine"), Some("1"));
+    assert_eq!(connection.request.header("x-evil"), None);
+}
+
+/// User and password of the URL are sent as Basic authorization, and nowhere
+/// else.
+#[test]
+fn user_and_password_become_authorization() {
+    for (user, authorization) in [
+        ("user:pass", "Basic dXNlcjpwYXNz"),
+        ("user", "Basic dXNlcjo="),
+        // "us@er:p w"
+        ("us%40er:p%20w", "Basic dXNAZXI6cCB3"),
+    ] {
+        let server = Server::start();
+        let host = format!("{user}@127.0.0.1");
+        let source = Source::connected(&server.url_at(&host, "/"));
+        let mut connection = server.accept();
+        let request = &connection.request;
+        assert_eq!(request.header("authorization"), Some(authorization));
+        let host = server.address().to_string();
+        assert_eq!(request.header("host"), Some(&*host));
+        assert_eq!(request.target, "/");
+        connection.send(EVENT_STREAM);
+        connection.send("data: x\n\n");
+        source.opened();
+        assert_eq!(source.message("x").origin, server.origin());
+    }
+}
+
+/// Headers: a program's own Authorization goes before the URL's.
+#[test]
+fn own_authorization_goes_before_the_urls() {
+    let server = Server::start();
+    let url = server.url_at("user:pass@127.0.0.1", "/");
+    let _source =
+        Source::new(&url).with_header("Authorization", "Bearer 1").start();
+    let connection = server.accept();
+    let authorization = connection.request.header("authorization");
+    assert_eq!(authorization, Some("Bearer 1"));
+}
+
+/// R3. Path and query are sent as the URL Standard writes them, whatever is in
+/// them; the fragment is not sent.
+#[test]
+fn sends_path_and_query_as_the_url_standard_writes_them() {
+    for (path, target) in [
+        ("", "/"),
+        ("?q", "/?q"),
+        ("/?", "/?"),
+        ("/a#fragment", "/a"),
+        ("/a?b#fragment", "/a?b"),
+        ("/a b?c d", "/a%20b?c%20d"),
+        ("/ü?ü", "/%C3%BC?%C3%BC"),
+        ("/%7Euser/%zz", "/%7Euser/%zz"),
+        ("/a/../b/./c", "/b/c"),
+        ("/a\\b", "/a/b"),
+        ("/<\">`{}", "/%3C%22%3E%60%7B%7D"),
+        ("/?<\">'", "/?%3C%22%3E%27"),
+        ("/a|b", "/a|b"),
+        ("/a?b|c", "/a?b|c"),
+        ("/?`{}^[]\\", "/?`{}^[]\\"),
+        ("/[]:@!$&'()*+,;=", "/[]:@!$&'()*+,;="),
+        ("//double//slash", "//double//slash"),
+        ("/?http://other/?a=b&c=d", "/?http://other/?a=b&c=d"),
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url(path));
+        let mut connection = server.accept();
+        assert_eq!(connection.request.target, target, "{path}");
+        connection.send(EVENT_STREAM);
+        source.opened();
+    }
+}
+
+/// A URL of 8,000 characters, as tokens in a query make it.
+#[test]
+fn sends_a_long_query() {
+    let target = format!("/?{}", "a".repeat(8000));
+    let (_server, source, mut connection) = request_of(&target, |s| s);
+    assert_eq!(connection.request.target, target);
+    connection.send(EVENT_STREAM);
+    source.opened();
+}
+
+/// A header of 16,000 bytes, as tokens make it.
+#[test]
+fn sends_a_long_header() {
+    let token = "a".repeat(16_000);
+    let (_server, source, mut connection) =
+        request_of("/", |source| source.with_header("X-Token", &token));
+    assert_eq!(connection.request.header("x-token"), Some(&*token));
+    connection.send(EVENT_STREAM);
+    source.opened();
+}

@@ -1,0 +1,277 @@
+//! Which answers are a stream.
+
+use eventsource::ffi::{Error, ReadyState};
+
+use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
+use crate::support::source::{Seen, Source};
+
+/// R16, R25. The decision falls on the head: the connection is announced
+/// before any byte of a body has come, however it will come.
+#[test]
+fn announces_the_connection_before_any_byte_of_the_body() {
+    for head in [
+        EVENT_STREAM,
+        CHUNKED,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Encoding: gzip\r\n\r\n",
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        assert_eq!(source.ready_state(), ReadyState::Connecting);
+        connection.send(head);
+        let response = source.opened();
+        assert_eq!((response.status, response.url), (200, server.url("/")));
+        assert_eq!(source.ready_state(), ReadyState::Open);
+    }
+}
+
+/// R21, R28. Any status but 200 fails the connection, for good.
+#[test]
+fn fails_the_connection_unless_the_status_is_200() {
+    for status in [
+        201, 202, 203, 204, 205, 206, 207, 226, 299, 300, 304, 306, 400, 401,
+        403, 404, 405, 407, 408, 410, 418, 421, 425, 429, 451, 500, 501, 502,
+        503, 504, 505, 511, 599, 999,
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(format!(
+            "HTTP/1.1 {status} Reason\r\nX-Why: because\r\n\
+             Content-Type: text/event-stream\r\n\r\n"
+        ));
+        let failure = source.failed(Error::Status);
+        assert_eq!(failure.http_status, status);
+        let response = failure.response.expect("the response");
+        assert_eq!((response.status, response.url), (status, server.url("/")));
+        assert!(
+            failure.message.contains(&status.to_string()),
+            "{:?} tells the status",
+            failure.message
+        );
+        connection.sees_the_client_close();
+        assert!(!server.is_asked(), "{status}");
+    }
+}
+
+/// R21. The body of a refused answer is ignored.
+#[test]
+fn no_event_comes_out_of_a_refused_answer() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(
+        "HTTP/1.1 500 -\r\nContent-Type: text/event-stream\r\n\r\n\
+         id: 1\nretry: 5\ndata: x\n\n",
+    );
+    connection.finish();
+    source.failed(Error::Status);
+    assert_eq!(source.last_event_id(), "");
+}
+
+/// R20. 204 makes a source stop, at a reconnection too.
+#[test]
+fn stops_at_204_at_a_reconnection() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    connection.send("data: x\n\n");
+    connection.finish();
+    source.opened();
+    source.message("x");
+    source.lost();
+    server.accept().answer("204 No Content", "");
+    assert_eq!(source.failed(Error::Status).http_status, 204);
+    assert!(!server.is_asked());
+}
+
+fn content_type_is_accepted(headers: &str) -> bool {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(format!("HTTP/1.1 200 OK\r\n{headers}\r\n"));
+    match source.next() {
+        Seen::Open(_) => true,
+        Seen::Error(failure) => {
+            assert_eq!(failure.error, Error::ContentType);
+            assert_eq!(failure.http_status, 200);
+            assert!(!failure.will_retry);
+            assert!(failure.response.is_some());
+            source.closed(Error::ContentType);
+            assert!(!server.is_asked());
+            false
+        }
+        other => panic!("on_open or on_error expected: {other:?}"),
+    }
+}
+
+/// R22. The MIME type is `text/event-stream` in any case, with any parameters.
+#[test]
+fn accepts_the_mime_type_of_event_streams() {
+    for value in [
+        "text/event-stream",
+        "TEXT/EVENT-STREAM",
+        "Text/Event-Stream; Charset=UTF-8",
+        "text/event-stream;charset=utf-8",
+        "text/event-stream;",
+        "text/event-stream ;",
+        "text/event-stream\t; charset",
+        "text/event-stream;;;",
+        "text/event-stream;=x",
+        "text/event-stream; charset=\"utf-8",
+        "text/event-stream; a=\"b;c\"",
+        "text/event-stream; profile=text/html",
+        "  text/event-stream  ",
+    ] {
+        let header = format!("Content-Type: {value}\r\n");
+        assert!(content_type_is_accepted(&header), "{value:?}");
+    }
+}
+
+/// R22, R24, R28. Every other type fails the connection, and so does none:
+/// nobody sniffs.
+#[test]
+fn fails_the_connection_unless_the_mime_type_is_that_of_event_streams() {
+    assert!(!content_type_is_accepted(""), "no header");
+    for value in [
+        "",
+        " ",
+        "*/*",
+        "text/*",
+        "text",
+        "text/",
+        "/event-stream",
+        "event-stream",
+        "text/plain",
+        "text/html; charset=utf-8",
+        "application/json",
+        "application/octet-stream",
+        "text/event-streamx",
+        "text/event-stream-x",
+        "text/event-stream+json",
+        "xtext/event-stream",
+        "text/event stream",
+        "text/event-stream x",
+        "text /event-stream",
+        "text/ event-stream",
+        "text/event-stream/x",
+        ";text/event-stream",
+        "charset=utf-8; text/event-stream",
+        "application/x-dom-event-stream",
+        "\"text/event-stream\"",
+    ] {
+        let header = format!("Content-Type: {value}\r\n");
+        assert!(!content_type_is_accepted(&header), "{value:?}");
+    }
+}
+
+/// R24. Of several values the last one that is a MIME type counts.
+#[test]
+fn the_last_mime_type_of_several_counts() {
+    for (values, accepted) in [
+        (&["text/html", "text/event-stream"][..], true),
+        (&["text/event-stream", "text/html"], false),
+        (&["text/event-stream", "text/event-stream"], true),
+        (&["text/event-stream", ""], true),
+        (&["", "text/event-stream"], true),
+        (&["text/event-stream", "*/*"], true),
+        (&["*/*", "text/event-stream"], true),
+        (&["text/event-stream", "garbage"], true),
+        (&["text/html, text/event-stream"], true),
+        (&["text/event-stream, text/html"], false),
+        (&["text/event-stream,*/*"], true),
+        (&["text/event-stream, garbage, a b/c"], true),
+        (&["text/event-stream;a=\",text/html\""], true),
+        (&["text/event-stream;a=\",text/html"], true),
+        (&["text/event-stream;a=\"\\\",text/html\""], true),
+        (&["text/html;a=\",text/event-stream\""], false),
+        (&["text/event-stream;charset=utf-8,text/event-stream"], true),
+        (&["text/html,text/plain", "text/event-stream"], true),
+    ] {
+        let headers: String = values
+            .iter()
+            .map(|value| format!("Content-Type: {value}\r\n"))
+            .collect();
+        assert_eq!(content_type_is_accepted(&headers), accepted, "{values:?}");
+    }
+}
+
+/// R23. The stream is UTF-8, whatever a `charset` says.
+#[test]
+fn ignores_the_charset() {
+    for charset in ["iso-8859-1", "utf-16", "windows-1252", "nonsense"] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(format!(
+            "HTTP/1.1 200 OK\r\n\
+             Content-Type: text/event-stream; charset={charset}\r\n\r\n"
+        ));
+        connection.send("data: ü€😀\n\n");
+        source.opened();
+        source.message("ü€😀");
+    }
+}
+
+/// R63. The headers of a response, under any case of their names; several
+/// values are joined.
+#[test]
+fn looks_up_headers_of_the_response() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .looking_up(&[
+            "content-type",
+            "X-ONE",
+            "x-many",
+            "x-empty",
+            "x-absent",
+            "",
+            "x:one",
+        ])
+        .start();
+    server.accept().answer(
+        "503 Service Unavailable",
+        "Content-Type: text/event-stream\r\nx-One:   1\t\r\n\
+         X-Many: a\r\nX-Empty:\r\nx-many: b, c\r\nX-MANY: d\r\n",
+    );
+    let failure = source.failed(Error::Status);
+    let headers = failure.response.expect("the response").headers;
+    let header = |name| headers.get(name).map(String::as_str);
+    assert_eq!(header("content-type"), Some("text/event-stream"));
+    assert_eq!(header("X-ONE"), Some("1"));
+    assert_eq!(header("x-many"), Some("a, b, c, d"));
+    assert_eq!(header("x-empty"), Some(""));
+    assert_eq!(header("x-absent"), None);
+    assert_eq!(header(""), None);
+    assert_eq!(header("x:one"), None);
+}
+
+/// R63. The headers of an accepted response are there in `on_open`.
+#[test]
+fn looks_up_headers_of_an_open_stream() {
+    let server = Server::start();
+    let source =
+        Source::new(&server.url("/")).looking_up(&["Content-Type"]).start();
+    server.accept().send(EVENT_STREAM);
+    let headers = source.opened().headers;
+    assert_eq!(headers["Content-Type"], "text/event-stream");
+}
+
+/// R63. Without a response there is none to look at, and no status.
+#[test]
+fn a_failure_without_response_says_so() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let url = server.url("/");
+    server.accept().reset();
+    let failure = match source.next() {
+        Seen::Error(failure) => failure,
+        other => panic!("on_error expected: {other:?}"),
+    };
+    assert!(failure.will_retry, "{failure:?} at {url}");
+    assert_eq!((failure.http_status, failure.response), (0, None));
+}

@@ -1,0 +1,367 @@
+//! A scripted server on loopback: real sockets, one step after the other, each
+//! at the test's word. Everything that waits has a deadline.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::DEADLINE;
+
+/// The head of an event stream that ends when the connection does.
+pub(crate) const EVENT_STREAM: &str = "HTTP/1.1 200 OK\r\n\
+    Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+
+/// The head of an event stream in chunks.
+pub(crate) const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
+    Content-Type: text/event-stream\r\nConnection: close\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+/// A listening socket, with or without TLS.
+pub(crate) struct Server {
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Server {
+    /// Listens on a free port of 127.0.0.1.
+    pub(crate) fn start() -> Self {
+        Self::at("127.0.0.1:0")
+    }
+
+    /// Listens on `address`.
+    pub(crate) fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
+        Self { listener, tls: None }
+    }
+
+    /// Listens on a free port of 127.0.0.1 and speaks TLS.
+    pub(crate) fn secure(config: Arc<ServerConfig>) -> Self {
+        Self { tls: Some(config), ..Self::start() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a bound socket")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address().port()
+    }
+
+    /// Scheme, host and port, as an event's origin has them.
+    pub(crate) fn origin(&self) -> String {
+        self.origin_at(&self.address().to_string())
+    }
+
+    /// The URL of `path` at this server.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+
+    /// The URL of `path` at this server under another name.
+    pub(crate) fn url_at(&self, host: &str, path: &str) -> String {
+        self.origin_at(&format!("{host}:{}", self.port())) + path
+    }
+
+    fn origin_at(&self, authority: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{authority}")
+    }
+
+    /// Waits for a connection and for the head of its request.
+    pub(crate) fn accept(&self) -> Connection {
+        self.try_accept().expect("a request")
+    }
+
+    /// The same, for a connection that may break before a request has come.
+    pub(crate) fn try_accept(&self) -> std::io::Result<Connection> {
+        let stream = self.accept_silently();
+        let mut stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(config) => {
+                let tls = ServerConnection::new(config.clone())
+                    .expect("a server's configuration");
+                Stream::Tls(Box::new(StreamOwned::new(tls, stream)))
+            }
+        };
+        let mut head = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        // Nothing follows the head of a GET.
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                length => head.extend_from_slice(&buffer[..length]),
+            }
+        }
+        Ok(Connection { stream, request: Request::parse(&head) })
+    }
+
+    /// Waits for a connection and takes nothing from it.
+    pub(crate) fn accept_silently(&self) -> TcpStream {
+        assert!(
+            readable(self.listener.as_raw_fd(), DEADLINE.as_millis() as i32),
+            "nobody connects"
+        );
+        let (stream, _) = self.listener.accept().expect("a connection");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        stream.set_write_timeout(Some(DEADLINE)).expect("a socket");
+        stream
+    }
+
+    /// Fills the queue of connections that wait to be accepted: from now on
+    /// nobody gets through. Lasts as long as what it gives back.
+    pub(crate) fn become_a_black_hole(&self) -> Vec<TcpStream> {
+        // SAFETY: a listening socket; listening again resizes its queue.
+        let result = unsafe { libc::listen(self.listener.as_raw_fd(), 0) };
+        assert_eq!(result, 0, "listen");
+        let patience = Duration::from_millis(100);
+        std::iter::from_fn(|| {
+            TcpStream::connect_timeout(&self.address(), patience).ok()
+        })
+        .collect()
+    }
+
+    /// Lets the kernel take as little as it can before the server reads.
+    pub(crate) fn receive_little(&self) {
+        let size: libc::c_int = 1;
+        // SAFETY: an `int` is what SO_RCVBUF takes.
+        let result = unsafe {
+            libc::setsockopt(
+                self.listener.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUF,
+                (&raw const size).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0, "SO_RCVBUF");
+    }
+
+    /// How many of this machine's sockets are on their way to this server.
+    pub(crate) fn knocking(&self) -> usize {
+        const SYN_SENT: &str = "02";
+        let port = format!(":{:04X}", self.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc");
+        table
+            .lines()
+            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
+            .filter(|line| line[2].ends_with(&port) && line[3] == SYN_SENT)
+            .count()
+    }
+
+    /// Whether a connection waits to be accepted, at this moment.
+    pub(crate) fn is_asked(&self) -> bool {
+        readable(self.listener.as_raw_fd(), 0)
+    }
+}
+
+/// Whether `descriptor` has something to read within `timeout` milliseconds.
+fn readable(descriptor: i32, timeout: i32) -> bool {
+    let mut entry =
+        libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, on the stack.
+    unsafe { libc::poll(&mut entry, 1, timeout) > 0 }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => tls.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+/// A connection whose request has been read. Dropping it closes it.
+pub(crate) struct Connection {
+    stream: Stream,
+    pub(crate) request: Request,
+}
+
+impl Connection {
+    /// Writes bytes, whatever they are.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("a client that reads");
+    }
+
+    /// Writes bytes to a client that may be gone.
+    pub(crate) fn try_send(
+        &mut self,
+        bytes: impl AsRef<[u8]>,
+    ) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref())?;
+        self.stream.flush()
+    }
+
+    /// Writes one chunk of a chunked body.
+    pub(crate) fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+        chunk.extend_from_slice(bytes);
+        chunk.extend_from_slice(b"\r\n");
+        self.send(chunk);
+    }
+
+    /// Answers without a body and closes: `status` is code and reason,
+    /// `headers` are whole lines.
+    pub(crate) fn answer(mut self, status: &str, headers: &str) {
+        self.send(format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n"
+        ));
+        self.finish();
+    }
+
+    /// Answers with a redirect.
+    pub(crate) fn redirect(self, status: &str, location: &str) {
+        self.answer(
+            status,
+            &format!("Location: {location}\r\nContent-Length: 0\r\n"),
+        );
+    }
+
+    /// Says good-bye in an orderly way: FIN, behind TLS's own good-bye.
+    pub(crate) fn finish(mut self) {
+        if let Stream::Tls(tls) = &mut self.stream {
+            tls.conn.send_close_notify();
+            // The client may be gone already.
+            let _ = tls.flush();
+        }
+        // Likewise.
+        let _ = self.stream.socket().shutdown(Shutdown::Write);
+    }
+
+    /// Sends FIN, and stays to see what the client does.
+    pub(crate) fn half_close(&self) {
+        self.stream.socket().shutdown(Shutdown::Write).expect("a connection");
+    }
+
+    /// Sends RST.
+    pub(crate) fn reset(self) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        // SAFETY: a `linger` is what SO_LINGER takes.
+        let result = unsafe {
+            libc::setsockopt(
+                self.stream.socket().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of::<libc::linger>() as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0, "SO_LINGER");
+    }
+
+    /// Waits until the client has closed the connection.
+    pub(crate) fn sees_the_client_close(&mut self) {
+        see_the_client_close(&mut self.stream);
+    }
+}
+
+/// Waits until the client has closed `stream`.
+pub(crate) fn see_the_client_close(stream: &mut impl Read) {
+    let start = Instant::now();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            // The client may finish what it was sending.
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                    panic!("the client does not close")
+                }
+                _ => return,
+            },
+        }
+        assert!(start.elapsed() < DEADLINE, "the client goes on");
+    }
+}
+
+/// The head of a request, as it came.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) version: String,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Request {
+    fn parse(head: &[u8]) -> Self {
+        let mut lines = head
+            .split(|&byte| byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").expect("CR before LF"))
+            .take_while(|line| !line.is_empty());
+        let line = lines.next().expect("a request line");
+        let line = std::str::from_utf8(line).expect("an ASCII request line");
+        let parts: Vec<&str> = line.split(' ').collect();
+        let [method, target, version] = parts[..] else {
+            panic!("a request line of three parts: {line}")
+        };
+        let headers = lines
+            .map(|line| {
+                let colon = line.iter().position(|&byte| byte == b':');
+                let (name, value) = line.split_at(colon.expect("a colon"));
+                let name = std::str::from_utf8(name).expect("an ASCII name");
+                let value = value[1..].trim_ascii();
+                (name.to_ascii_lowercase(), value.to_vec())
+            })
+            .collect();
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: version.to_owned(),
+            headers,
+        }
+    }
+
+    /// The value of the header `name`. No header may come twice.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.header_bytes(name)
+            .map(|value| std::str::from_utf8(value).expect("UTF-8"))
+    }
+
+    /// The same, byte for byte.
+    pub(crate) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| &value[..]);
+        assert!(values.next().is_none(), "{name} came twice");
+        value
+    }
+}

@@ -1,0 +1,676 @@
+//! A source, made and driven through the C API, that remembers what its
+//! callbacks were told.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::AssertUnwindSafe;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread::ThreadId;
+use std::time::Instant;
+
+use eventsource::ffi::{self, Error, EventSource, ReadyState};
+
+use super::{DEADLINE, promptly};
+
+/// What one callback was told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Seen {
+    Open(Response),
+    Event(Event),
+    /// The same, by the listener of that name.
+    Heard(&'static str, Event),
+    Error(Failure),
+    Comment(String),
+    Close(Error),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Response {
+    pub(crate) status: c_int,
+    pub(crate) url: String,
+    /// The headers that [`Source::looking_up`] named and the response had.
+    pub(crate) headers: HashMap<&'static str, String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) kind: String,
+    pub(crate) data: String,
+    pub(crate) id: String,
+    pub(crate) origin: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) message: String,
+    pub(crate) http_status: c_int,
+    pub(crate) response: Option<Response>,
+    pub(crate) attempt: u32,
+    pub(crate) will_retry: bool,
+    pub(crate) delay_ms: u64,
+}
+
+/// A call of a callback: what it was told, and what it saw.
+#[derive(Clone, Debug)]
+struct Call {
+    seen: Seen,
+    state: ReadyState,
+    thread: ThreadId,
+    /// When it came.
+    at: Instant,
+    /// Came while another callback of the same source was running.
+    nested: bool,
+}
+
+type Action = Box<dyn Fn(&Seen, Handle) + Send + Sync>;
+
+/// Where the callbacks write. Never given back: a callback may still be
+/// returning when a test is over.
+struct Recorder {
+    sender: mpsc::Sender<Call>,
+    calls: Mutex<Vec<Call>>,
+    running: AtomicUsize,
+    freed: AtomicBool,
+    action: Mutex<Option<&'static Action>>,
+    /// What the action's first failure said: a panic must not cross into C.
+    failure: Mutex<Option<String>>,
+    wanted: Mutex<Vec<&'static str>>,
+}
+
+impl Recorder {
+    fn record(&'static self, source: *mut EventSource, seen: Seen) {
+        let at = Instant::now();
+        let nested = self.running.fetch_add(1, Ordering::SeqCst) > 0;
+        let call = Call {
+            at,
+            seen: seen.clone(),
+            // SAFETY: a callback's source is alive.
+            state: unsafe { ffi::eventsource_ready_state(source) },
+            thread: std::thread::current().id(),
+            nested,
+        };
+        self.calls.lock().unwrap().push(call.clone());
+        // Nobody listens any more when the test is over.
+        let _ = self.sender.send(call);
+        let action = *self.action.lock().unwrap();
+        if let Some(action) = action {
+            let handle = Handle { source, recorder: self };
+            let run = AssertUnwindSafe(|| action(&seen, handle));
+            if let Err(panic) = std::panic::catch_unwind(run) {
+                let text = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("a panic")
+                    .to_owned();
+                self.failure.lock().unwrap().get_or_insert(text);
+            }
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn response(&self, response: *const ffi::Response) -> Option<Response> {
+        if response.is_null() {
+            return None;
+        }
+        let mut headers = HashMap::new();
+        for &name in self.wanted.lock().unwrap().iter() {
+            let c_name = CString::new(name).unwrap();
+            // SAFETY: borrowed until the callback returns.
+            let value = unsafe {
+                ffi::eventsource_response_header(response, c_name.as_ptr())
+            };
+            if !value.is_null() {
+                headers.insert(name, text(value));
+            }
+        }
+        // SAFETY: borrowed until the callback returns.
+        let (status, url) = unsafe {
+            (
+                ffi::eventsource_response_status(response),
+                ffi::eventsource_response_url(response),
+            )
+        };
+        Some(Response { status, url: text(url), headers })
+    }
+}
+
+/// The text at `text`, which must be UTF-8.
+fn text(text: *const c_char) -> String {
+    assert!(!text.is_null(), "a text that is never NULL");
+    // SAFETY: what the library gives ends with NUL.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().expect("UTF-8").to_owned()
+}
+
+/// The text of `length` bytes at `text`, which must be UTF-8 and NUL behind.
+fn counted(text: *const c_char, length: usize) -> String {
+    assert!(!text.is_null(), "a text that is never NULL");
+    // SAFETY: the header promises a NUL behind.
+    let bytes =
+        unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length + 1) };
+    assert_eq!(bytes[length], 0, "NUL behind the text");
+    String::from_utf8(bytes[..length].to_vec()).expect("UTF-8")
+}
+
+fn recorder(user_data: *mut c_void) -> &'static Recorder {
+    // SAFETY: `Source::new` gave a recorder that lives for ever.
+    unsafe { &*user_data.cast::<Recorder>() }
+}
+
+fn event(event: *const ffi::Event) -> Event {
+    // SAFETY: borrowed until the callback returns.
+    let event = unsafe { &*event };
+    Event {
+        kind: counted(event.r#type, event.type_len),
+        data: counted(event.data, event.data_len),
+        id: counted(event.last_event_id, event.last_event_id_len),
+        origin: text(event.origin),
+    }
+}
+
+extern "C" fn on_open(
+    source: *mut EventSource,
+    response: *const ffi::Response,
+    user_data: *mut c_void,
+) {
+    let recorder = recorder(user_data);
+    let response = recorder.response(response).expect("a response");
+    recorder.record(source, Seen::Open(response));
+}
+
+extern "C" fn on_event(
+    source: *mut EventSource,
+    raw: *const ffi::Event,
+    user_data: *mut c_void,
+) {
+    recorder(user_data).record(source, Seen::Event(event(raw)));
+}
+
+extern "C" fn on_error(
+    source: *mut EventSource,
+    failure: *const ffi::Failure,
+    user_data: *mut c_void,
+) {
+    let recorder = recorder(user_data);
+    // SAFETY: borrowed until the callback returns.
+    let failure = unsafe { &*failure };
+    let failure = Failure {
+        error: failure.error,
+        message: text(failure.message),
+        http_status: failure.http_status,
+        response: recorder.response(failure.response),
+        attempt: failure.attempt,
+        will_retry: failure.will_retry != 0,
+        delay_ms: failure.delay_ms,
+    };
+    recorder.record(source, Seen::Error(failure));
+}
+
+extern "C" fn on_comment(
+    source: *mut EventSource,
+    comment: *const c_char,
+    len: usize,
+    user_data: *mut c_void,
+) {
+    let comment = counted(comment, len);
+    recorder(user_data).record(source, Seen::Comment(comment));
+}
+
+extern "C" fn on_close(
+    source: *mut EventSource,
+    reason: Error,
+    user_data: *mut c_void,
+) {
+    recorder(user_data).record(source, Seen::Close(reason));
+}
+
+struct Listener {
+    name: &'static str,
+    recorder: &'static Recorder,
+}
+
+extern "C" fn on_heard(
+    source: *mut EventSource,
+    raw: *const ffi::Event,
+    user_data: *mut c_void,
+) {
+    // SAFETY: `Handle::listen` gave a listener that lives for ever.
+    let listener = unsafe { &*user_data.cast::<Listener>() };
+    listener.recorder.record(source, Seen::Heard(listener.name, event(raw)));
+}
+
+/// What any thread, and any callback, may do with a source.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle {
+    source: *mut EventSource,
+    recorder: &'static Recorder,
+}
+
+// SAFETY: the header lets every thread use a source.
+unsafe impl Send for Handle {}
+// SAFETY: likewise.
+unsafe impl Sync for Handle {}
+
+impl Handle {
+    pub(crate) fn connect(self) -> Error {
+        // SAFETY: not freed before the test is over, here and below.
+        unsafe { ffi::eventsource_connect(self.source) }
+    }
+
+    pub(crate) fn reconnect(self) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_reconnect(self.source) }
+    }
+
+    pub(crate) fn close(self) {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_close(self.source) }
+    }
+
+    pub(crate) fn wait(self, timeout_ms: i64) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_wait(self.source, timeout_ms) }
+    }
+
+    /// Gives the source back. The one who calls sees to it that nobody else
+    /// uses it any more.
+    pub(crate) fn free(self) {
+        let freed = self.recorder.freed.swap(true, Ordering::SeqCst);
+        assert!(!freed, "a test that frees twice");
+        // SAFETY: never freed before.
+        unsafe { ffi::eventsource_free(self.source) }
+    }
+
+    /// Whether `on_close` has come. Also after `free`.
+    pub(crate) fn has_closed(self) -> bool {
+        let calls = self.recorder.calls.lock().unwrap();
+        calls.iter().any(|call| matches!(call.seen, Seen::Close(_)))
+    }
+
+    pub(crate) fn ready_state(self) -> ReadyState {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_ready_state(self.source) }
+    }
+
+    pub(crate) fn url(self) -> String {
+        // SAFETY: see `connect`.
+        text(unsafe { ffi::eventsource_url(self.source) })
+    }
+
+    /// The last event ID and how long it is said to be, read into a buffer of
+    /// `size` bytes.
+    pub(crate) fn last_event_id_in(self, size: usize) -> (String, usize) {
+        let mut buffer = vec![0x55_u8; size];
+        // SAFETY: the buffer has that size.
+        let length = unsafe {
+            ffi::eventsource_last_event_id(
+                self.source,
+                buffer.as_mut_ptr().cast(),
+                size,
+            )
+        };
+        if size == 0 {
+            return (String::new(), length);
+        }
+        let id = CStr::from_bytes_until_nul(&buffer).expect("a NUL");
+        (id.to_str().expect("UTF-8").to_owned(), length)
+    }
+
+    pub(crate) fn last_event_id(self) -> String {
+        self.last_event_id_in(1024).0
+    }
+
+    /// Adds a listener for events of type `kind`, seen as `Heard(name, ..)`.
+    pub(crate) fn listen(self, kind: &str, name: &'static str) -> u64 {
+        let kind = CString::new(kind).unwrap();
+        let listener =
+            Box::leak(Box::new(Listener { name, recorder: self.recorder }));
+        let mut id = 0;
+        // SAFETY: see `connect`; the listener lives for ever.
+        let error = unsafe {
+            ffi::eventsource_add_listener(
+                self.source,
+                kind.as_ptr(),
+                Some(on_heard),
+                ptr::from_mut(listener).cast(),
+                &mut id,
+            )
+        };
+        assert_eq!(error, Error::None, "add_listener");
+        assert_ne!(id, 0, "a listener's id is never 0");
+        id
+    }
+
+    pub(crate) fn unlisten(self, id: u64) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_remove_listener(self.source, id) }
+    }
+
+    /// Sets a header; without a value, takes it away.
+    pub(crate) fn set_header(
+        self,
+        name: impl AsRef<[u8]>,
+        value: Option<&[u8]>,
+    ) -> Error {
+        let name = CString::new(name.as_ref()).unwrap();
+        let value = value.map(|value| CString::new(value).unwrap());
+        let value = value.as_ref().map_or(ptr::null(), |v| v.as_ptr());
+        // SAFETY: see `connect`; texts are copied.
+        unsafe {
+            ffi::eventsource_set_header(self.source, name.as_ptr(), value)
+        }
+    }
+
+    pub(crate) fn set_last_event_id(self, id: impl AsRef<[u8]>) -> Error {
+        let id = CString::new(id.as_ref()).unwrap();
+        // SAFETY: see `set_header`.
+        unsafe { ffi::eventsource_set_last_event_id(self.source, id.as_ptr()) }
+    }
+
+    pub(crate) fn set_reconnection_time(self, ms: u64) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_set_reconnection_time(self.source, ms) }
+    }
+
+    pub(crate) fn set_max_event_size(self, bytes: usize) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_set_max_event_size(self.source, bytes) }
+    }
+}
+
+/// A source of the test's own. When dropped it is freed, if the test has not
+/// done so, and what its callbacks saw is checked as a whole.
+pub(crate) struct Source {
+    handle: Handle,
+    seen: mpsc::Receiver<Call>,
+}
+
+impl std::ops::Deref for Source {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Source {
+    /// A source that reports everything, and that waits a millisecond before
+    /// it comes back.
+    pub(crate) fn new(url: &str) -> Self {
+        let source = Self::unhurried(url);
+        assert_eq!(source.set_reconnection_time(1), Error::None);
+        source
+    }
+
+    /// The same, with the library's own reconnection time.
+    pub(crate) fn unhurried(url: &str) -> Self {
+        let (sender, seen) = mpsc::channel();
+        let recorder: &'static Recorder = Box::leak(Box::new(Recorder {
+            sender,
+            calls: Mutex::default(),
+            running: AtomicUsize::default(),
+            freed: AtomicBool::default(),
+            action: Mutex::default(),
+            failure: Mutex::default(),
+            wanted: Mutex::default(),
+        }));
+        let url = CString::new(url).unwrap();
+        let user_data = ptr::from_ref(recorder).cast_mut().cast();
+        let mut source = ptr::null_mut();
+        // SAFETY: the source is new; the recorder lives for ever.
+        unsafe {
+            let error = ffi::eventsource_new(url.as_ptr(), &mut source);
+            assert_eq!(error, Error::None, "new");
+            for error in [
+                ffi::eventsource_on_open(source, Some(on_open), user_data),
+                ffi::eventsource_on_event(source, Some(on_event), user_data),
+                ffi::eventsource_on_error(source, Some(on_error), user_data),
+                ffi::eventsource_on_close(source, Some(on_close), user_data),
+                ffi::eventsource_on_comment(
+                    source,
+                    Some(on_comment),
+                    user_data,
+                ),
+            ] {
+                assert_eq!(error, Error::None, "a callback");
+            }
+        }
+        Self { handle: Handle { source, recorder }, seen }
+    }
+
+    /// A source that is connecting to `url`.
+    pub(crate) fn connected(url: &str) -> Self {
+        Self::new(url).start()
+    }
+
+    /// The source on which other threads, and callbacks, act.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    pub(crate) fn with_header(self, name: &str, value: &str) -> Self {
+        let error = self.set_header(name, Some(value.as_bytes()));
+        assert_eq!(error, Error::None, "{name}: {value}");
+        self
+    }
+
+    pub(crate) fn without_header(self, name: &str) -> Self {
+        assert_eq!(self.set_header(name, None), Error::None, "{name}");
+        self
+    }
+
+    pub(crate) fn with_last_event_id(self, id: &str) -> Self {
+        assert_eq!(self.set_last_event_id(id), Error::None, "{id}");
+        self
+    }
+
+    pub(crate) fn with_reconnection_time(self, ms: u64) -> Self {
+        assert_eq!(self.set_reconnection_time(ms), Error::None, "{ms}");
+        self
+    }
+
+    pub(crate) fn with_max_event_size(self, bytes: usize) -> Self {
+        assert_eq!(self.set_max_event_size(bytes), Error::None, "{bytes}");
+        self
+    }
+
+    /// Names headers of responses to be remembered.
+    pub(crate) fn looking_up(self, names: &[&'static str]) -> Self {
+        self.handle.recorder.wanted.lock().unwrap().extend(names);
+        self
+    }
+
+    /// Inside every callback, after it was remembered, `action` is called.
+    pub(crate) fn doing(
+        self,
+        action: impl Fn(&Seen, Handle) + Send + Sync + 'static,
+    ) -> Self {
+        let action: Action = Box::new(action);
+        *self.handle.recorder.action.lock().unwrap() =
+            Some(Box::leak(Box::new(action)));
+        self
+    }
+
+    /// Connects.
+    pub(crate) fn start(self) -> Self {
+        assert_eq!(self.connect(), Error::None, "connect");
+        self
+    }
+
+    fn next_call(&self) -> Call {
+        let call = self.seen.recv_timeout(DEADLINE);
+        self.check_action();
+        call.expect("another callback")
+    }
+
+    /// Fails if what the test does in callbacks has failed.
+    fn check_action(&self) {
+        let failure = self.handle.recorder.failure.lock().unwrap().take();
+        if let Some(failure) = failure {
+            panic!("in a callback: {failure}");
+        }
+    }
+
+    /// What the next callback was told, whichever it is.
+    pub(crate) fn next(&self) -> Seen {
+        self.next_call().seen
+    }
+
+    /// The next callback is `on_open`, and sees OPEN.
+    pub(crate) fn opened(&self) -> Response {
+        match self.next_call() {
+            Call { seen: Seen::Open(response), state, .. } => {
+                assert_eq!(state, ReadyState::Open);
+                response
+            }
+            other => panic!("on_open expected: {other:?}"),
+        }
+    }
+
+    /// The next callback is `on_event`, and sees OPEN.
+    pub(crate) fn event(&self) -> Event {
+        match self.next_call() {
+            Call { seen: Seen::Event(event), state, .. } => {
+                assert_eq!(state, ReadyState::Open);
+                event
+            }
+            other => panic!("on_event expected: {other:?}"),
+        }
+    }
+
+    /// The next callback is `on_event`, with a message of this data.
+    #[track_caller]
+    pub(crate) fn message(&self, data: &str) -> Event {
+        let event = self.event();
+        assert_eq!((&*event.kind, &*event.data), ("message", data));
+        event
+    }
+
+    /// The next callback is `on_comment`, and sees OPEN.
+    pub(crate) fn comment(&self) -> String {
+        match self.next_call() {
+            Call { seen: Seen::Comment(comment), state, .. } => {
+                assert_eq!(state, ReadyState::Open);
+                comment
+            }
+            other => panic!("on_comment expected: {other:?}"),
+        }
+    }
+
+    /// The next callback is `on_error`, and sees the state it tells of.
+    #[track_caller]
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        let call = self.next_call();
+        let Seen::Error(failure) = call.seen else {
+            panic!("on_error expected: {call:?}")
+        };
+        assert_eq!(failure.error, error, "{failure:?}");
+        let state = match (error, failure.will_retry) {
+            (Error::TooLarge, false) => ReadyState::Open,
+            (_, true) => ReadyState::Connecting,
+            (_, false) => ReadyState::Closed,
+        };
+        assert_eq!(call.state, state, "{failure:?}");
+        let message = &failure.message;
+        assert!(!message.is_empty(), "one line for people");
+        assert!(!message.contains(['\n', '\r']), "one line: {message:?}");
+        if !failure.will_retry {
+            assert_eq!(failure.delay_ms, 0, "{failure:?}");
+        }
+        failure
+    }
+
+    /// The connection was lost or not had, and the source will come back.
+    #[track_caller]
+    pub(crate) fn retrying(&self, error: Error) -> Failure {
+        let failure = self.failure(error);
+        assert!(failure.will_retry, "{failure:?}");
+        failure
+    }
+
+    /// The open stream has ended, and the source will come back.
+    #[track_caller]
+    pub(crate) fn lost(&self) -> Failure {
+        self.retrying(Error::Lost)
+    }
+
+    /// The connection is failed: `on_error`, then `on_close`, both CLOSED.
+    #[track_caller]
+    pub(crate) fn failed(&self, error: Error) -> Failure {
+        let failure = self.failure(error);
+        assert!(!failure.will_retry, "{failure:?}");
+        self.closed(error);
+        failure
+    }
+
+    /// The next callback is `on_close`, sees CLOSED, and is the last.
+    #[track_caller]
+    pub(crate) fn closed(&self, reason: Error) {
+        match self.next_call() {
+            Call { seen: Seen::Close(given), state, .. } => {
+                assert_eq!((given, state), (reason, ReadyState::Closed));
+            }
+            other => panic!("on_close expected: {other:?}"),
+        }
+    }
+
+    /// Passes over callbacks until `on_close`.
+    pub(crate) fn skip_to_close(&self) -> Error {
+        loop {
+            if let Seen::Close(reason) = self.next() {
+                return reason;
+            }
+        }
+    }
+
+    /// Everything that the callbacks were told up to now.
+    pub(crate) fn history(&self) -> Vec<Seen> {
+        let calls = self.handle.recorder.calls.lock().unwrap();
+        calls.iter().map(|call| call.seen.clone()).collect()
+    }
+
+    /// When the last callback came.
+    pub(crate) fn last_call(&self) -> Option<Instant> {
+        let calls = self.handle.recorder.calls.lock().unwrap();
+        calls.last().map(|call| call.at)
+    }
+
+    /// Whether the test has freed the source.
+    fn is_freed(&self) -> bool {
+        self.handle.recorder.freed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let handle = self.handle;
+        if std::thread::panicking() {
+            // One failure is enough: the source is left as it is.
+            return;
+        }
+        if !self.is_freed() {
+            promptly("free", move || handle.free());
+        }
+        self.check_action();
+        let calls = handle.recorder.calls.lock().unwrap();
+        let Some(last) = calls.last() else { return };
+        let closes = calls
+            .iter()
+            .filter(|call| matches!(call.seen, Seen::Close(_)))
+            .count();
+        assert_eq!(closes, 1, "on_close comes exactly once");
+        assert!(matches!(last.seen, Seen::Close(_)), "and last: {last:?}");
+        assert_eq!(last.state, ReadyState::Closed);
+        for call in calls.iter() {
+            assert_eq!(call.thread, last.thread, "the source's own thread");
+            assert!(
+                !call.nested || matches!(call.seen, Seen::Close(_)),
+                "one at a time: {call:?}"
+            );
+        }
+    }
+}
