@@ -42,7 +42,8 @@ impl Stream {
         let tls = ClientConnection::new(trust.config()?, name)
             .map_err(|cause| refused(host, &cause))?;
         let mut secure = Secure { tls, below: self };
-        match secure.handshake(deadline) {
+        let done = secure.handshake(deadline);
+        match done.map_err(|cause| secure.last_word(cause)) {
             Ok(()) => Ok(Stream::Secure(Box::new(secure))),
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
@@ -94,7 +95,10 @@ impl Stream {
         bytes: &[u8],
         deadline: Option<Instant>,
     ) -> io::Result<()> {
-        self.send(bytes, deadline).map_err(|cause| self.last_word(cause))
+        self.send(bytes, deadline).map_err(|cause| match self {
+            Stream::Plain(_) => cause,
+            Stream::Secure(secure) => secure.last_word(cause),
+        })
     }
 
     fn send(
@@ -114,15 +118,6 @@ impl Stream {
         match self {
             Stream::Plain(_) => Ok(()),
             Stream::Secure(secure) => secure.flush_all(deadline),
-        }
-    }
-
-    /// A peer that hung up may have said why before.
-    fn last_word(&mut self, cause: io::Error) -> io::Error {
-        let Stream::Secure(secure) = self else { return cause };
-        match secure.read_records() {
-            Err(word) if failure(&word).is_some() => word,
-            _ => cause,
         }
     }
 
@@ -217,6 +212,15 @@ impl Secure {
         let read = self.tls.read_tls(&mut self.below)?;
         self.tls.process_new_packets().map_err(io::Error::other)?;
         Ok(read)
+    }
+
+    /// A peer that hung up, and could not be written to, may have said why
+    /// before.
+    fn last_word(&mut self, cause: io::Error) -> io::Error {
+        match failure(&cause).is_none().then(|| self.read_records()) {
+            Some(Err(word)) if failure(&word).is_some() => word,
+            _ => cause,
+        }
     }
 
     /// Sends the records that are ready: `WouldBlock` if some are left.
