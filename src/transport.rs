@@ -28,11 +28,11 @@ use crate::socket::Socket;
 use crate::state::State;
 use crate::tls::{self, Stream};
 
-/// Room for the request's lines, or the longest of them.
-const OUTPUT: usize = 4 * 1024;
+/// Room for the request's lines, beside the longest of them.
+const OUTPUT: usize = 1024;
 /// What the head is read into at first; it grows up to ureq's limit for
 /// heads, 64 KiB.
-const INPUT: usize = 4 * 1024;
+const INPUT: usize = 2 * 1024;
 
 /// How to get to the server.
 #[derive(Debug, Clone)]
