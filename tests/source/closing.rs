@@ -6,9 +6,9 @@ use std::sync::{Arc, Barrier, mpsc};
 use eventsource::ffi::{Error, ReadyState};
 
 use crate::support::phases::{Phase, stage};
-use crate::support::promptly;
 use crate::support::server::{EVENT_STREAM, Server};
 use crate::support::source::{Handle, Seen, Source};
+use crate::support::{promptly, until};
 
 /// R31. In every phase `close` returns at once, the state is CLOSED, the
 /// server sees the connection go, and `on_close` is all that comes.
@@ -150,54 +150,53 @@ impl Callback {
         action: impl Fn(Handle) + Send + Sync + 'static,
     ) -> Source {
         let server = Server::start();
-        let done = AtomicBool::new(false);
+        let begun = AtomicBool::new(false);
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = done.clone();
         let source = Source::new(&server.url("/"))
             .with_max_event_size(1000)
             .doing(move |seen, source| {
-                if self.is(seen) && !done.swap(true, Ordering::SeqCst) {
+                if self.is(seen) && !begun.swap(true, Ordering::SeqCst) {
                     action(source);
+                    done.store(true, Ordering::SeqCst);
                 }
             });
         source.listen("message", "listener");
         let source = source.start();
         let mut connection = server.accept();
         match self {
-            Self::NotConnected => {
-                connection.finish();
-                source.skip_to_close();
-                assert!(!server.is_asked());
-                return source;
+            Self::NotConnected => connection.finish(),
+            Self::Refused => connection.answer("404 Not Found", ""),
+            _ => {
+                connection.send(self.script());
+                match self {
+                    Self::Lost => connection.half_close(),
+                    Self::Close => {
+                        source.opened();
+                        source.close();
+                    }
+                    _ => {}
+                }
+                connection.sees_the_client_close();
             }
-            Self::Refused => {
-                connection.answer("404 Not Found", "");
-                source.skip_to_close();
-                assert!(!server.is_asked());
-                return source;
-            }
-            _ => {}
-        }
-        let mut script = EVENT_STREAM.to_owned();
-        script += match self {
-            Self::Event | Self::Listener => "data: x\n\ndata: y\n\n",
-            Self::Comment => ": x\n: y\n",
-            _ => "",
-        };
-        if self == Self::TooLarge {
-            script += &format!("data: {}\n\ndata: y\n\n", "x".repeat(2000));
-        }
-        connection.send(script);
-        match self {
-            Self::Lost => connection.half_close(),
-            Self::Close => {
-                source.opened();
-                source.close();
-            }
-            _ => {}
         }
         source.skip_to_close();
-        connection.sees_the_client_close();
+        until("the end of the callback", || is_done.load(Ordering::SeqCst));
         assert!(!server.is_asked(), "{self:?}");
         source
+    }
+
+    /// What the server sends to bring it about.
+    fn script(self) -> String {
+        let body = match self {
+            Self::Event | Self::Listener => "data: x\n\ndata: y\n\n",
+            Self::Comment => ": x\n: y\n",
+            Self::TooLarge => {
+                &format!("data: {}\n\ndata: y\n\n", "x".repeat(2000))
+            }
+            _ => "",
+        };
+        EVENT_STREAM.to_owned() + body
     }
 
     /// Nothing came between this callback and `on_close`.

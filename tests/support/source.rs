@@ -100,8 +100,12 @@ impl Recorder {
             let handle = Handle { source, recorder: self };
             let run = AssertUnwindSafe(|| action(&seen, handle));
             if let Err(panic) = std::panic::catch_unwind(run) {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.unwrap_or_else(|| "a panic".to_owned());
+                let text = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("a panic")
+                    .to_owned();
                 self.failure.lock().unwrap().get_or_insert(text);
             }
         }
