@@ -169,44 +169,68 @@ impl Chunked {
         mut bytes: &mut [u8],
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Progress, Failure> {
-        while let Some(&mut byte) = bytes.first_mut() {
-            if matches!(self.place, Place::Data) {
-                let within = usize::try_from(self.left)
-                    .map_or(bytes.len(), |left| left.min(bytes.len()));
-                let (data, rest) = bytes.split_at_mut(within);
-                bytes = rest;
-                self.left -= within as u64;
-                if self.left == 0 {
-                    self.place = Place::DataEnd;
+        while !bytes.is_empty() {
+            let whole = match self.place {
+                Place::Size => whole_chunk(bytes),
+                _ => None,
+            };
+            let piece;
+            (piece, bytes) = match (whole, self.place) {
+                (Some((from, to)), _) => {
+                    let (chunk, rest) = bytes.split_at_mut(to + 2);
+                    (&mut chunk[from..to], rest)
                 }
-                if sink(data).is_break() {
-                    return Ok(Progress::Stopped);
-                }
-                continue;
-            }
-            bytes = &mut bytes[1..];
-            self.place = match (self.place, byte) {
-                (Place::DataEnd, b'\r') => Place::DataEnd,
-                (Place::DataEnd, b'\n') => Place::Size,
-                (Place::Digits | Place::Extension, b'\n') => {
-                    // The last chunk. Whatever follows, trailers or the end
-                    // of the connection, the body is complete.
-                    if self.left == 0 {
+                (None, Place::Data) => self.data(bytes),
+                (None, _) => {
+                    if self.step(bytes[0])? == Progress::End {
                         return Ok(Progress::End);
                     }
-                    Place::Data
+                    bytes = &mut bytes[1..];
+                    continue;
                 }
-                (Place::Size | Place::Digits, byte)
-                    if byte.is_ascii_hexdigit() =>
-                {
-                    self.add_digit(byte)?;
-                    Place::Digits
-                }
-                (Place::Digits, b';' | b' ' | b'\t' | b'\r')
-                | (Place::Extension, _) => Place::Extension,
-                _ => return Err(bad_chunk()),
             };
+            if sink(piece).is_break() {
+                return Ok(Progress::Stopped);
+            }
         }
+        Ok(Progress::More)
+    }
+
+    /// What there is of the chunk's data, and what follows it.
+    fn data<'a>(
+        &mut self,
+        bytes: &'a mut [u8],
+    ) -> (&'a mut [u8], &'a mut [u8]) {
+        let within = usize::try_from(self.left)
+            .map_or(bytes.len(), |left| left.min(bytes.len()));
+        self.left -= within as u64;
+        if self.left == 0 {
+            self.place = Place::DataEnd;
+        }
+        bytes.split_at_mut(within)
+    }
+
+    /// One byte of what stands between the data of two chunks.
+    fn step(&mut self, byte: u8) -> Result<Progress, Failure> {
+        self.place = match (self.place, byte) {
+            (Place::DataEnd, b'\r') => Place::DataEnd,
+            (Place::DataEnd, b'\n') => Place::Size,
+            (Place::Digits | Place::Extension, b'\n') => {
+                // The last chunk. Whatever follows, trailers or the end of
+                // the connection, the body is complete.
+                if self.left == 0 {
+                    return Ok(Progress::End);
+                }
+                Place::Data
+            }
+            (Place::Size | Place::Digits, byte) if byte.is_ascii_hexdigit() => {
+                self.add_digit(byte)?;
+                Place::Digits
+            }
+            (Place::Digits, b';' | b' ' | b'\t' | b'\r')
+            | (Place::Extension, _) => Place::Extension,
+            _ => return Err(bad_chunk()),
+        };
         Ok(Progress::More)
     }
 
@@ -218,6 +242,29 @@ impl Chunked {
         self.left = self.left << 4 | u64::from(digit);
         Ok(())
     }
+}
+
+/// Where the data of a chunk begins and ends, if the chunk is all here and
+/// has no extensions: what servers send, event by event.
+fn whole_chunk(bytes: &[u8]) -> Option<(usize, usize)> {
+    /// Larger chunks gain nothing by haste.
+    const DIGITS: usize = 5;
+
+    let mut size = 0;
+    let mut digits = 0;
+    while let Some(digit) = char::from(*bytes.get(digits)?).to_digit(16) {
+        size = size << 4 | digit as usize;
+        digits += 1;
+        if digits > DIGITS {
+            return None;
+        }
+    }
+    let from = digits + 2;
+    let to = from + size;
+    let ends = size > 0
+        && bytes.get(digits..from)? == b"\r\n"
+        && bytes.get(to..to + 2)? == b"\r\n";
+    ends.then_some((from, to))
 }
 
 fn bad_chunk() -> Failure {

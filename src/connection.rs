@@ -14,7 +14,7 @@ use url::Url;
 use crate::body::{Body, Progress};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::options::Options;
+use crate::options::{Options, target};
 use crate::response::{self, Response, loggable};
 use crate::socket::interrupted;
 use crate::state::State;
@@ -156,7 +156,8 @@ fn ask(
     state: &Arc<State>,
 ) -> Result<(Response, Rest), Failure> {
     let mut request = Request::new(());
-    *request.uri_mut() = target(url)?;
+    *request.uri_mut() = target(url)
+        .map_err(|cause| Failure::new(Error::Http, cause.to_string()))?;
     *request.headers_mut() = options.request_headers(last_event_id, own);
     if let Some(value) = authorization(url) {
         request.headers_mut().entry(header::AUTHORIZATION).or_insert(value);
@@ -176,19 +177,6 @@ fn ask(
         headers: head.headers,
     };
     Ok((response, rest))
-}
-
-/// What ureq is to ask for: no fragment, and no user information, which is
-/// [`authorization`]'s.
-fn target(url: &Url) -> Result<http::Uri, Failure> {
-    let host = url.host_str().expect("http URLs have a host");
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query =
-        url.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let (scheme, path) = (url.scheme(), url.path());
-    format!("{scheme}://{host}{port}{path}{query}")
-        .parse()
-        .map_err(|cause| Failure::new(Error::Http, format!("{cause}")))
 }
 
 /// `user:password@` of a URL (RFC 7617).

@@ -65,6 +65,8 @@ pub(crate) struct Handle {
     listeners: Mutex<Vec<Listener>>,
     /// Changes with every change of `listeners`; also the last id given.
     listeners_version: AtomicU64,
+    /// Why the connection was failed, if it was.
+    failed: OnceLock<Error>,
     /// The last event ID string, as of the event last dispatched.
     last_event_id: Mutex<Vec<u8>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -90,6 +92,7 @@ impl Handle {
             on_close: Mutex::default(),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
+            failed: OnceLock::new(),
             last_event_id: Mutex::default(),
             thread: Mutex::default(),
             done: OnceLock::new(),
@@ -152,11 +155,11 @@ impl Handle {
     /// Starts the source's thread.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
         let mut setup = lock(&self.setup);
-        if setup.is_none() {
-            return Err(Error::AlreadyConnected);
-        }
         if self.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
+        }
+        if setup.is_none() {
+            return Err(Error::AlreadyConnected);
         }
         self.state.arm().map_err(|_| Error::System)?;
         let (sender, receiver) = crossbeam_channel::bounded(0);
@@ -227,6 +230,9 @@ impl Handle {
     }
 
     pub(crate) fn reconnect(&self) -> Result<(), Error> {
+        if self.ready_state() == ReadyState::Closed {
+            return Err(Error::Closed);
+        }
         if self.done.get().is_none() {
             return Err(Error::NotConnected);
         }
@@ -260,7 +266,8 @@ impl Handle {
         self.close();
         let thread = lock(&self.thread).take();
         if self.is_current() {
-            self.tell_close(Error::None);
+            let reason = self.failed.get().copied();
+            self.tell_close(reason.unwrap_or(Error::None));
         } else if self.state.is_a_parents() {
             // fork(2) has copied no thread.
             mem::forget(thread);
@@ -369,6 +376,10 @@ impl Handler for Dispatcher {
     }
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
+        if failure.error.is_final() {
+            // Once: nothing follows.
+            let _ = self.handle.failed.set(failure.error);
+        }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()
         {

@@ -13,7 +13,7 @@ use std::mem;
 use std::ops::ControlFlow::{self, Continue};
 use std::str;
 
-use marks::{Marks, WINDOW};
+use marks::{Marks, WINDOW, pass_endless};
 
 /// The largest event, in bytes of data, unless the program says otherwise.
 const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
@@ -188,6 +188,7 @@ pub struct Parser {
 
     // The stream, at the border of two pieces.
     bom_seen: usize,
+    /// The last line ended with a CR; a LF right behind it belongs to it.
     after_cr: bool,
     cut: CutLine,
     line: Vec<u8>,
@@ -197,10 +198,12 @@ pub struct Parser {
     data: Data,
     own_data: Vec<u8>,
     event_type: OwnText,
+    /// The last event ID buffer, if this block has set it. Else its value is
+    /// the last event ID string.
     id: OwnText,
     has_id: bool,
 
-    // The source.
+    // The source: what outlives a connection.
     last_event_id: OwnText,
 }
 
@@ -266,6 +269,7 @@ impl Parser {
         self.line_is_ascii = true;
         self.data = Data::None;
         self.has_id = false;
+        self.id.clear();
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
@@ -284,6 +288,11 @@ impl Parser {
     where
         F: FnMut(Item<'_>) -> ControlFlow<()>,
     {
+        if let &mut [byte] = bytes
+            && self.keep_byte(byte)
+        {
+            return Continue(());
+        }
         let bom = self.skip_bom(bytes);
         let flow = self.interpret(&mut bytes[bom..], &mut dispatch);
         if flow.is_break() {
@@ -318,6 +327,7 @@ impl Parser {
         bytes.len()
     }
 
+    /// Interprets a piece line by line, and keeps what is unfinished.
     fn interpret(
         &mut self,
         piece: &mut [u8],
@@ -338,6 +348,12 @@ impl Parser {
             }
             ascii &= !marks.high();
             base += WINDOW;
+            if start + WINDOW < base {
+                // A long line: all that is sought is its end.
+                let (next, passed_ascii) = pass_endless(piece, base);
+                ascii &= passed_ascii;
+                base = next;
+            }
         }
         self.keep_data(piece);
         if start < piece.len() {
@@ -373,7 +389,8 @@ impl Parser {
 
     /// Interprets the line in `piece[start..end]`, which is not empty. The
     /// byte at `end` is free for a NUL.
-    #[inline]
+    // Inlined: most lines are short, and a call for each is a tenth of the time.
+    #[inline(always)]
     fn field(
         &mut self,
         piece: &mut [u8],
@@ -446,7 +463,7 @@ impl Parser {
     /// Sets the last event ID buffer, unless there is a NUL in `value` beside
     /// the one that ends it (R52).
     fn set_id(&mut self, value: &[u8]) {
-        if memchr::memchr(0, value) == Some(value.len() - 1) {
+        if !value[..value.len() - 1].contains(&0) {
             self.id.set(value);
             self.has_id = true;
         }
@@ -459,9 +476,8 @@ impl Parser {
         piece: &[u8],
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if mem::take(&mut self.has_id) && self.id != self.last_event_id {
-            mem::swap(&mut self.id, &mut self.last_event_id);
-            dispatch(Item::LastEventId(self.last_event_id()))?;
+        if mem::take(&mut self.has_id) {
+            self.set_last_event_id_string(dispatch)?;
         }
         match mem::replace(&mut self.data, Data::None) {
             // No data line: no event (R54).
@@ -476,6 +492,19 @@ impl Parser {
             Data::TooLarge => dispatch(Item::TooLarge)?,
         }
         self.event_type.clear();
+        Continue(())
+    }
+
+    /// The last event ID string takes the value of the buffer (R53).
+    fn set_last_event_id_string(
+        &mut self,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if self.id != self.last_event_id {
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            dispatch(Item::LastEventId(self.last_event_id()))?;
+        }
+        self.id.clear();
         Continue(())
     }
 
@@ -515,14 +544,35 @@ impl Parser {
             return;
         }
         self.cut = CutLine::Kept;
-        let known = self.line.len();
-        let room = self.max_line().saturating_add(1).saturating_sub(known);
-        self.line.extend_from_slice(&part[..part.len().min(room)]);
         self.line_is_ascii &= ascii;
-        if known < LONGEST_PREFIX && !self.line_may_matter() {
-            self.cut = CutLine::Ignored;
-            clear(&mut self.line);
+        let missing = LONGEST_PREFIX.saturating_sub(self.line.len());
+        let (prefix, rest) = part.split_at(missing.min(part.len()));
+        if missing > 0 {
+            self.line.extend_from_slice(prefix);
+            if !self.line_may_matter() {
+                self.cut = CutLine::Ignored;
+                clear(&mut self.line);
+                return;
+            }
         }
+        let most = self.max_line().saturating_add(1);
+        let room = most.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&rest[..rest.len().min(room)]);
+    }
+
+    /// Appends to a line that is kept and whose field is known, unless `byte`
+    /// ends it: the short way for streams that trickle.
+    #[inline]
+    fn keep_byte(&mut self, byte: u8) -> bool {
+        let plain = self.cut == CutLine::Kept
+            && byte != b'\n'
+            && byte != b'\r'
+            && (LONGEST_PREFIX..self.max_event_size).contains(&self.line.len());
+        if plain {
+            self.line.push(byte);
+            self.line_is_ascii &= byte.is_ascii();
+        }
+        plain
     }
 
     /// Whether the unfinished line is, or may become, a field to be read.
@@ -536,6 +586,7 @@ impl Parser {
     }
 
     /// The line that a piece has cut ends with `rest`.
+    #[inline(never)]
     fn end_cut_line(
         &mut self,
         rest: &[u8],
@@ -555,6 +606,7 @@ impl Parser {
     /// Interprets a line that has storage of its own, and a byte more for the
     /// NUL. If the data begins with it, its storage becomes the data's, and
     /// nothing is copied.
+    #[inline(never)]
     fn own_line(
         &mut self,
         mut line: Vec<u8>,

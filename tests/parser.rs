@@ -145,10 +145,10 @@ fn finds_what_is_not_ascii_at_every_place() {
                 b.as_bytes(),
                 b"\ndata: y\n\n",
             ];
-            let expected = message(&format!("x\n{a}\u{FFFD}{b}\ny"));
+            let expected = [message(&format!("x\n{a}\u{FFFD}{b}\ny"))];
             let stream = stream.concat();
-            assert_eq!(said(&WISHES, &stream, &[]), [expected.clone()]);
-            assert_eq!(said(&WISHES, &stream, &[before + 9]), [expected]);
+            assert_eq!(said(&WISHES, &stream, &[]), expected);
+            assert_eq!(said(&WISHES, &stream, &[before + 9]), expected);
         }
     }
 }

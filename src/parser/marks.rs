@@ -24,14 +24,10 @@ impl Marks {
 
     #[inline]
     fn of(window: &[u8; WINDOW]) -> Marks {
-        let (mut ends, mut high) = (0, 0);
-        for (part, sixteen) in window.as_chunks::<16>().0.iter().enumerate() {
-            let bytes = u8x16::new(*sixteen);
-            let end = bytes.simd_eq(u8x16::splat(b'\n'))
-                | bytes.simd_eq(u8x16::splat(b'\r'));
-            ends |= u64::from(end.to_bitmask()) << (16 * part);
-            high |= u64::from(bytes.to_bitmask()) << (16 * part);
-        }
+        let parts = parts(window);
+        let ends = bits(parts.map(ends));
+        // Most streams are ASCII: one look for all.
+        let high = if any(parts) { bits(parts) } else { 0 };
         Marks { ends, high }
     }
 
@@ -44,17 +40,9 @@ impl Marks {
             return Marks { ends: ends >> seen, high: high >> seen };
         }
         let tail = &bytes[base..];
-        if tail.len() > 16 {
-            let mut window = [0; WINDOW];
-            window[..tail.len()].copy_from_slice(tail);
-            return Marks::of(&window);
-        }
-        let mut marks = Marks { ends: 0, high: 0 };
-        for (bit, &byte) in tail.iter().enumerate() {
-            marks.ends |= u64::from(byte == b'\n' || byte == b'\r') << bit;
-            marks.high |= u64::from(!byte.is_ascii()) << bit;
-        }
-        marks
+        let mut window = [0; WINDOW];
+        window[..tail.len()].copy_from_slice(tail);
+        Marks::of(&window)
     }
 
     /// Takes the next line end: where it is in the window, and whether a byte
@@ -77,4 +65,45 @@ impl Marks {
     pub(super) fn high(&self) -> bool {
         self.high != 0
     }
+}
+
+/// Passes over the windows from `base` on in which no line ends. Tells where
+/// the next one begins, and whether all bytes passed are ASCII.
+#[inline]
+pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
+    let mut ascii = true;
+    let rest = bytes.get(base..).unwrap_or_default();
+    for window in rest.as_chunks().0 {
+        let parts = parts(window);
+        if any(parts.map(ends)) {
+            break;
+        }
+        ascii &= !any(parts);
+        base += WINDOW;
+    }
+    (base, ascii)
+}
+
+#[inline]
+fn parts(window: &[u8; WINDOW]) -> [u8x16; 4] {
+    let (parts, _) = window.as_chunks::<16>();
+    [0, 1, 2, 3].map(|part| u8x16::new(parts[part]))
+}
+
+#[inline]
+fn ends(part: u8x16) -> u8x16 {
+    part.simd_eq(u8x16::splat(b'\n')) | part.simd_eq(u8x16::splat(b'\r'))
+}
+
+/// The highest bit of each byte.
+#[inline]
+fn bits([a, b, c, d]: [u8x16; 4]) -> u64 {
+    let bits = |part: u8x16| u64::from(part.to_bitmask());
+    bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
+}
+
+/// Whether any byte has its highest bit set.
+#[inline]
+fn any([a, b, c, d]: [u8x16; 4]) -> bool {
+    ((a | b) | (c | d)).to_bitmask() != 0
 }

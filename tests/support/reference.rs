@@ -45,6 +45,10 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
+fn is_digits(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 struct Block {
     max: usize,
     comments: bool,
@@ -96,12 +100,11 @@ impl Block {
                 self.too_large |= self.data.len() - 1 > self.max;
             }
             "id" if !value.contains('\0') => self.id = value.to_owned(),
-            "retry" if !value.is_empty() => {
-                if value.bytes().all(|byte| byte.is_ascii_digit()) {
-                    let time = value.parse().unwrap_or(u64::MAX);
-                    self.said.push(Said::Retry(time));
-                }
+            "retry" if is_digits(value) => {
+                let time = value.parse().unwrap_or(u64::MAX);
+                self.said.push(Said::Retry(time));
             }
+            // An id with a NUL, a retry that is no number.
             _ => {}
         }
     }

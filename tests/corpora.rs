@@ -1,0 +1,64 @@
+//! The parser hears what well-known servers say, whatever ends their lines and
+//! however the network cuts their streams.
+
+#[path = "support/corpora.rs"]
+mod corpora;
+#[path = "support/said.rs"]
+mod said;
+
+use corpora::{SHAPES, Shape};
+use eventsource::parser::Parser;
+use said::{Said, feed_pieces};
+
+/// Byte by byte only as far as patience goes.
+const TRICKLE: usize = 200 << 10;
+
+/// R38 to R60 all together, on the streams of real life.
+#[test]
+fn hears_every_shape_in_pieces_of_every_size() {
+    for (name, shape) in SHAPES {
+        for end in ["\n", "\r\n", "\r"] {
+            for bom in ["", "\u{FEFF}"] {
+                hears(name, shape, end, bom);
+            }
+        }
+    }
+}
+
+fn hears(name: &str, shape: Shape, end: &'static str, bom: &str) {
+    let server = corpora::build(shape, 42, end);
+    let stream = [bom.as_bytes(), &server.stream].concat();
+    assert!(server.said.len() > 1, "{name} says something");
+    for size in [1, 7, 63, 64, 65, 1460, 16 << 10, usize::MAX] {
+        if size < 63 && stream.len() > TRICKLE {
+            continue;
+        }
+        let heard = heard(&stream, size);
+        let first = heard.iter().zip(&server.said).position(|(a, b)| a != b);
+        if let Some(at) = first {
+            assert_eq!(
+                heard[at], server.said[at],
+                "{name}, item {at}, {end:?}, {bom:?}, pieces of {size}"
+            );
+        }
+        assert_eq!(heard.len(), server.said.len(), "{name}, pieces of {size}");
+    }
+}
+
+fn heard(stream: &[u8], size: usize) -> Vec<Said> {
+    let mut parser = Parser::new();
+    parser.set_comments(true);
+    let cuts: Vec<usize> = (0..stream.len()).step_by(size).collect();
+    let mut heard = Vec::new();
+    feed_pieces(&mut parser, stream, &cuts, |item| heard.push(item.into()));
+    heard
+}
+
+/// The corpora are the same on every machine and at every time.
+#[test]
+fn builds_the_same_stream_from_the_same_seed() {
+    for (name, shape) in SHAPES {
+        let stream = |seed| corpora::build(shape, seed, "\n").stream;
+        assert!(stream(1) == stream(1), "{name}");
+    }
+}

@@ -1,0 +1,208 @@
+//! Programs that a test starts, watches and ends: C programs, compiled
+//! against the header and the library that cargo has just built, and servers.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio, id};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The name programs are linked with.
+pub(crate) const SONAME: &str = "libeventsource.so.0";
+
+/// How C is compiled here: every warning is an error.
+pub(crate) const WARNINGS: [&str; 4] =
+    ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// No program that a test starts lives this long, under valgrind neither.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A path in the package.
+pub(crate) fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// A path for a test to write to.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// The library that cargo has just built. It leaves it beside the tests;
+/// one directory up an older build may lie.
+pub(crate) fn library() -> PathBuf {
+    let test = env::current_exe().expect("a test has a path");
+    test.with_file_name("libeventsource.so")
+}
+
+/// Compiles a C program, and returns its path.
+pub(crate) fn compile(source: &Path) -> PathBuf {
+    let library = library();
+    let directory = library.parent().expect("the library is in a directory");
+    match symlink("libeventsource.so", directory.join(SONAME)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            panic!("{SONAME}: {error}")
+        }
+        _ => {}
+    }
+    let program = scratch("programs").join(source.file_stem().expect("a name"));
+    fs::create_dir_all(scratch("programs")).expect("scratch space");
+    // Tests run side by side, so a program is moved into place complete.
+    let new = format!("{}.{:?}", id(), thread::current().id());
+    let new = program.with_extension(new);
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c11", "-g"]).args(WARNINGS);
+    cc.arg("-I").arg(path("include")).arg("-o").arg(&new).arg(source);
+    cc.arg("-L").arg(directory).arg("-leventsource").arg("-pthread");
+    cc.arg(format!("-Wl,-rpath,{}", directory.display()));
+    succeed(cc);
+    fs::rename(&new, &program).expect("a program can be moved into place");
+    program
+}
+
+/// Runs a tool to its end. Panics with what it printed unless it succeeds.
+pub(crate) fn succeed(mut tool: Command) -> Output {
+    let output = tool.output().unwrap_or_else(|error| missing(&tool, &error));
+    assert!(
+        output.status.success(),
+        "{tool:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    output
+}
+
+/// A tool that is not there fails the test: what is skipped is not tested.
+fn missing(tool: &Command, error: &io::Error) -> ! {
+    let tool = tool.get_program().to_string_lossy();
+    let package = match &*tool {
+        "cc" => "gcc",
+        "clang++" => "clang",
+        "nm" | "readelf" => "binutils",
+        "php" => "php-cli",
+        "nginx" => "nginx and libnginx-mod-nchan",
+        "python3" => "python3-venv",
+        other => other,
+    };
+    panic!("{tool}: {error}; the tests need it: install {package}")
+}
+
+/// A running program, and what it has printed. Killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    stdout: mpsc::Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+    lines: Vec<String>,
+    deadline: Instant,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit status; None if a signal ended it.
+    pub(crate) status: Option<i32>,
+    /// The lines of standard output.
+    pub(crate) lines: Vec<String>,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| missing(&command, &error));
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).split(b'\n') {
+                let Ok(line) = line else { break };
+                let line = String::from_utf8_lossy(&line).into_owned();
+                // Nobody listens any more when the test is over.
+                _ = sender.send(line);
+            }
+        });
+        let stderr = thread::spawn(move || {
+            let mut text = Vec::new();
+            _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self {
+            child,
+            stdout: receiver,
+            stderr: Some(stderr),
+            lines: Vec::new(),
+            deadline: Instant::now() + PATIENCE,
+        }
+    }
+
+    /// Waits for a line that begins with `start`.
+    pub(crate) fn wait_for(&mut self, start: &str) {
+        self.wait_until(|line| line.starts_with(start));
+    }
+
+    /// Waits for a line that is the `wanted` one.
+    pub(crate) fn wait_until(&mut self, wanted: impl Fn(&str) -> bool) {
+        while let Some(line) = self.next_line() {
+            if wanted(line) {
+                return;
+            }
+        }
+        panic!("ended before what was waited for: {:#?}", self.end());
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -s \"$0\" \"$1\"", name]);
+        kill.arg(self.child.id().to_string());
+        succeed(kill);
+    }
+
+    /// Waits for the program's end.
+    pub(crate) fn end(&mut self) -> Ended {
+        while self.next_line().is_some() {}
+        let status = self.child.wait().expect("a child can be waited for");
+        let stderr = self.stderr.take().map(JoinHandle::join);
+        Ended {
+            status: status.code(),
+            lines: std::mem::take(&mut self.lines),
+            stderr: stderr.and_then(Result::ok).unwrap_or_default(),
+        }
+    }
+
+    /// The next line of output; None at its end.
+    fn next_line(&mut self) -> Option<&str> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.stdout.recv_timeout(left) {
+            Ok(line) if !left.is_zero() => {
+                self.lines.push(line);
+                self.lines.last().map(String::as_str)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {
+                let last = self.lines.len().saturating_sub(20);
+                panic!(
+                    "does not end; its last lines: {:#?}",
+                    &self.lines[last..]
+                )
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Neither has anything to do when the program has ended.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
