@@ -1,12 +1,13 @@
 //! How fast the parser is, beside a scan for LF over the same bytes.
 //!
-//! `cargo bench --bench parser`. The parser works in place, so each piece is
+//! `cargo bench --bench parser [-- SHAPE...]`. The parser works in place, so each piece is
 //! first copied into a buffer; the scan does the same, and what the copy alone
 //! takes is shown too. Times are CPU time of the thread, the best of many
 //! rounds in which everything takes its turn.
 
 #![expect(unsafe_code, reason = "std cannot tell CPU time")]
 
+use std::env;
 use std::fmt::Write;
 use std::hint::black_box;
 use std::ops::ControlFlow::Continue;
@@ -44,7 +45,13 @@ fn main() {
         "of 64K",
         "1 B"
     );
+    let wanted: Vec<_> =
+        env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    let all = wanted.is_empty();
     for (name, block) in SHAPES {
+        if !all && !wanted.iter().any(|it| it == name) {
+            continue;
+        }
         measure(name, &corpus(block));
     }
     println!(
@@ -153,9 +160,10 @@ fn cpu_time() -> f64 {
 
 type Block = fn(&mut String, &mut Rng);
 
-const SHAPES: [(&str, Block); 7] = [
+const SHAPES: [(&str, Block); 8] = [
     ("64 bytes", sixty_four),
     ("tiny", tiny),
+    ("json", json),
     ("wiki", wiki),
     ("multi", multi),
     ("heartbeat", heartbeat),
@@ -207,12 +215,19 @@ const WORLD: [&str; 12] = [
 ];
 
 /// Mostly English, with an accent here and there.
-fn words(stream: &mut String, random: &mut Rng, size: usize) {
+fn words_of_the_world(stream: &mut String, random: &mut Rng, size: usize) {
     let end = stream.len() + size;
     while stream.len() < end {
         let from: &[&str] =
             if random.u8(0..30) == 0 { &WORLD } else { &ENGLISH };
         stream.push_str(random.choice(from).unwrap());
+    }
+}
+
+fn words(stream: &mut String, random: &mut Rng, size: usize) {
+    let end = stream.len() + size;
+    while stream.len() < end {
+        stream.push_str(random.choice(ENGLISH).unwrap());
     }
 }
 
@@ -242,7 +257,7 @@ fn tiny(stream: &mut String, random: &mut Rng) {
         .unwrap();
     stream.push_str("data: ");
     stream.push_str(before);
-    words(stream, random, 1);
+    words_of_the_world(stream, random, 1);
     stream.push_str(after);
     stream.push_str("\n\n");
 }
@@ -257,7 +272,16 @@ fn wiki(stream: &mut String, random: &mut Rng) {
          \"partition\":0,\"offset\":{offset}}}]\ndata: {{\"comment\":\""
     )
     .expect("a string can be written to");
-    words(stream, random, 1400);
+    words_of_the_world(stream, random, 1400);
+    stream.push_str("\"}\n\n");
+}
+
+/// The same in plain ASCII, as JSON that escapes the rest is.
+fn json(stream: &mut String, random: &mut Rng) {
+    let sequence = random.u32(..);
+    write!(stream, "event: message\nid: {sequence}\ndata: {{\"comment\":\"")
+        .expect("a string can be written to");
+    words(stream, random, 1500);
     stream.push_str("\"}\n\n");
 }
 
@@ -283,7 +307,7 @@ fn heartbeat(stream: &mut String, random: &mut Rng) {
 
 fn long_line(stream: &mut String, random: &mut Rng) {
     stream.push_str("data: ");
-    words(stream, random, 1 << 20);
+    words_of_the_world(stream, random, 1 << 20);
     stream.push_str("\n\n");
 }
 
