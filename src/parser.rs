@@ -26,6 +26,10 @@ const LONGEST_PREFIX: usize = 6;
 /// allocation; a thousand idle sources should not hold more.
 const KEPT_CAPACITY: usize = 4096;
 
+/// A line that is longer already is likely to go on. Less, and the guess is
+/// wrong too often.
+const LONG_LINE: usize = 2 * WINDOW;
+
 const BOM: [u8; 3] = *b"\xEF\xBB\xBF";
 
 /// What the stream says, in stream order.
@@ -348,7 +352,7 @@ impl Parser {
             }
             ascii &= !marks.high();
             base += WINDOW;
-            if start + WINDOW < base {
+            if base - start > LONG_LINE {
                 // A long line: all that is sought is its end.
                 let (next, passed_ascii) = pass_endless(piece, base);
                 ascii &= passed_ascii;

@@ -107,7 +107,7 @@ impl<H: Handler> Source<H> {
         let opened =
             Connection::open(&self.options, &self.url, id.bytes(), &self.state);
         match opened {
-            Ok(connection) => self.announce(connection),
+            Ok((response, connection)) => self.announce(response, connection),
             Err(failure) => {
                 // A dead node behind a redirect is not asked for ever.
                 if !self.state.interrupted() {
@@ -119,13 +119,18 @@ impl<H: Handler> Source<H> {
     }
 
     /// § 9.2.3, "announce the connection" (R25), and what follows it.
-    fn announce(&mut self, mut connection: Connection) -> (Failure, bool) {
-        self.url = connection.response.url.clone();
+    fn announce(
+        &mut self,
+        response: Response,
+        mut connection: Connection,
+    ) -> (Failure, bool) {
+        self.url = response.url.clone();
         if !self.state.open() {
             return (interrupted(), false);
         }
         log::info!("{}: open", loggable(&self.url));
-        self.handler.open(&connection.response);
+        self.handler.open(&response);
+        drop(response);
         self.parser.reset();
         let origin = CString::new(origin(&self.url)).unwrap_or_default();
         let mut dispatch = Dispatch {
