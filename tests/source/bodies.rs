@@ -373,7 +373,8 @@ fn every_end_of_the_body_reestablishes() {
         finish(connection);
         let failure = source.lost();
         assert_eq!(failure.attempt, 0, "{end}");
-        server.accept().send(EVENT_STREAM);
+        let mut again = server.accept();
+        again.send(EVENT_STREAM);
         source.opened();
         assert!(!server.is_asked(), "{end}");
     }
