@@ -21,7 +21,7 @@ demo: library
 test:
 	$(CARGO) test --locked --no-fail-fast
 
-bench: library
+bench:
 	$(CARGO) bench --locked
 
 clean:

@@ -17,19 +17,25 @@
 //                          const eventsource_event *event,
 //                          void *user_data)
 //     {
+//         (void)source, (void)user_data;
 //         printf("%s: %s\n", event->type, event->data);
 //     }
 //
 //     int main(void)
 //     {
 //         eventsource *source;
-//         if (eventsource_new("http://localhost:8080/", &source) != 0)
-//             return 1;
-//         eventsource_on_event(source, on_event, NULL);
-//         eventsource_connect(source);
-//         eventsource_wait(source, -1);
+//         eventsource_error error =
+//             eventsource_new("http://localhost:8080/", &source);
+//         if (!error)
+//             error = eventsource_on_event(source, on_event, NULL);
+//         if (!error)
+//             error = eventsource_connect(source);
+//         if (!error)
+//             error = eventsource_wait(source, -1);
+//         if (error)
+//             fprintf(stderr, "%s\n", eventsource_strerror(error));
 //         eventsource_free(source);
-//         return 0;
+//         return error != EVENTSOURCE_ERROR_NONE;
 //     }
 //
 // Threads
@@ -399,7 +405,9 @@ eventsource_error eventsource_set_last_event_id(
 // It is the wait after a connection that had brought an event, with up to a
 // fifth more at random. Attempts that bring no event are followed by waits
 // that double, from twice this time, or half a second if that is longer, up
-// to 30 seconds, or this time if that is longer. To be set before
+// to 30 seconds, or this time if that is longer. With a time under 50
+// milliseconds, a server that ends its stream again and again is asked every
+// half second from the fiftieth time on. To be set before
 // eventsource_connect().
 eventsource_error eventsource_set_reconnection_time(
     eventsource *source,

@@ -22,10 +22,9 @@ use crate::sys;
 use crate::tls::{self, Stream};
 use crate::transport::{self, Rest, Route};
 
-/// An accepted response, and its body.
+/// An accepted response's body, and what it comes over.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) response: Response,
     stream: Stream,
     /// The part of the body that came with the head.
     unread: Vec<u8>,
@@ -40,7 +39,7 @@ impl Connection {
         url: &Url,
         last_event_id: &[u8],
         state: &Arc<State>,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<(Response, Connection), Failure> {
         let origin = options.url.origin();
         let mut url = url.clone();
         let mut own = true;
@@ -63,7 +62,10 @@ impl Connection {
     }
 
     /// § 9.2.3, "process the response".
-    fn accept(response: Response, rest: Rest) -> Result<Connection, Failure> {
+    fn accept(
+        response: Response,
+        rest: Rest,
+    ) -> Result<(Response, Connection), Failure> {
         if response.status != StatusCode::OK {
             let message = match response.status {
                 204 => "status 204: the server wants no more".to_owned(),
@@ -88,7 +90,7 @@ impl Connection {
             Err(failure) => return Err(failure.with(response)),
         };
         let (stream, unread) = rest;
-        Ok(Connection { response, stream, unread, body })
+        Ok((response, Connection { stream, unread, body }))
     }
 
     /// Reads the body to its end, piece by piece. Returns why it ended (R27).
@@ -100,6 +102,7 @@ impl Connection {
         let mut unread = std::mem::take(&mut self.unread);
         let mut progress = self.body.decode(&mut unread, &mut sink);
         drop(unread);
+        sys::release_dead_stack();
         loop {
             match progress {
                 Ok(Progress::More) => {}
@@ -127,7 +130,7 @@ impl Connection {
         let mut buffer = Buffer::take();
         while !state.interrupted() {
             let read = match self.stream.read(&mut buffer.0) {
-                Ok(0) => return Ok(Progress::End),
+                Ok(0) => return Err(self.body.cut()),
                 Ok(read) => read,
                 Err(cause) => match cause.kind() {
                     io::ErrorKind::WouldBlock => break,
@@ -170,7 +173,6 @@ fn ask(
         response_timeout: options.response_timeout,
     };
     let (head, rest) = transport::exchange(request, route)?;
-    sys::release_dead_stack();
     let (head, ()) = head.into_parts();
     let response = Response {
         status: head.status.as_u16(),
@@ -212,7 +214,10 @@ fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
         ("https", "http") => {
             Err(refused("redirect from https to http is not followed"))
         }
-        (_, "http" | "https") => Ok(next),
+        (_, "http" | "https") if target(&next).is_ok() => Ok(next),
+        (_, "http" | "https") => {
+            Err(refused("redirect to a URL that no request can name"))
+        }
         (_, scheme) => {
             Err(refused(&format!("redirect to a {scheme} URL is not followed")))
         }

@@ -59,7 +59,7 @@ pub(crate) struct Handle {
     url: CString,
     state: Arc<State>,
     /// Taken by the source's thread.
-    setup: Mutex<Option<Setup>>,
+    setup: Mutex<Option<Box<Setup>>>,
     /// Taken by whoever calls it: it is called once.
     on_close: Mutex<Option<OnClose>>,
     listeners: Mutex<Vec<Listener>>,
@@ -88,7 +88,7 @@ impl Handle {
         Ok(Handle {
             url,
             state: Arc::default(),
-            setup: Mutex::new(Some(Setup { options, callbacks })),
+            setup: Mutex::new(Some(Box::new(Setup { options, callbacks }))),
             on_close: Mutex::default(),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
@@ -195,21 +195,12 @@ impl Handle {
     }
 
     /// The life of the thread.
-    fn live(self: Arc<Self>, setup: Setup, done: Sender<Infallible>) {
+    fn live(self: Arc<Self>, setup: Box<Setup>, done: Sender<Infallible>) {
         // Not before `connect` has written down what there is to know of
         // this thread.
         drop(lock(&self.thread));
         CURRENT.set(Arc::as_ptr(&self));
-        let Setup { options, callbacks } = setup;
-        let comments = callbacks.comment.is_some();
-        let state = self.state.clone();
-        let dispatcher = Dispatcher {
-            handle: self.clone(),
-            callbacks,
-            listeners: Vec::new(),
-            version: 0,
-        };
-        let mut source = Source::new(options, comments, state, dispatcher);
+        let mut source = self.source(setup);
         let reason = catch(|| source.run()).unwrap_or_else(|| {
             let defect = Failure::new(Error::Internal, "defect of the library");
             let _ = catch(|| source.fail(&defect));
@@ -219,6 +210,22 @@ impl Handle {
         drop(source);
         drop(self);
         drop(done);
+    }
+
+    /// On the heap, and made by a call of its own: what it takes to make it
+    /// does not stay on the stack for as long as the source lives.
+    #[inline(never)]
+    fn source(self: &Arc<Self>, setup: Box<Setup>) -> Box<Source<Dispatcher>> {
+        let Setup { options, callbacks } = *setup;
+        let comments = callbacks.comment.is_some();
+        let dispatcher = Dispatcher {
+            handle: self.clone(),
+            callbacks,
+            listeners: Vec::new(),
+            version: 0,
+        };
+        let state = self.state.clone();
+        Box::new(Source::new(options, comments, state, dispatcher))
     }
 
     /// Calls `on_close`, the first time.

@@ -86,7 +86,7 @@ pub(crate) fn process_id() -> u32 {
 /// long as the stream lasts.
 pub(crate) fn release_dead_stack() {
     /// Kept below the caller's frame, for the calls made here.
-    const MARGIN: usize = 4 * 1024;
+    const MARGIN: usize = 1024;
 
     let Some(lowest) = lowest_stack_address() else { return };
     let here = (&raw const lowest) as usize;

@@ -263,9 +263,9 @@ fn refused(host: &str, cause: &dyn std::fmt::Display) -> Failure {
 fn reason(cause: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate};
     let reason = match cause {
-        InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "it was not issued by an authority that is trusted here"
-        }
+        InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "it was not issued by an authority that is trusted here",
         InvalidCertificate(
             CertificateError::NotValidForName
             | CertificateError::NotValidForNameContext { .. },

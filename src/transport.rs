@@ -32,11 +32,11 @@ use crate::socket::Socket;
 use crate::state::State;
 use crate::tls::{self, Stream};
 
-/// Room for the request's lines, or the longest of them.
-const OUTPUT: usize = 4 * 1024;
+/// Room for the request's lines, beside the longest of them.
+const OUTPUT: usize = 1024;
 /// What the head is read into at first; it grows up to ureq's limit for
 /// heads, 64 KiB.
-const INPUT: usize = 4 * 1024;
+const INPUT: usize = 2 * 1024;
 
 /// How to get to the server.
 #[derive(Debug, Clone)]
@@ -207,27 +207,27 @@ impl Transport for Wire {
     ) -> Result<(), ureq::Error> {
         let deadline = self.deadline;
         let output = mem::take(&mut self.head.output);
+        let output = &output[..amount];
         let sent = match self.origin.take() {
-            None => self.stream().write_all(&output[..amount], deadline),
+            None => self.stream().write_all(output, deadline),
             Some(origin) => {
-                let bytes = with_origin(&output[..amount], &origin);
-                self.stream().write_all(&bytes, deadline)
+                let output = with_origin(output, &origin);
+                self.stream().write_all(&output, deadline)
             }
         };
-        self.head.output = output;
         Ok(sent?)
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let stream = self.stream.as_mut().expect("taken only when dropped");
-        let room = self.head.input_append_buf();
         loop {
-            match stream.read(room) {
+            match stream.read(self.head.input_append_buf()) {
                 Ok(read) => {
                     self.head.input_appended(read);
                     return Ok(read > 0);
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    self.head.release();
                     stream.wait_readable(self.deadline)?;
                 }
                 Err(cause) => return Err(cause.into()),
@@ -270,9 +270,12 @@ fn with_origin(request: &[u8], origin: &str) -> Vec<u8> {
     [method, origin.as_bytes(), rest].concat()
 }
 
-/// What ureq writes the request to, and reads the head from. ureq's own
-/// buffers have a fixed size, and are never given back.
+/// What ureq writes the request to, and reads the head from; made when
+/// needed. ureq's own buffers have a fixed size, and are never given back:
+/// a thousand sources that wait for a response would hold them all.
+#[derive(Default)]
 struct Head {
+    output_size: usize,
     output: Vec<u8>,
     input: Vec<u8>,
     /// The unread part of `input`.
@@ -283,19 +286,30 @@ struct Head {
 }
 
 impl Head {
-    fn new(output: usize) -> Head {
-        Head {
-            output: vec![0; output],
-            input: vec![0; INPUT],
-            start: 0,
-            end: 0,
-            progress: false,
+    fn new(output_size: usize) -> Head {
+        Head { output_size, ..Head::default() }
+    }
+
+    /// Holds nothing, unless there is something to hold.
+    fn release(&mut self) {
+        if self.start == self.end {
+            self.input = Vec::new();
+            (self.start, self.end) = (0, 0);
         }
+    }
+
+    /// At least so much room behind the input.
+    fn make_room(&mut self, room: usize) -> &mut [u8] {
+        if self.input.len() - self.end < room {
+            self.input.resize(self.end + room, 0);
+        }
+        &mut self.input[self.end..]
     }
 }
 
 impl Buffers for Head {
     fn output(&mut self) -> &mut [u8] {
+        self.output.resize(self.output_size, 0);
         &mut self.output
     }
 
@@ -304,13 +318,10 @@ impl Buffers for Head {
     }
 
     fn input_append_buf(&mut self) -> &mut [u8] {
-        if self.end == self.input.len() {
-            self.input.drain(..self.start);
-            self.end -= self.start;
-            self.start = 0;
-            self.input.resize(2 * self.end.max(INPUT), 0);
+        if self.end < self.input.len() {
+            return &mut self.input[self.end..];
         }
-        &mut self.input[self.end..]
+        self.make_room(INPUT.max(self.end))
     }
 
     fn input_appended(&mut self, amount: usize) {
@@ -323,9 +334,8 @@ impl Buffers for Head {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        if self.input.len() - self.end < INPUT {
-            self.input.resize(self.end + INPUT, 0);
-        }
+        self.make_room(INPUT);
+        self.output.resize(self.output_size, 0);
         (&mut self.input[self.end..], &mut self.output)
     }
 

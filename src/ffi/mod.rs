@@ -14,19 +14,25 @@
 //!                          const eventsource_event *event,
 //!                          void *user_data)
 //!     {
+//!         (void)source, (void)user_data;
 //!         printf("%s: %s\n", event->type, event->data);
 //!     }
 //!
 //!     int main(void)
 //!     {
 //!         eventsource *source;
-//!         if (eventsource_new("http://localhost:8080/", &source) != 0)
-//!             return 1;
-//!         eventsource_on_event(source, on_event, NULL);
-//!         eventsource_connect(source);
-//!         eventsource_wait(source, -1);
+//!         eventsource_error error =
+//!             eventsource_new("http://localhost:8080/", &source);
+//!         if (!error)
+//!             error = eventsource_on_event(source, on_event, NULL);
+//!         if (!error)
+//!             error = eventsource_connect(source);
+//!         if (!error)
+//!             error = eventsource_wait(source, -1);
+//!         if (error)
+//!             fprintf(stderr, "%s\n", eventsource_strerror(error));
 //!         eventsource_free(source);
-//!         return 0;
+//!         return error != EVENTSOURCE_ERROR_NONE;
 //!     }
 //!
 //! Threads

@@ -777,6 +777,11 @@ static void *hammer(void *argument)
         error = eventsource_connect(source);
         CHECK(error == EVENTSOURCE_ERROR_ALREADY_CONNECTED
               || error == EVENTSOURCE_ERROR_CLOSED);
+        if (i % 32 == 0) {
+            error = eventsource_reconnect(source);
+            CHECK(error == EVENTSOURCE_ERROR_NONE
+                  || error == EVENTSOURCE_ERROR_CLOSED);
+        }
         if (first && i == count / 2)
             eventsource_close(source);
     }

@@ -70,7 +70,7 @@ fn closes_once_for_many_who_close() {
     }
 }
 
-/// Freeing: in every phase `free` closes, and has called `on_close` when it
+/// R62. Freeing: in every phase `free` closes, and has called `on_close` when it
 /// returns.
 #[test]
 fn frees_in_every_phase() {

@@ -208,6 +208,32 @@ fn a_failed_source_does_not_reconnect() {
     assert!(!server.is_asked());
 }
 
+/// A refusal and a wish to reconnect may cross: one of them wins, and the
+/// source is over only with the refusal.
+#[test]
+fn a_refusal_and_a_wish_to_reconnect_may_cross() {
+    for round in 0..100 {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let connection = server.accept();
+        let handle = source.handle();
+        let wishing = std::thread::spawn(move || {
+            for _ in 0..round * 100 {
+                std::hint::spin_loop();
+            }
+            handle.reconnect()
+        });
+        // The client may have gone to make its next request.
+        let mut connection = connection;
+        let _ = connection.try_send("HTTP/1.1 404 -\r\n\r\n");
+        let wish = wishing.join().expect("reconnect");
+        if wish == Error::None {
+            server.accept().answer("404 Not Found", "");
+        }
+        source.failed(Error::Status);
+    }
+}
+
 /// Many calls at once end in one open stream.
 #[test]
 fn many_calls_end_in_one_stream() {

@@ -22,7 +22,7 @@ fn refusal(url: &[u8]) -> Error {
     error
 }
 
-/// R1. The URL is parsed at once, and none is refused at once.
+/// R1, R2. The URL is parsed at once; what is none, or relative, is refused.
 #[test]
 fn refuses_what_is_no_absolute_url() {
     for url in [
