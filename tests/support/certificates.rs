@@ -170,3 +170,15 @@ fn client_of(authority: &Authority, last_year: i32) -> (PathBuf, PathBuf) {
     let certificate = file("client", &certificate.pem());
     (certificate, file("key", &key.serialize_pem()))
 }
+
+/// The file with the trusted authority.
+pub(crate) fn authority() -> PathBuf {
+    file("authority", &TRUSTED.pem)
+}
+
+/// The files with a server's certificate, in order, and its key.
+pub(crate) fn server(name: &str) -> (PathBuf, PathBuf) {
+    let (certificate, key) = TRUSTED.sign(name, 4000);
+    let certificate = file("server", &certificate.pem());
+    (certificate, file("key", &key.serialize_pem()))
+}
