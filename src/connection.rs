@@ -168,6 +168,7 @@ fn ask(
     let route = Route {
         url: url.clone(),
         state: state.clone(),
+        network: options.network.clone(),
         connect_timeout: options.connect_timeout,
         response_timeout: options.response_timeout,
     };

@@ -120,6 +120,19 @@ unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
     text.to_str().map_err(|_| Error::Utf8)
 }
 
+/// The text that C points to, unless it is NULL.
+///
+/// # Safety
+///
+/// As [`text`].
+unsafe fn optional<'a>(chars: *const c_char) -> Result<Option<&'a str>, Error> {
+    match chars.is_null() {
+        true => Ok(None),
+        // SAFETY: promised by the caller.
+        false => unsafe { text(chars) }.map(Some),
+    }
+}
+
 /// A pointer that C gave us to give back.
 struct Pointer<T>(*mut T);
 
