@@ -361,10 +361,9 @@ pub unsafe extern "C" fn eventsource_set_last_event_id(
 /// It is the wait after a connection that had brought an event, with up to a
 /// fifth more at random. Attempts that bring no event are followed by waits
 /// that double, from twice this time, or half a second if that is longer, up
-/// to 30 seconds, or this time if that is longer. With a time under 50
-/// milliseconds, a server that ends its stream again and again is asked every
-/// half second from the fiftieth time on. To be set before
-/// eventsource_connect().
+/// to 30 seconds, or this time if that is longer. A time under 10
+/// milliseconds becomes 10 when a server has ended its stream, after events,
+/// fifty times in a row. To be set before eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_reconnection_time(
     source: *mut EventSource,

@@ -135,6 +135,8 @@ impl Program {
         {
             command.env_remove(name);
         }
+        // cargo's own, with the directory in which an older build may lie.
+        command.env_remove("LD_LIBRARY_PATH");
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
