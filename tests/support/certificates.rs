@@ -155,30 +155,27 @@ pub(crate) fn asking(
 /// The versions a server may insist on.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-/// The files with a client's certificate, good up to a year, and its key.
-pub(crate) fn client(last_year: i32) -> (PathBuf, PathBuf) {
-    client_of(&TRUSTED, last_year)
+/// The files with a certificate for `name`, good up to a year, and its key.
+pub(crate) fn signed(name: &str, last_year: i32) -> (PathBuf, PathBuf) {
+    signed_by(&TRUSTED, name, last_year)
 }
 
 /// The same, from an authority that nobody knows.
-pub(crate) fn unknown_client() -> (PathBuf, PathBuf) {
-    client_of(&Authority::new("unknown"), 4000)
+pub(crate) fn signed_by_unknown(name: &str) -> (PathBuf, PathBuf) {
+    signed_by(&Authority::new("unknown"), name, 4000)
 }
 
-fn client_of(authority: &Authority, last_year: i32) -> (PathBuf, PathBuf) {
-    let (certificate, key) = authority.sign("client.test", last_year);
-    let certificate = file("client", &certificate.pem());
+fn signed_by(
+    authority: &Authority,
+    name: &str,
+    last_year: i32,
+) -> (PathBuf, PathBuf) {
+    let (certificate, key) = authority.sign(name, last_year);
+    let certificate = file("signed", &certificate.pem());
     (certificate, file("key", &key.serialize_pem()))
 }
 
 /// The file with the trusted authority.
 pub(crate) fn authority() -> PathBuf {
     file("authority", &TRUSTED.pem)
-}
-
-/// The files with a server's certificate, in order, and its key.
-pub(crate) fn server(name: &str) -> (PathBuf, PathBuf) {
-    let (certificate, key) = TRUSTED.sign(name, 4000);
-    let certificate = file("server", &certificate.pem());
-    (certificate, file("key", &key.serialize_pem()))
 }
