@@ -1,6 +1,7 @@
 //! The library as others are given it: installed, documented, its ABI, and
 //! the licences of what is inside.
 
+mod abi;
 mod header;
 mod man;
 #[path = "../program/mod.rs"]
