@@ -3,6 +3,7 @@
 
 mod abi;
 mod header;
+mod licences;
 mod man;
 #[path = "../program/mod.rs"]
 #[allow(dead_code, reason = "programs are compiled in other ways here")]
