@@ -3,6 +3,7 @@
 
 mod abi;
 mod header;
+mod install;
 mod licences;
 mod man;
 #[path = "../program/mod.rs"]
