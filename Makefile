@@ -90,7 +90,11 @@ uninstall:
 $(RELEASE)/$(SO):
 	$(MAKE) library
 
+# The manual for a browser: index.html in html, beside release.
+html:
+	packaging/html $(CARGO_TARGET_DIR)/html
+
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test bench install uninstall clean
+.PHONY: library demo test bench install uninstall html clean
