@@ -94,7 +94,18 @@ $(RELEASE)/$(SO):
 html:
 	packaging/html $(CARGO_TARGET_DIR)/html
 
+# Packages for Debian, beside release; deb-test installs them in an empty one.
+deb: $(RELEASE)/$(SO)
+	packaging/deb $(CARGO_TARGET_DIR)/deb
+
+deb-test: demo deb
+	packaging/deb-test $(CARGO_TARGET_DIR)/deb
+
+# What `cargo cinstall` installs is the same; needs cargo-c.
+parity: library
+	packaging/parity $(CARGO_TARGET_DIR)/parity
+
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test bench install uninstall html clean
+.PHONY: library demo test bench install uninstall html deb deb-test parity clean

@@ -49,7 +49,9 @@ fn collect() -> String {
         );
         let manifest = Path::new(field("manifest_path"));
         let directory = manifest.parent().expect("a package's directory");
-        for text in licences(directory, field("license")) {
+        let licences = licences(directory, field("license"));
+        assert!(!licences.is_empty(), "{title}: no text");
+        for text in licences {
             texts.entry(text).or_default().insert(title.clone());
         }
     }
@@ -114,30 +116,42 @@ fn packages() -> Vec<Value> {
     packages.iter().filter(inside).cloned().collect()
 }
 
-/// The MIT licence alone where it may be chosen, else all there is.
+/// The licences in a directory and below it, where a package keeps those of
+/// others. The MIT licence alone where it may be chosen, else all there are.
 fn licences(directory: &Path, expression: &str) -> Vec<String> {
-    let mut files: Vec<_> = fs::read_dir(directory)
-        .expect("cargo has fetched it")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|file| {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let name = name.to_uppercase();
+    let entries = fs::read_dir(directory).expect("cargo has fetched it");
+    let mut entries: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").path()).collect();
+    entries.sort();
+    let (directories, files): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|path| path.is_dir());
+    let mut files: Vec<_> = files
+        .into_iter()
+        .map(|file| (upper_case_stem(&file), file))
+        .filter(|(name, _)| {
             ["LICENSE", "LICENCE", "COPYING", "NOTICE"]
                 .iter()
                 .any(|start| name.starts_with(start))
         })
         .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{}: no licence", directory.display());
-    let is_mit = |file: &&std::path::PathBuf| {
-        file.to_string_lossy().to_uppercase().ends_with("MIT")
-    };
-    let mit = files.iter().find(is_mit).cloned();
-    if let Some(mit) = mit.filter(|_| !expression.contains("AND")) {
-        files = vec![mit];
+    let may_choose = !expression.contains("AND");
+    if may_choose && files.iter().any(|(name, _)| name.ends_with("MIT")) {
+        files.retain(|(name, _)| name.ends_with("MIT"));
     }
-    let read = |file| tidy(&String::from_utf8_lossy(&fs::read(file).unwrap()));
-    files.into_iter().filter(|file| file.is_file()).map(read).collect()
+    let mut texts: Vec<_> = files
+        .into_iter()
+        .map(|(_, file)| fs::read(file).expect("a text"))
+        .map(|text| tidy(&String::from_utf8_lossy(&text)))
+        .collect();
+    for directory in directories {
+        texts.append(&mut licences(&directory, expression));
+    }
+    texts
+}
+
+fn upper_case_stem(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().to_uppercase()
 }
 
 /// One way to end lines, so that texts that say the same are the same.
