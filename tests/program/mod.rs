@@ -92,7 +92,9 @@ pub(crate) fn succeed(mut tool: Command) -> Output {
 fn missing(tool: &Command, error: &io::Error) -> ! {
     let tool = tool.get_program().to_string_lossy();
     let package = match &*tool {
+        "abidiff" | "abidw" => "abigail-tools",
         "cc" => "gcc",
+        "c++" => "g++",
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
         "danted" => "dante-server",
