@@ -137,8 +137,10 @@ impl Program {
         {
             command.env_remove(name);
         }
-        // cargo's own, with the directory in which an older build may lie.
-        command.env_remove("LD_LIBRARY_PATH");
+        // cargo's own names the directory in which an older build may lie.
+        if !given.contains(&"LD_LIBRARY_PATH".into()) {
+            command.env_remove("LD_LIBRARY_PATH");
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
