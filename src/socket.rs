@@ -167,6 +167,20 @@ impl Socket {
         self.wait(Interest::Write, deadline)
     }
 
+    /// What a wait would say, for those who find no need to wait: a peer
+    /// that never stops sending is left when it is time.
+    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
+        if self.state.interrupted() {
+            return Err(io::Error::other(interrupted()));
+        }
+        match deadline {
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wait(
         &self,
         interest: Interest,

@@ -80,6 +80,7 @@ impl Stream {
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
         loop {
+            self.check(deadline)?;
             match self.read(buffer) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
                     self.wait_readable(deadline)?;
@@ -107,6 +108,7 @@ impl Stream {
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         while !bytes.is_empty() {
+            self.check(deadline)?;
             match self.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
@@ -127,6 +129,11 @@ impl Stream {
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         self.socket().wait_readable(deadline)
+    }
+
+    /// Whether it is time to leave a peer that leaves nothing to wait for.
+    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.socket().check(deadline)
     }
 
     fn socket(&self) -> &Socket {
@@ -174,6 +181,7 @@ impl Secure {
     fn handshake(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         self.flush_all(deadline)?;
         while self.tls.is_handshaking() {
+            self.below.check(deadline)?;
             match self.read_records() {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => self.flush_all(deadline)?,
@@ -209,6 +217,8 @@ impl Secure {
     }
 
     fn read_records(&mut self) -> io::Result<usize> {
+        // Records without data can come without end.
+        self.below.check(None)?;
         let read = self.tls.read_tls(&mut self.below)?;
         self.tls.process_new_packets().map_err(io::Error::other)?;
         Ok(read)

@@ -221,6 +221,7 @@ impl Transport for Wire {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let stream = self.stream.as_mut().expect("taken only when dropped");
         loop {
+            stream.check(self.deadline)?;
             match stream.read(self.head.input_append_buf()) {
                 Ok(read) => {
                     self.head.input_appended(read);

@@ -92,7 +92,9 @@ pub(crate) fn succeed(mut tool: Command) -> Output {
 fn missing(tool: &Command, error: &io::Error) -> ! {
     let tool = tool.get_program().to_string_lossy();
     let package = match &*tool {
+        "abidiff" | "abidw" => "abigail-tools",
         "cc" => "gcc",
+        "c++" => "g++",
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
         "danted" => "dante-server",
@@ -135,8 +137,10 @@ impl Program {
         {
             command.env_remove(name);
         }
-        // cargo's own, with the directory in which an older build may lie.
-        command.env_remove("LD_LIBRARY_PATH");
+        // cargo's own names the directory in which an older build may lie.
+        if !given.contains(&"LD_LIBRARY_PATH".into()) {
+            command.env_remove("LD_LIBRARY_PATH");
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

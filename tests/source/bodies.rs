@@ -218,6 +218,17 @@ fn passes_over_interim_answers_in_one_packet() {
     source.message("x");
 }
 
+/// HTTP: a server that announces its answer without end gives none.
+#[test]
+fn gives_up_interim_answers_without_end() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    while connection.try_send(interim.repeat(1000)).is_ok() {}
+    source.retrying(Error::Http);
+}
+
 /// HTTP: a head may have 60 KiB, in many headers or in one.
 #[test]
 fn reads_a_head_of_60_kib() {

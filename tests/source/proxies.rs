@@ -386,8 +386,9 @@ fn explains_why_socks_does_not_connect() {
             let _ = stream.read(&mut buffer).expect("something");
             stream.write_all(answer).expect("a client that reads");
         }
-        // What it says last is read, so that the end is one, and no reset.
-        stream.shutdown(std::net::Shutdown::Write).expect("a connection");
+        // What it says last is read, so that the end is one, and no reset. A
+        // client that has read enough may have left already.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let failure = source.retrying(Error::Proxy);
         let message = &failure.message;
         assert!(message.contains(words), "{words}: {message}");
