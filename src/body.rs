@@ -44,6 +44,18 @@ impl Body {
         Ok(Body { framing: framing(headers)?, gzip: coding(headers)? })
     }
 
+    /// What it means that the connection has ended here: the end of a body
+    /// without any other, or the loss of the rest.
+    pub(crate) fn cut(&self) -> Failure {
+        let message = match self.framing {
+            Framing::Close => "the server has ended the stream",
+            Framing::Chunked(_) | Framing::Length(_) => {
+                "the connection was closed in the middle of the stream"
+            }
+        };
+        Failure::new(Error::Lost, message)
+    }
+
     /// Undoes framing and coding of what has been received, and hands the
     /// result to `sink`, in pieces, in place.
     pub(crate) fn decode(

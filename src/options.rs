@@ -1,13 +1,20 @@
 //! What the program asked for.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::InvalidUri;
+use socket2::SockAddr;
 use url::Url;
 
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::failure::Failure;
+use crate::proxy::Proxy;
+use crate::trust::Trust;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
 /// of a few seconds" (R33).
@@ -18,10 +25,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Headers that the library writes itself, or HTTP/1.1 connections do.
-const RESERVED: [HeaderName; 8] = [
+const RESERVED: [HeaderName; 9] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,
+    header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -49,6 +57,71 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Option<Duration>,
     /// From the connection to the end of the response's headers.
     pub(crate) response_timeout: Option<Duration>,
+    pub(crate) network: Arc<Network>,
+}
+
+/// How servers are reached; the same for every request of a source.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Network {
+    pub(crate) trust: Trust,
+    /// Where to connect, whatever the URL's host is.
+    pub(crate) unix_socket: Option<PathBuf>,
+    proxies: Proxies,
+}
+
+#[derive(Debug, Clone)]
+enum Proxies {
+    /// Those of the environment, once it has been looked at.
+    Environment(Environment),
+    /// The program's.
+    Own(Option<Proxy>),
+}
+
+impl Default for Proxies {
+    fn default() -> Proxies {
+        Proxies::Environment(Environment::default())
+    }
+}
+
+impl Network {
+    /// The proxy to go through to a URL, if there is one.
+    pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
+        match &self.proxies {
+            _ if self.unix_socket.is_some() => Ok(None),
+            Proxies::Environment(environment) => environment.proxy(url),
+            Proxies::Own(proxy) => Ok(proxy.clone()),
+        }
+    }
+
+    /// Goes through a proxy, or through none, whatever the environment says.
+    pub(crate) fn set_proxy(&mut self, proxy: &str) -> Result<(), Error> {
+        self.proxies = Proxies::Own(match proxy {
+            "" => None,
+            proxy => Some(Proxy::parse(proxy)?),
+        });
+        Ok(())
+    }
+
+    /// Connects to a Unix socket, or no longer.
+    pub(crate) fn set_unix_socket(
+        &mut self,
+        path: Option<&Path>,
+    ) -> Result<(), Error> {
+        if let Some(path) = path
+            && (path.as_os_str().is_empty() || SockAddr::unix(path).is_err())
+        {
+            return Err(Error::Value);
+        }
+        self.unix_socket = path.map(Path::to_owned);
+        Ok(())
+    }
+
+    /// Looks at the environment, unless the program has said what it wants.
+    pub(crate) fn read_environment(&mut self) {
+        if let Proxies::Environment(environment) = &mut self.proxies {
+            *environment = Environment::of_process();
+        }
+    }
 }
 
 impl Options {
@@ -69,7 +142,13 @@ impl Options {
             max_redirects: MAX_REDIRECTS,
             connect_timeout: Some(CONNECT_TIMEOUT),
             response_timeout: Some(RESPONSE_TIMEOUT),
+            network: Arc::default(),
         })
+    }
+
+    /// To be changed before the first request.
+    pub(crate) fn network(&mut self) -> &mut Network {
+        Arc::make_mut(&mut self.network)
     }
 
     /// Replaces a header, the library's default included; without a value,

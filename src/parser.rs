@@ -35,9 +35,8 @@ const BOM: [u8; 3] = *b"\xEF\xBB\xBF";
 /// What the stream says, in stream order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// The last event ID string took this new value (R53), also at the end of
-    /// a block without data. It comes before the block's event. The value has
-    /// no NUL in it.
+    /// The last event ID string takes this new value at the end of a block
+    /// that dispatches no event (R53). There is no NUL in it.
     LastEventId(Text<'a>),
     /// An event is dispatched (R56).
     Event(Event<'a>),
@@ -61,6 +60,8 @@ pub struct Event<'a> {
     pub data: Text<'a>,
     /// The last event ID string, also if the event had no `id` (R58).
     pub last_event_id: Text<'a>,
+    /// Whether the last event ID string takes this value only now (R53).
+    pub sets_last_event_id: bool,
 }
 
 /// Valid UTF-8, with a NUL after it for the readers in C.
@@ -282,8 +283,10 @@ impl Parser {
     /// Interprets the next bytes of the stream, in place: they are
     /// overwritten.
     ///
-    /// `dispatch` may break: the rest of `bytes` is then dropped, and the
-    /// parser is as after [`reset`](Parser::reset).
+    /// `dispatch` may break off instead of taking an item: that item and the
+    /// rest of `bytes` are then dropped, and the parser is as after
+    /// [`reset`](Parser::reset); the last event ID string is that of what was
+    /// taken.
     pub fn feed<F>(
         &mut self,
         bytes: &mut [u8],
@@ -473,51 +476,49 @@ impl Parser {
         }
     }
 
-    /// An empty line has ended the block: R53 to R58.
+    /// An empty line has ended the block: R53 to R58. What breaks off before
+    /// the id is taken over leaves the old one.
     #[inline]
     fn end_block(
         &mut self,
         piece: &[u8],
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if mem::take(&mut self.has_id) {
-            self.set_last_event_id_string(dispatch)?;
-        }
+        let new_id = self.has_id && self.id != self.last_event_id;
         match mem::replace(&mut self.data, Data::None) {
-            // No data line: no event (R54).
-            Data::None => {}
             Data::InPiece { start, end } => {
-                dispatch(self.event(&piece[start..end]))?;
+                dispatch(self.event(&piece[start..end], new_id))?;
             }
             Data::Own { start } => {
-                dispatch(self.event(&self.own_data[start..]))?;
+                dispatch(self.event(&self.own_data[start..], new_id))?;
                 clear(&mut self.own_data);
             }
-            Data::TooLarge => dispatch(Item::TooLarge)?,
+            // No data line: no event (R54).
+            no_event => {
+                if new_id {
+                    dispatch(Item::LastEventId(self.id.get_or_empty()))?;
+                }
+                if matches!(no_event, Data::TooLarge) {
+                    dispatch(Item::TooLarge)?;
+                }
+            }
+        }
+        if mem::take(&mut self.has_id) {
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            self.id.clear();
         }
         self.event_type.clear();
         Continue(())
     }
 
-    /// The last event ID string takes the value of the buffer (R53).
-    fn set_last_event_id_string(
-        &mut self,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        if self.id != self.last_event_id {
-            mem::swap(&mut self.id, &mut self.last_event_id);
-            dispatch(Item::LastEventId(self.last_event_id()))?;
-        }
-        self.id.clear();
-        Continue(())
-    }
-
     #[inline]
-    fn event<'a>(&'a self, data: &'a [u8]) -> Item<'a> {
+    fn event<'a>(&'a self, data: &'a [u8], new_id: bool) -> Item<'a> {
+        let id = if new_id { &self.id } else { &self.last_event_id };
         Item::Event(Event {
             event_type: self.event_type.get().unwrap_or(Text(b"message\0")),
             data: Text(data),
-            last_event_id: self.last_event_id(),
+            last_event_id: id.get_or_empty(),
+            sets_last_event_id: new_id,
         })
     }
 

@@ -49,8 +49,6 @@ pub(crate) struct Source<H> {
     /// Where the next request goes (R13).
     url: Url,
     parser: Parser,
-    /// The last event ID string, as of what has been dispatched.
-    last_event_id: String,
     backoff: Backoff,
     handler: H,
 }
@@ -70,7 +68,6 @@ impl<H: Handler> Source<H> {
             state,
             url: options.url.clone(),
             parser,
-            last_event_id: options.last_event_id.clone(),
             backoff: Backoff::new(options.reconnection_time),
             options,
             handler,
@@ -137,17 +134,13 @@ impl<H: Handler> Source<H> {
             state: &self.state,
             handler: &mut self.handler,
             backoff: &mut self.backoff,
-            last_event_id: &mut self.last_event_id,
             origin: &origin,
-            owes_event: false,
             fruitful: false,
         };
         let failure = connection.read(&self.state, |bytes| {
             self.parser.feed(bytes, |item| dispatch.item(item))
         });
         let fruitful = dispatch.fruitful;
-        // What was parsed and not dispatched is asked for again.
-        self.parser.set_last_event_id(&self.last_event_id);
         (failure, fruitful)
     }
 
@@ -190,36 +183,27 @@ struct Dispatch<'a, H> {
     state: &'a State,
     handler: &'a mut H,
     backoff: &'a mut Backoff,
-    last_event_id: &'a mut String,
     origin: &'a CStr,
-    /// The last item was an id: the event of its block may come next.
-    owes_event: bool,
     fruitful: bool,
 }
 
 impl<H: Handler> Dispatch<'_, H> {
     fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
-        // R32: what has been parsed is dropped once the source is closed. A
-        // wish to reconnect drops it too, but does not come between an id
-        // and its event: the server would not send it again.
-        let owes_event = std::mem::take(&mut self.owes_event);
-        if self.state.closed_by_program()
-            || self.state.interrupted() && !owes_event
-        {
+        // R32: what has been parsed is dropped once the source is closed, or
+        // asked for again once it is to reconnect.
+        if self.state.interrupted() {
             return Break(());
         }
         match item {
             Item::Event(event) => {
                 self.fruitful = true;
+                if event.sets_last_event_id {
+                    self.handler.last_event_id(event.last_event_id);
+                }
                 self.handler.event(&event, self.origin);
             }
             Item::Comment(comment) => self.handler.comment(comment),
-            Item::LastEventId(id) => {
-                self.owes_event = true;
-                self.last_event_id.clear();
-                self.last_event_id.push_str(id.as_str());
-                self.handler.last_event_id(id);
-            }
+            Item::LastEventId(id) => self.handler.last_event_id(id),
             Item::Retry(time) => self.backoff.set_reconnection_time(time),
             Item::TooLarge => {
                 let failure =

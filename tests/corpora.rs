@@ -50,7 +50,9 @@ fn heard(stream: &[u8], size: usize) -> Vec<Said> {
     parser.set_comments(true);
     let cuts: Vec<usize> = (0..stream.len()).step_by(size).collect();
     let mut heard = Vec::new();
-    feed_pieces(&mut parser, stream, &cuts, |item| heard.push(item.into()));
+    feed_pieces(&mut parser, stream, &cuts, |item| {
+        heard.extend(Said::all(item))
+    });
     heard
 }
 

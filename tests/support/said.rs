@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::Continue;
 
-use eventsource::parser::{Item, Parser};
+use eventsource::parser::{Item, Parser, Text};
 
 /// A parser's `Item`, with strings of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,18 +14,25 @@ pub(crate) enum Said {
     TooLarge,
 }
 
-impl From<Item<'_>> for Said {
-    fn from(item: Item<'_>) -> Said {
+impl Said {
+    /// What an item says; an event with a new id says two things.
+    pub(crate) fn all(item: Item<'_>) -> Vec<Said> {
+        let id = |id: Text<'_>| Said::LastEventId(id.as_str().into());
         match item {
-            Item::LastEventId(id) => Said::LastEventId(id.as_str().into()),
-            Item::Event(event) => Said::Event {
-                event_type: event.event_type.as_str().into(),
-                data: event.data.as_str().into(),
-                last_event_id: event.last_event_id.as_str().into(),
-            },
-            Item::Comment(text) => Said::Comment(text.as_str().into()),
-            Item::Retry(time) => Said::Retry(time),
-            Item::TooLarge => Said::TooLarge,
+            Item::LastEventId(new) => vec![id(new)],
+            Item::Event(event) => {
+                let new = event.sets_last_event_id;
+                let new = new.then(|| id(event.last_event_id));
+                let event = Said::Event {
+                    event_type: event.event_type.as_str().into(),
+                    data: event.data.as_str().into(),
+                    last_event_id: event.last_event_id.as_str().into(),
+                };
+                new.into_iter().chain([event]).collect()
+            }
+            Item::Comment(text) => vec![Said::Comment(text.as_str().into())],
+            Item::Retry(time) => vec![Said::Retry(time)],
+            Item::TooLarge => vec![Said::TooLarge],
         }
     }
 }
