@@ -44,6 +44,11 @@ impl Body {
         Ok(Body { framing: framing(headers)?, gzip: coding(headers)? })
     }
 
+    /// Whether nothing but the end of the connection tells the body's end.
+    pub(crate) fn ends_with_the_connection(&self) -> bool {
+        matches!(self.framing, Framing::Close)
+    }
+
     /// Undoes framing and coding of what has been received, and hands the
     /// result to `sink`, in pieces, in place.
     pub(crate) fn decode(

@@ -30,6 +30,8 @@ use crate::tls::{self, Stream};
 
 /// Room for the request's lines, beside the longest of them.
 const OUTPUT: usize = 1024;
+/// The most of a request's body that is written at once.
+const BODY: usize = 64 * 1024;
 /// What the head is read into at first; it grows up to ureq's limit for
 /// heads, 64 KiB.
 const INPUT: usize = 2 * 1024;
@@ -49,7 +51,7 @@ pub(crate) type Rest = (Stream, Vec<u8>);
 
 /// Sends a request, and reads the head of its response.
 pub(crate) fn exchange(
-    request: Request<()>,
+    request: Request<Option<&[u8]>>,
     route: Route,
 ) -> Result<(Response<()>, Rest), Failure> {
     let rest = Slot::default();
@@ -60,9 +62,16 @@ pub(crate) fn exchange(
         .chain([request.uri().to_string().len()])
         .max()
         .unwrap_or(0);
-    let wires = Wires { route, output: OUTPUT + longest, rest: rest.clone() };
+    let (request, body) = request.into_parts();
+    let room = body.map_or(0, |body| body.len().min(BODY));
+    let output = OUTPUT + longest.max(room);
+    let wires = Wires { route, output, rest: rest.clone() };
     let agent = Agent::with_parts(config(), wires, Unresolved);
-    let (head, body) = agent.run(request).map_err(failure)?.into_parts();
+    let response = match body {
+        None => agent.run(Request::from_parts(request, ())),
+        Some(body) => agent.run(Request::from_parts(request, body)),
+    };
+    let (head, body) = response.map_err(failure)?.into_parts();
     drop(body);
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     let rest = rest.expect("ureq has let go of the connection");
@@ -73,6 +82,7 @@ fn config() -> Config {
     // Headers are ours, and so are redirects, proxies and timeouts.
     Config::builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .max_idle_connections(0)
@@ -106,7 +116,9 @@ impl Connector for Wires {
             .map_err(|failure| ureq::Error::Other(Box::new(failure)))?;
         Ok(Some(Wire {
             stream: Some(stream),
+            response_timeout: self.route.response_timeout,
             deadline: deadline(self.route.response_timeout),
+            refused: false,
             secure: self.route.url.scheme() == "https",
             head: Head::new(self.output),
             rest: self.rest.clone(),
@@ -151,7 +163,11 @@ impl Resolver for Unresolved {
 /// A connection in ureq's hands.
 struct Wire {
     stream: Option<Stream>,
+    response_timeout: Option<Duration>,
+    /// Runs from the last bytes of the request that went.
     deadline: Option<Instant>,
+    /// The server takes no more of the request: it may have answered.
+    refused: bool,
     secure: bool,
     head: Head,
     rest: Slot,
@@ -175,7 +191,15 @@ impl Transport for Wire {
     ) -> Result<(), ureq::Error> {
         let deadline = self.deadline;
         let output = mem::take(&mut self.head.output);
-        Ok(self.stream().write_all(&output[..amount], deadline)?)
+        if self.refused {
+            return Ok(());
+        }
+        match self.stream().write_all(&output[..amount], deadline) {
+            Err(cause) if gone(&cause) => self.refused = true,
+            written => written?,
+        }
+        self.deadline = self::deadline(self.response_timeout);
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
@@ -203,6 +227,14 @@ impl Transport for Wire {
     fn is_tls(&self) -> bool {
         self.secure
     }
+}
+
+/// Whether the server has closed its end, or more.
+fn gone(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 impl Drop for Wire {

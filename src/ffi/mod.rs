@@ -68,8 +68,8 @@
 //!
 //! ABI
 //! ---
-//! The program never allocates a structure of the library. Structures that
-//! callbacks are given may grow at their end. Numbers of enumerators are
+//! The program never allocates a structure of the library, but one that goes
+//! with its size. Structures may grow at their end. Numbers of enumerators are
 //! never reused.
 
 #![allow(unsafe_code, reason = "the C door; each block says who promised")]
@@ -78,16 +78,21 @@
 mod event;
 mod library;
 mod parser;
+mod request;
 mod source;
+mod stats;
 
 use std::ffi::{CStr, c_char, c_void};
 
 pub use crate::error::Error;
+pub use crate::retry::Retry;
 pub use crate::state::ReadyState;
 pub use event::*;
 pub use library::*;
 pub use parser::*;
+pub use request::*;
 pub use source::*;
+pub use stats::*;
 
 use crate::panic::catch;
 
@@ -112,6 +117,21 @@ unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
     // SAFETY: promised by the caller.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| Error::Utf8)
+}
+
+/// The text that C points to, if it points to one.
+///
+/// # Safety
+///
+/// As [`text`].
+unsafe fn optional<'a>(
+    pointer: *const c_char,
+) -> Result<Option<&'a str>, Error> {
+    match pointer.is_null() {
+        true => Ok(None),
+        // SAFETY: promised by the caller.
+        false => unsafe { text(pointer) }.map(Some),
+    }
 }
 
 /// A pointer that C gave us to give back.
