@@ -160,7 +160,8 @@ impl Request {
             headers.insert(LAST_EVENT_ID, value);
         }
         for (name, value) in &self.headers {
-            if !own && !(has_body && OF_THE_BODY.contains(name)) {
+            let of_the_body = has_body && OF_THE_BODY.contains(name);
+            if !own && !of_the_body {
                 continue;
             }
             match value {

@@ -527,8 +527,12 @@ pub unsafe extern "C" fn eventsource_set_body(
         let body = match (bytes.is_null(), len) {
             (true, 0) => None,
             (true, _) => return Err(Error::Null),
-            // SAFETY: the header asks for that many bytes.
+            // More than any memory holds.
+            (false, _) if isize::try_from(len).is_err() => {
+                return Err(Error::Value);
+            }
             (false, _) => {
+                // SAFETY: the header asks for that many bytes.
                 Some(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) })
             }
         };

@@ -9,7 +9,7 @@ use crate::stats;
 ///
 /// The numbers are read one after the other while the source goes on: of two
 /// that belong together one may be newer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Stats {
     /// Bytes of streams, as they came: with framing, before decompression,
@@ -52,7 +52,7 @@ impl Stats {
     ///
     /// # Safety
     ///
-    /// `size` bytes may be written at `out`.
+    /// `size` bytes may be written at `out`, which needs no alignment.
     pub(super) unsafe fn write(&self, out: *mut Stats, size: usize) {
         let known = size.min(mem::size_of::<Stats>());
         let (from, to) = (ptr::from_ref(self).cast::<u8>(), out.cast::<u8>());

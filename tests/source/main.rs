@@ -8,15 +8,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asking;
 mod bodies;
 mod closing;
+mod credentials;
 mod dispatching;
+mod failing;
 mod last_event_id;
+mod policies;
 mod reconnecting;
 mod redirects;
 mod requests;
 mod responses;
 mod states;
+mod stats;
+mod timeouts;
 mod tls;
 mod urls;
 mod waiting;
