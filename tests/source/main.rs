@@ -15,6 +15,7 @@ mod credentials;
 mod dispatching;
 mod failing;
 mod last_event_id;
+mod models;
 mod policies;
 mod reconnecting;
 mod redirects;
