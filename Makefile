@@ -1,14 +1,45 @@
 CARGO ?= cargo
 RUSTC ?= rustc
+OBJCOPY ?= objcopy
 CARGO_TARGET_DIR ?= target
-RELEASE = $(CARGO_TARGET_DIR)/release
+RELEASE = $(CARGO_TARGET_DIR)$(CARGO_BUILD_TARGET:%=/%)/release
 CFLAGS ?= -O2 -Wall -Wextra -Wpedantic
 export CARGO_TARGET_DIR
 
-# For release: libeventsource.so, its name for the linker, libeventsource.a.
+PREFIX ?= /usr/local
+INCLUDEDIR ?= $(PREFIX)/include
+LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man
+PKGCONFIGDIR = $(LIBDIR)/pkgconfig
+CMAKEDIR = $(LIBDIR)/cmake/eventsource
+DOCDIR = $(PREFIX)/share/doc/libeventsource
+D = $(DESTDIR)
+VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
+SO = libeventsource.so
+SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
+HEADERS = include/eventsource.h
+CMAKE = eventsource-config.cmake eventsource-config-version.cmake
+DOCS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
+	examples/listen.c
+# A template with the version, and with directories as far as a prefix that
+# may be moved.
+FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
+	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|'
+NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p'
+
+# For release: libeventsource.so, its name for programs, libeventsource.a. The
+# archive is made one object that shares only what the header declares: what
+# Rust brings along would collide with another Rust library in one program.
 library:
 	$(CARGO) rustc --release --locked --lib --crate-type cdylib,staticlib
-	ln -sf libeventsource.so $(RELEASE)/libeventsource.so.0
+	ln -sf $(SO) $(RELEASE)/$(SONAME)
+	$(LD) -r --whole-archive $(RELEASE)/libeventsource.a -o $(RELEASE)/all.o
+	$(OBJCOPY) --strip-unneeded --wildcard --keep-global-symbol='eventsource_*' \
+		-R .group -R .llvmbc -R .llvmcmd $(RELEASE)/all.o
+	rm $(RELEASE)/libeventsource.a
+	$(AR) rcs $(RELEASE)/libeventsource.a $(RELEASE)/all.o
+	rm $(RELEASE)/all.o
 
 # A C program follows a stream through lost connections. The demo's server
 # takes nothing but std; cargo would build the tests' dependencies for it.
@@ -21,10 +52,60 @@ demo: library
 test:
 	$(CARGO) test --locked --no-fail-fast
 
-bench:
+bench: library
 	$(CARGO) bench --locked
+
+# Copies what `make` built: root may have no Rust. The prefix is known only now,
+# so this is where it is written down. A manual page has a link for each name.
+install: $(RELEASE)/$(SO)
+	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
+		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)
+	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
+	install -m 644 $(RELEASE)/libeventsource.a $(D)$(LIBDIR)
+	install -m 755 $(RELEASE)/$(SO) $(D)$(LIBDIR)/$(SO).$(VERSION)
+	ln -sf $(SO).$(VERSION) $(D)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(D)$(LIBDIR)/$(SO)
+	$(FILL) packaging/eventsource.pc.in >$(D)$(PKGCONFIGDIR)/eventsource.pc
+	for file in $(CMAKE); do \
+		$(FILL) packaging/$$file.in >$(D)$(CMAKEDIR)/$$file || exit; \
+	done
+	install -m 644 man/*.3 $(D)$(MANDIR)/man3
+	for page in man/*.3; do for name in `$(NAMES) $$page`; do \
+		test -f man/$$name.3 || \
+			echo ".so man3/$${page#man/}" >$(D)$(MANDIR)/man3/$$name.3 || exit; \
+	done; done
+	install -m 644 $(DOCS) $(D)$(DOCDIR)
+	test -n "$(DESTDIR)" || ldconfig || true
+
+uninstall:
+	cd $(D)$(INCLUDEDIR) && rm -f $(notdir $(HEADERS))
+	cd $(D)$(LIBDIR) && rm -f libeventsource.a $(SO) $(SONAME) $(SO).$(VERSION)
+	rm -f $(D)$(PKGCONFIGDIR)/eventsource.pc
+	for name in `$(NAMES) man/*.3`; do \
+		rm -f $(D)$(MANDIR)/man3/$$name.3; \
+	done
+	rm -rf $(D)$(CMAKEDIR) $(D)$(DOCDIR)
+	test -n "$(DESTDIR)" || ldconfig || true
+
+$(RELEASE)/$(SO):
+	$(MAKE) library
+
+# The manual for a browser: index.html in html, beside release.
+html:
+	packaging/html $(CARGO_TARGET_DIR)/html
+
+# Packages for Debian, beside release; deb-test installs them in an empty one.
+deb: $(RELEASE)/$(SO)
+	packaging/deb $(CARGO_TARGET_DIR)/deb
+
+deb-test: demo deb
+	packaging/deb-test $(CARGO_TARGET_DIR)/deb
+
+# What `cargo cinstall` installs is the same; needs cargo-c.
+parity: library
+	packaging/parity $(CARGO_TARGET_DIR)/parity
 
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test bench clean
+.PHONY: library demo test bench install uninstall html deb deb-test parity clean

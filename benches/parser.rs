@@ -1,18 +1,20 @@
 //! How fast the parser is, beside a scan for LF over the same bytes.
 //!
-//! `cargo bench --bench parser`. The parser works in place, so each piece is
+//! `cargo bench --bench parser [-- SHAPE...]`. The parser works in place, so each piece is
 //! first copied into a buffer; the scan does the same, and what the copy alone
 //! takes is shown too. Times are CPU time of the thread, the best of many
 //! rounds in which everything takes its turn.
 
-#![expect(unsafe_code, reason = "std cannot tell CPU time")]
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
 
-use std::fmt::Write;
+use std::env;
 use std::hint::black_box;
 use std::ops::ControlFlow::Continue;
 
 use eventsource::parser::{Item, Parser};
-use fastrand::Rng;
+use support::cpu::time;
+use support::shapes::{SHAPES, corpus};
 
 const CORPUS: usize = 8 << 20;
 const ROUNDS: usize = 25;
@@ -44,8 +46,14 @@ fn main() {
         "of 64K",
         "1 B"
     );
+    let wanted: Vec<_> =
+        env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    let all = wanted.is_empty();
     for (name, block) in SHAPES {
-        measure(name, &corpus(block));
+        if !all && !wanted.iter().any(|it| it == name) {
+            continue;
+        }
+        measure(name, &corpus(block, CORPUS));
     }
     println!(
         "\nscan: memchr for each LF; where it is hardly slower than the copy, \
@@ -130,168 +138,4 @@ fn parse(corpus: &[u8], size: usize) -> usize {
         });
     }
     items
-}
-
-/// The CPU time in seconds that this thread spends on `work`.
-fn time<T>(work: impl FnOnce() -> T) -> f64 {
-    let before = cpu_time();
-    work();
-    cpu_time() - before
-}
-
-fn cpu_time() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is ours, and outlives the call.
-    let done = unsafe {
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time)
-    };
-    assert_eq!(done, 0);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-// The corpora
-
-type Block = fn(&mut String, &mut Rng);
-
-const SHAPES: [(&str, Block); 7] = [
-    ("64 bytes", sixty_four),
-    ("tiny", tiny),
-    ("wiki", wiki),
-    ("multi", multi),
-    ("heartbeat", heartbeat),
-    ("long line", long_line),
-    ("non-ASCII", non_ascii),
-];
-
-fn corpus(block: Block) -> Vec<u8> {
-    let mut random = Rng::with_seed(9);
-    let mut stream = String::new();
-    while stream.len() < CORPUS {
-        block(&mut stream, &mut random);
-    }
-    stream.into_bytes()
-}
-
-const ENGLISH: [&str; 16] = [
-    " a",
-    " client",
-    " and",
-    "ing",
-    " reconnects",
-    ",",
-    " when",
-    " the",
-    " stream",
-    " ends",
-    ".",
-    " it",
-    " should",
-    "\\n",
-    " wait",
-    " first",
-];
-
-const WORLD: [&str; 12] = [
-    " caf\u{e9}",
-    " \u{421}\u{435}\u{442}\u{44c}",
-    " \u{5317}\u{4eac}\u{5e02}",
-    " \u{1f980}",
-    " na\u{ef}ve",
-    " \u{39b}\u{3cc}\u{3b3}\u{3bf}\u{3c2}",
-    " \u{645}\u{631}\u{62d}\u{628}\u{627}",
-    " word",
-    " \u{d55c}\u{ad6d}",
-    " \u{939}\u{93f}",
-    " Z\u{fc}rich",
-    " and",
-];
-
-/// Mostly English, with an accent here and there.
-fn words(stream: &mut String, random: &mut Rng, size: usize) {
-    let end = stream.len() + size;
-    while stream.len() < end {
-        let from: &[&str] =
-            if random.u8(0..30) == 0 { &WORLD } else { &ENGLISH };
-        stream.push_str(random.choice(from).unwrap());
-    }
-}
-
-fn sixty_four(stream: &mut String, random: &mut Rng) {
-    stream.push_str("data: ");
-    stream.extend((0..56).map(|_| random.alphanumeric()));
-    stream.push_str("\n\n");
-}
-
-/// One token of a language model.
-fn tiny(stream: &mut String, random: &mut Rng) {
-    let (before, after) = *random
-        .choice([
-            ("{\"choices\":[{\"delta\":{\"content\":\"", "\"}}]}"),
-            (
-                "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\
-                 \"type\":\"text_delta\",\"text\":\"",
-                "\"}}",
-            ),
-            (
-                "{\"id\":\"chatcmpl-8fTq2\",\"object\":\"chat.completion.chunk\
-                 \",\"created\":1767225600,\"choices\":[{\"index\":0,\"delta\":\
-                 {\"content\":\"",
-                "\"},\"finish_reason\":null}]}",
-            ),
-        ].as_ref())
-        .unwrap();
-    stream.push_str("data: ");
-    stream.push_str(before);
-    words(stream, random, 1);
-    stream.push_str(after);
-    stream.push_str("\n\n");
-}
-
-/// A recent change, with its type and its id.
-fn wiki(stream: &mut String, random: &mut Rng) {
-    let (time, offset) = (random.u32(..), random.u32(..));
-    write!(
-        stream,
-        "event: message\nid: [{{\"topic\":\"eqiad.recentchange\",\"partition\":\
-         0,\"timestamp\":{time}}},{{\"topic\":\"codfw.recentchange\",\
-         \"partition\":0,\"offset\":{offset}}}]\ndata: {{\"comment\":\""
-    )
-    .expect("a string can be written to");
-    words(stream, random, 1400);
-    stream.push_str("\"}\n\n");
-}
-
-/// Twenty lines of eighty bytes.
-fn multi(stream: &mut String, random: &mut Rng) {
-    for _ in 0..20 {
-        stream.push_str("data: ");
-        stream.extend((0..80).map(|_| random.alphanumeric()));
-        stream.push('\n');
-    }
-    stream.push('\n');
-}
-
-fn heartbeat(stream: &mut String, random: &mut Rng) {
-    let second = random.u8(0..60);
-    let micros = random.u32(0..1_000_000);
-    write!(
-        stream,
-        ": ping - 2026-01-01 00:00:{second:02}.{micros:06}+00:00\n\n"
-    )
-    .expect("a string can be written to");
-}
-
-fn long_line(stream: &mut String, random: &mut Rng) {
-    stream.push_str("data: ");
-    words(stream, random, 1 << 20);
-    stream.push_str("\n\n");
-}
-
-fn non_ascii(stream: &mut String, random: &mut Rng) {
-    stream.push_str("data: ");
-    let end = stream.len() + 580;
-    while stream.len() < end {
-        stream.push_str(random.choice(WORLD.as_ref()).unwrap());
-    }
-    stream.push_str("\n\n");
 }

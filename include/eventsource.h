@@ -17,19 +17,25 @@
 //                          const eventsource_event *event,
 //                          void *user_data)
 //     {
+//         (void)source, (void)user_data;
 //         printf("%s: %s\n", event->type, event->data);
 //     }
 //
 //     int main(void)
 //     {
 //         eventsource *source;
-//         if (eventsource_new("http://localhost:8080/", &source) != 0)
-//             return 1;
-//         eventsource_on_event(source, on_event, NULL);
-//         eventsource_connect(source);
-//         eventsource_wait(source, -1);
+//         eventsource_error error =
+//             eventsource_new("http://localhost:8080/", &source);
+//         if (!error)
+//             error = eventsource_on_event(source, on_event, NULL);
+//         if (!error)
+//             error = eventsource_connect(source);
+//         if (!error)
+//             error = eventsource_wait(source, -1);
+//         if (error)
+//             fprintf(stderr, "%s\n", eventsource_strerror(error));
 //         eventsource_free(source);
-//         return 0;
+//         return error != EVENTSOURCE_ERROR_NONE;
 //     }
 //
 // Threads
@@ -89,8 +95,8 @@
 
 // What went wrong, as a number that programs can compare.
 //
-// The first group comes from calls, the second from connections. Numbers
-// are never reused.
+// The first group comes from calls, the second from connections, the third
+// from either. Numbers are never reused.
 typedef enum eventsource_error {
     // Nothing went wrong. As the reason of a close: the program closed the
     // source.
@@ -101,7 +107,8 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_UTF8 = 2,
     // Not an absolute URL.
     EVENTSOURCE_ERROR_URL = 3,
-    // The URL's scheme is neither http nor https.
+    // The URL's scheme is neither http nor https; of a proxy, none that is
+    // known.
     EVENTSOURCE_ERROR_SCHEME = 4,
     // A header that HTTP cannot carry, or that belongs to the library.
     EVENTSOURCE_ERROR_HEADER = 5,
@@ -146,6 +153,15 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_TOO_LARGE = 22,
     // A defect of the library.
     EVENTSOURCE_ERROR_INTERNAL = 23,
+    // A file cannot be read.
+    EVENTSOURCE_ERROR_FILE = 24,
+    // A file holds no certificate in PEM, or a broken one.
+    EVENTSOURCE_ERROR_CERTIFICATE = 25,
+    // A file holds no private key in PEM that is not encrypted, or one that
+    // does not match the certificate.
+    EVENTSOURCE_ERROR_PRIVATE_KEY = 26,
+    // A proxy refuses, or does not answer as a proxy does.
+    EVENTSOURCE_ERROR_PROXY = 27,
 } eventsource_error;
 
 // The ready state of a source (R5).
@@ -456,7 +472,8 @@ eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 // EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
 // line break, for one), or if the header is the library's own:
 // `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
-// eventsource_set_last_event_id()), `TE`, `Trailer`, `Transfer-Encoding`,
+// eventsource_set_last_event_id()), `Proxy-Authorization` (see
+// eventsource_set_proxy()), `TE`, `Trailer`, `Transfer-Encoding`,
 // `Upgrade`. To be set before eventsource_connect().
 eventsource_error eventsource_set_header(
     eventsource *source,
@@ -479,8 +496,9 @@ eventsource_error eventsource_set_last_event_id(
 // It is the wait after a connection that had brought an event, with up to a
 // fifth more at random. Attempts that bring no event are followed by waits
 // that double, from twice this time, or half a second if that is longer, up
-// to 30 seconds, or this time if that is longer. To be set before
-// eventsource_connect().
+// to 30 seconds, or this time if that is longer. A time under 10
+// milliseconds becomes 10 when a server has ended its stream, after events,
+// fifty times in a row. To be set before eventsource_connect().
 eventsource_error eventsource_set_reconnection_time(
     eventsource *source,
     uint64_t ms);
@@ -595,6 +613,84 @@ eventsource_error eventsource_set_max_reconnection_time(
 eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);
+
+// Sets the file with the certificates of the authorities to trust, in PEM,
+// in the place of the system's.
+//
+// It is read by this call. A certificate that is itself in the file is
+// trusted too, for the names in it: so a self-signed one is. NULL brings
+// the system's trust store back, which is the default.
+//
+// EVENTSOURCE_ERROR_FILE if the file cannot be read, or is a directory;
+// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in it, or text
+// that is broken. To be set before eventsource_connect().
+eventsource_error eventsource_set_ca_file(
+    eventsource *source,
+    const char *path);
+
+// Sets the certificate that the program shows to a server, or to a proxy,
+// that asks for one, and the private key of it.
+//
+// Both files are in PEM, and may be the same; they are read by this call.
+// The first certificate is the program's, others lead from it to an
+// authority. The key is not encrypted. NULL twice takes the certificate
+// away; there is none by default.
+//
+// EVENTSOURCE_ERROR_FILE if a file cannot be read,
+// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in the one, or a
+// broken one, EVENTSOURCE_ERROR_PRIVATE_KEY if there is no key in the
+// other, or one that does not match the certificate; EVENTSOURCE_ERROR_NULL
+// if only one is NULL. To be set before eventsource_connect().
+eventsource_error eventsource_set_client_certificate(
+    eventsource *source,
+    const char *cert_path,
+    const char *key_path);
+
+// Sets whether the certificate of an https server is checked: 1, the
+// default, or 0.
+//
+// With 0 whoever sits between the program and the server can read and
+// change everything; eventsource_set_ca_file() is what a server with a
+// certificate of its own needs. It holds for https proxies, too.
+// EVENTSOURCE_ERROR_VALUE for another number. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
+
+// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
+// an empty text for none.
+//
+// The scheme is `http`, also if there is none, `https` (HTTP over TLS),
+// `socks4`, `socks4a`, `socks5` or `socks5h`; those with a letter behind
+// their number leave the look-up of the server's name to the proxy. User,
+// password and port may be left out; the port is then 80, 443 or 1080. An
+// HTTP proxy is asked in the place of an http server, and for a tunnel
+// (CONNECT) to an https one. User and password go to the proxy and to
+// nobody else, and are in no message.
+//
+// Without this call, eventsource_connect() looks at the environment:
+// `http_proxy` for http URLs, `https_proxy` for https URLs, `all_proxy` for
+// those that have none of these; `no_proxy` lists, with commas, the hosts
+// to connect to directly: names, which stand for the names below them, too,
+// IP addresses, networks such as `10.0.0.0/8`, each but the last also with
+// a port, or `*` for all. The names of these variables may be in capitals,
+// but for `HTTP_PROXY` in a CGI program, where a client can set it.
+//
+// EVENTSOURCE_ERROR_URL if it is no URL of a proxy,
+// EVENTSOURCE_ERROR_SCHEME if the scheme is another one. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_proxy(eventsource *source, const char *url);
+
+// Sets a Unix socket to connect to, whatever the host of the URL is; NULL
+// for none, the default.
+//
+// No name is looked up then and no proxy asked; the host still goes into
+// the request, and an https server's certificate is to be for it. Redirects
+// lead to the same socket. EVENTSOURCE_ERROR_VALUE if the path is empty or
+// too long for the system (107 bytes on Linux). To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_unix_socket(
+    eventsource *source,
+    const char *path);
 
 // Starts the source's thread, which connects. Returns at once.
 //

@@ -10,8 +10,10 @@ const CAP: u64 = 30_000;
 /// The most that is added at random, in hundredths: it keeps many clients
 /// from coming back in step, and stays within R34.
 const JITTER: u64 = 20;
-/// How many connections may bring events and end within a moment, with no
-/// reconnection time between them, until the floor holds for them as well.
+/// The wait between connections that bring events, for a server that wants
+/// less and has had it so many times in a row: a hundred connections a second
+/// are no busy loop.
+const PACE: u64 = 10;
 const BURST: u32 = 50;
 
 /// Counts attempts, and tells how long to wait after each.
@@ -46,10 +48,10 @@ impl Backoff {
             if fruitful { 0 } else { self.fruitless.saturating_add(1) };
         let max = self.max.unwrap_or(u64::MAX);
         let time = self.reconnection_time.min(max);
-        let hurry = fruitful && time < FLOOR / 10;
+        let hurry = fruitful && time < PACE;
         self.hurried = if hurry { self.hurried.saturating_add(1) } else { 0 };
         let wait = match self.fruitless {
-            0 if self.hurried > BURST => FLOOR,
+            0 if self.hurried > BURST => PACE,
             0 | 1 => time,
             n => {
                 let first = time.saturating_mul(2).max(FLOOR);
@@ -141,8 +143,10 @@ mod tests {
             assert_wait(&mut backoff, true, 0);
         }
         for _ in 0..10 {
-            assert_wait(&mut backoff, true, FLOOR);
+            assert_wait(&mut backoff, true, PACE);
         }
+        assert_wait(&mut backoff, false, 0);
+        assert_wait(&mut backoff, true, 0);
     }
 
     #[test]

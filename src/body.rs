@@ -44,9 +44,17 @@ impl Body {
         Ok(Body { framing: framing(headers)?, gzip: coding(headers)? })
     }
 
-    /// Whether nothing but the end of the connection tells the body's end.
-    pub(crate) fn ends_with_the_connection(&self) -> bool {
-        matches!(self.framing, Framing::Close)
+    /// What it means that the connection has ended here: the end of a body
+    /// without any other, or the loss of the rest.
+    pub(crate) fn cut(&self) -> Failure {
+        let (error, message) = match self.framing {
+            Framing::Close => (Error::Ended, "the server has ended the stream"),
+            Framing::Chunked(_) | Framing::Length(_) => (
+                Error::Lost,
+                "the connection was closed in the middle of the stream",
+            ),
+        };
+        Failure::new(error, message)
     }
 
     /// Undoes framing and coding of what has been received, and hands the

@@ -195,10 +195,7 @@ impl Connection {
         let mut buffer = Buffer::take();
         while !state.interrupted() {
             let read = match self.stream.read(&mut buffer.0) {
-                Ok(0) if self.body.ends_with_the_connection() => {
-                    return Ok(Progress::End);
-                }
-                Ok(0) => return Err(cut()),
+                Ok(0) => return Err(self.body.cut()),
                 Ok(read) => read,
                 Err(cause) => match cause.kind() {
                     io::ErrorKind::WouldBlock => break,
@@ -249,6 +246,7 @@ fn ask(
     let route = Route {
         url: url.clone(),
         state: state.clone(),
+        network: options.network.clone(),
         connect_timeout: options.connect_timeout,
         response_timeout: options.response_timeout,
     };
@@ -328,7 +326,10 @@ fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
         ("https", "http") => {
             Err(refused("redirect from https to http is not followed"))
         }
-        (_, "http" | "https") => Ok(next),
+        (_, "http" | "https") if target(&next).is_ok() => Ok(next),
+        (_, "http" | "https") => {
+            Err(refused("redirect to a URL that no request can name"))
+        }
         (_, scheme) => {
             Err(refused(&format!("redirect to a {scheme} URL is not followed")))
         }
@@ -337,10 +338,6 @@ fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
 
 fn ended() -> Failure {
     Failure::new(Error::Ended, "the server has ended the stream")
-}
-
-fn cut() -> Failure {
-    Failure::new(Error::Lost, "connection closed in the middle of the stream")
 }
 
 fn silent(timeout: Duration) -> Failure {

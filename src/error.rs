@@ -4,8 +4,8 @@ use std::ffi::CStr;
 
 /// What went wrong, as a number that programs can compare.
 ///
-/// The first group comes from calls, the second from connections. Numbers
-/// are never reused.
+/// The first group comes from calls, the second from connections, the third
+/// from either. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum Error {
@@ -18,7 +18,8 @@ pub enum Error {
     Utf8 = 2,
     /// Not an absolute URL.
     Url = 3,
-    /// The URL's scheme is neither http nor https.
+    /// The URL's scheme is neither http nor https; of a proxy, none that is
+    /// known.
     Scheme = 4,
     /// A header that HTTP cannot carry, or that belongs to the library.
     Header = 5,
@@ -64,10 +65,20 @@ pub enum Error {
     TooLarge = 22,
     /// A defect of the library.
     Internal = 23,
+
+    /// A file cannot be read.
+    File = 24,
+    /// A file holds no certificate in PEM, or a broken one.
+    Certificate = 25,
+    /// A file holds no private key in PEM that is not encrypted, or one that
+    /// does not match the certificate.
+    PrivateKey = 26,
+    /// A proxy refuses, or does not answer as a proxy does.
+    Proxy = 27,
 }
 
 impl Error {
-    const ALL: [Error; 24] = [
+    const ALL: [Error; 28] = [
         Error::None,
         Error::Null,
         Error::Utf8,
@@ -92,6 +103,10 @@ impl Error {
         Error::Ended,
         Error::TooLarge,
         Error::Internal,
+        Error::File,
+        Error::Certificate,
+        Error::PrivateKey,
+        Error::Proxy,
     ];
 
     /// The error that has this number.
@@ -106,7 +121,7 @@ impl Error {
             Error::Null => c"a needed argument is NULL",
             Error::Utf8 => c"text is not UTF-8",
             Error::Url => c"not an absolute URL",
-            Error::Scheme => c"the URL's scheme is neither http nor https",
+            Error::Scheme => c"the URL's scheme is not one of those supported",
             Error::Header => c"not a header that can be set",
             Error::Value => c"value out of range",
             Error::AlreadyConnected => c"the source has been connected",
@@ -126,6 +141,10 @@ impl Error {
             Error::Ended => c"the stream has ended",
             Error::TooLarge => c"event over the size limit",
             Error::Internal => c"defect of the library",
+            Error::File => c"file cannot be read",
+            Error::Certificate => c"no certificate in the file",
+            Error::PrivateKey => c"no private key that matches",
+            Error::Proxy => c"no way through the proxy",
         }
     }
 }

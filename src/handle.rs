@@ -191,6 +191,10 @@ impl Handle {
             return Err(Error::AlreadyConnected);
         }
         self.state.arm().map_err(|_| Error::System)?;
+        // On the program's thread, which knows whether another changes it.
+        if let Some(setup) = &mut *setup {
+            setup.options.network().read_environment();
+        }
         let (sender, receiver) = crossbeam_channel::bounded(0);
         // What the thread takes with it, unless it cannot be made.
         let luggage = Arc::new(Mutex::new(setup.take()));

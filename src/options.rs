@@ -1,14 +1,21 @@
 //! What the program asked for.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::InvalidUri;
+use socket2::SockAddr;
 use url::Url;
 
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::failure::Failure;
+use crate::proxy::Proxy;
 use crate::request::Request;
 use crate::retry::Retry;
+use crate::trust::Trust;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
 /// of a few seconds" (R33).
@@ -44,6 +51,71 @@ pub(crate) struct Options {
     pub(crate) response_timeout: Option<Duration>,
     /// Between any two bytes of a stream.
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) network: Arc<Network>,
+}
+
+/// How servers are reached; the same for every request of a source.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Network {
+    pub(crate) trust: Trust,
+    /// Where to connect, whatever the URL's host is.
+    pub(crate) unix_socket: Option<PathBuf>,
+    proxies: Proxies,
+}
+
+#[derive(Debug, Clone)]
+enum Proxies {
+    /// Those of the environment, once it has been looked at.
+    Environment(Environment),
+    /// The program's.
+    Own(Option<Proxy>),
+}
+
+impl Default for Proxies {
+    fn default() -> Proxies {
+        Proxies::Environment(Environment::default())
+    }
+}
+
+impl Network {
+    /// The proxy to go through to a URL, if there is one.
+    pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
+        match &self.proxies {
+            _ if self.unix_socket.is_some() => Ok(None),
+            Proxies::Environment(environment) => environment.proxy(url),
+            Proxies::Own(proxy) => Ok(proxy.clone()),
+        }
+    }
+
+    /// Goes through a proxy, or through none, whatever the environment says.
+    pub(crate) fn set_proxy(&mut self, proxy: &str) -> Result<(), Error> {
+        self.proxies = Proxies::Own(match proxy {
+            "" => None,
+            proxy => Some(Proxy::parse(proxy)?),
+        });
+        Ok(())
+    }
+
+    /// Connects to a Unix socket, or no longer.
+    pub(crate) fn set_unix_socket(
+        &mut self,
+        path: Option<&Path>,
+    ) -> Result<(), Error> {
+        if let Some(path) = path
+            && (path.as_os_str().is_empty() || SockAddr::unix(path).is_err())
+        {
+            return Err(Error::Value);
+        }
+        self.unix_socket = path.map(Path::to_owned);
+        Ok(())
+    }
+
+    /// Looks at the environment, unless the program has said what it wants.
+    pub(crate) fn read_environment(&mut self) {
+        if let Proxies::Environment(environment) = &mut self.proxies {
+            *environment = Environment::of_process();
+        }
+    }
 }
 
 impl Options {
@@ -68,7 +140,13 @@ impl Options {
             connect_timeout: Some(CONNECT_TIMEOUT),
             response_timeout: Some(RESPONSE_TIMEOUT),
             idle_timeout: None,
+            network: Arc::default(),
         })
+    }
+
+    /// To be changed before the first request.
+    pub(crate) fn network(&mut self) -> &mut Network {
+        Arc::make_mut(&mut self.network)
     }
 
     /// Presets the last event ID string.

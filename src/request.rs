@@ -8,10 +8,11 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::error::Error;
 
 /// Headers that the library writes itself, or HTTP/1.1 connections do.
-const RESERVED: [HeaderName; 8] = [
+const RESERVED: [HeaderName; 9] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::EXPECT,
+    header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,

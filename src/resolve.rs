@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
-use url::{Host, Url};
+use url::Host;
 
 use crate::error::Error;
 use crate::failure::Failure;
@@ -23,14 +23,13 @@ const MAX_THREADS: usize = 1024;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The addresses of a URL's host, in the order in which to try them.
+/// The addresses of a host, in the order in which to try them.
 pub(crate) fn resolve(
-    url: &Url,
+    host: Host<&str>,
+    port: u16,
     state: &State,
     deadline: Option<Instant>,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    let host = url.host().expect("http URLs have a host");
-    let port = url.port_or_known_default().expect("http URLs have a port");
     match host {
         Host::Ipv4(address) => Ok(vec![(address, port).into()]),
         Host::Ipv6(address) => Ok(vec![(address, port).into()]),

@@ -1,12 +1,15 @@
-//! TCP, connected and read so that closing the source wakes every wait.
+//! Sockets, connected and read so that closing the source wakes every wait.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket as Socket2, TcpKeepalive, Type};
+use socket2::{
+    Domain, Protocol, SockAddr, Socket as Socket2, TcpKeepalive, Type,
+};
 
 use crate::error::Error;
 use crate::failure::Failure;
@@ -17,15 +20,23 @@ use crate::sys::{self, Interest};
 /// it (RFC 8305, 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// The first probe to a silent peer; a lost one is noticed some minutes
-/// later, without a byte from either side's program.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+/// A peer that has sent nothing for a minute is probed; if four probes, a
+/// quarter of a minute apart, bring no answer either, it is lost: within two
+/// minutes, without a byte from either side's program.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
+/// How often a Unix socket whose queue is full is asked for room: the system
+/// tells nobody when there is some.
+const KNOCKING: Duration = Duration::from_millis(50);
 
 /// A connected socket. Reading and writing never wait; waiting is a call of
 /// its own.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    socket: Socket2,
     state: Arc<State>,
 }
 
@@ -90,14 +101,52 @@ impl Socket {
                 let (socket, address) = attempts.remove(index);
                 match socket.take_error() {
                     Ok(None) => {
-                        let stream = TcpStream::from(socket);
-                        return Ok(Socket { stream, state: state.clone() });
+                        return Ok(Socket { socket, state: state.clone() });
                     }
                     Ok(Some(cause)) | Err(cause) => {
                         last = refused(address, &cause);
                         next_start = Instant::now();
                     }
                 }
+            }
+        }
+    }
+
+    /// Connects to a Unix socket.
+    pub(crate) fn connect_unix(
+        path: &Path,
+        state: &Arc<State>,
+        deadline: Option<Instant>,
+    ) -> Result<Socket, Failure> {
+        let failure = |error, cause: &dyn std::fmt::Display| {
+            Failure::new(
+                error,
+                format!("connecting to {}: {cause}", path.display()),
+            )
+        };
+        let system = |cause: io::Error| failure(Error::System, &cause);
+        let address = SockAddr::unix(path).map_err(system)?;
+        let socket =
+            Socket2::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
+        socket.set_nonblocking(true).map_err(system)?;
+        loop {
+            match socket.connect(&address) {
+                Ok(()) => return Ok(Socket { socket, state: state.clone() }),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+                Err(cause) => return Err(failure(Error::Connect, &cause)),
+            }
+            let next = Instant::now() + KNOCKING;
+            let until = deadline.map_or(next, |deadline| deadline.min(next));
+            match state.wait(&mut [state.entry()], Some(until)) {
+                Ok(Waited::Interrupted) => return Err(interrupted()),
+                Ok(_) if deadline.is_some_and(|end| Instant::now() >= end) => {
+                    return Err(failure(
+                        Error::Timeout,
+                        &"its queue is full, no answer in time",
+                    ));
+                }
+                Ok(_) => {}
+                Err(cause) => return Err(system(cause)),
             }
         }
     }
@@ -118,13 +167,27 @@ impl Socket {
         self.wait(Interest::Write, deadline)
     }
 
+    /// What a wait would say, for those who find no need to wait: a peer
+    /// that never stops sending is left when it is time.
+    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
+        if self.state.interrupted() {
+            return Err(io::Error::other(interrupted()));
+        }
+        match deadline {
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wait(
         &self,
         interest: Interest,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         let mut entries =
-            [self.state.entry(), sys::entry(self.stream.as_fd(), interest)];
+            [self.state.entry(), sys::entry(self.socket.as_fd(), interest)];
         match self.state.wait(&mut entries, deadline)? {
             Waited::Ready => Ok(()),
             Waited::Deadline => Err(io::ErrorKind::TimedOut.into()),
@@ -135,14 +198,14 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+        self.socket.read(buffer)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // std sends with MSG_NOSIGNAL: no SIGPIPE.
-        self.stream.write(bytes)
+        // No SIGPIPE.
+        self.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -156,7 +219,7 @@ fn start(address: SocketAddr) -> io::Result<Socket2> {
     let socket = Socket2::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
     match socket.connect(&address.into()) {
         Err(cause) if cause.raw_os_error() != Some(libc::EINPROGRESS) => {
             Err(cause)

@@ -1,45 +1,50 @@
-//! TLS 1.2 and 1.3 over a socket, against the system's trust store.
+//! TLS 1.2 and 1.3, over a socket or over TLS with a proxy.
 
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore};
-use url::Url;
+use rustls::{AlertDescription, CertificateError, ClientConnection};
 
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::socket::Socket;
+use crate::trust::Trust;
 
-/// What bytes travel over: TCP, or TLS over it.
+/// What bytes travel over. Reading and writing never wait; what waits says
+/// until when.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    socket: Socket,
-    tls: Option<Box<ClientConnection>>,
+pub(crate) enum Stream {
+    /// The network.
+    Plain(Socket),
+    /// TLS over another stream.
+    Secure(Box<Secure>),
+}
+
+/// TLS, and the stream below it.
+#[derive(Debug)]
+pub(crate) struct Secure {
+    tls: ClientConnection,
+    below: Stream,
 }
 
 impl Stream {
-    /// A stream without TLS.
-    pub(crate) fn plain(socket: Socket) -> Stream {
-        Stream { socket, tls: None }
-    }
-
-    /// A stream whose TLS handshake is done, with the host of `url`.
+    /// A stream whose TLS handshake with `host` is done, over this one.
     pub(crate) fn secure(
-        socket: Socket,
-        url: &Url,
+        self,
+        host: &str,
+        trust: &Trust,
         deadline: Option<Instant>,
     ) -> Result<Stream, Failure> {
-        let host = url.host_str().expect("http URLs have a host");
         let name = ServerName::try_from(host.trim_matches(['[', ']']))
             .map_err(|cause| refused(host, &cause))?
             .to_owned();
-        let tls = ClientConnection::new(system_trust()?, name)
+        let tls = ClientConnection::new(trust.config()?, name)
             .map_err(|cause| refused(host, &cause))?;
-        let mut stream = Stream { socket, tls: Some(Box::new(tls)) };
-        match stream.handshake(deadline) {
-            Ok(()) => Ok(stream),
+        let mut secure = Secure { tls, below: self };
+        let done = secure.handshake(deadline);
+        match done.map_err(|cause| secure.last_word(cause)) {
+            Ok(()) => Ok(Stream::Secure(Box::new(secure))),
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
                     Error::Timeout,
@@ -54,18 +59,138 @@ impl Stream {
         }
     }
 
+    /// Reads what has come: `WouldBlock` if nothing has; zero is the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Secure(secure) => secure.read(buffer),
+        }
+    }
+
+    /// Whether a read that did not fill its buffer has emptied the stream,
+    /// so that it can be waited for without asking once more.
+    pub(crate) fn short_read_is_all(&self) -> bool {
+        matches!(self, Stream::Plain(_))
+    }
+
+    /// Reads what comes, waiting for it; zero is the end.
+    pub(crate) fn read_some(
+        &mut self,
+        buffer: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        loop {
+            self.check(deadline)?;
+            match self.read(buffer) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_readable(deadline)?;
+                }
+                read => return read,
+            }
+        }
+    }
+
+    /// Writes everything, waiting as long as it takes.
+    pub(crate) fn write_all(
+        &mut self,
+        bytes: &[u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        self.send(bytes, deadline).map_err(|cause| match self {
+            Stream::Plain(_) => cause,
+            Stream::Secure(secure) => secure.last_word(cause),
+        })
+    }
+
+    fn send(
+        &mut self,
+        mut bytes: &[u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.check(deadline)?;
+            match self.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket().wait_writable(deadline)?;
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Secure(secure) => secure.flush_all(deadline),
+        }
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub(crate) fn wait_readable(
+        &self,
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        self.socket().wait_readable(deadline)
+    }
+
+    /// Whether it is time to leave a peer that leaves nothing to wait for.
+    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.socket().check(deadline)
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Secure(secure) => secure.below.socket(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Stream::read(self, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Secure(secure) => {
+                // So that there is room.
+                secure.flush()?;
+                let written = secure.tls.writer().write(bytes)?;
+                match secure.flush() {
+                    // It goes with the next.
+                    Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    }
+                    flushed => flushed?,
+                }
+                Ok(written)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Secure(secure) => secure.flush(),
+        }
+    }
+}
+
+impl Secure {
     fn handshake(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        self.flush(deadline)?;
-        while self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+        self.flush_all(deadline)?;
+        while self.tls.is_handshaking() {
+            self.below.check(deadline)?;
             match self.read_records() {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => self.flush(deadline)?,
+                Ok(_) => self.flush_all(deadline)?,
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.wait_readable(deadline)?;
+                    self.below.wait_readable(deadline)?;
                 }
                 Err(cause) => {
                     // The peer is told why.
-                    let _ = self.flush(deadline);
+                    let _ = self.flush_all(deadline);
                     return Err(cause);
                 }
             }
@@ -73,14 +198,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads what has come. Never waits: `WouldBlock` if nothing has; zero
-    /// is the end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let Some(tls) = &mut self.tls else {
-                return self.socket.read(buffer);
-            };
-            match tls.reader().read(buffer) {
+            match self.tls.reader().read(buffer) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 // A peer that leaves without a word of goodbye: an end like
                 // any other (R27).
@@ -90,113 +210,48 @@ impl Stream {
                 read => return read,
             }
             self.read_records()?;
-            if let Some(tls) = &mut self.tls
-                && tls.wants_write()
-            {
-                // A key update's answer; if it cannot go now, it goes with
-                // the next.
-                let _ = tls.write_tls(&mut self.socket);
-            }
+            // A key update's answer; if it cannot go now, it goes with the
+            // next.
+            let _ = self.flush();
         }
     }
 
     fn read_records(&mut self) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else { return Ok(0) };
-        let read = tls.read_tls(&mut self.socket)?;
-        tls.process_new_packets().map_err(io::Error::other)?;
+        // Records without data can come without end.
+        self.below.check(None)?;
+        let read = self.tls.read_tls(&mut self.below)?;
+        self.tls.process_new_packets().map_err(io::Error::other)?;
         Ok(read)
     }
 
-    /// Whether a read that did not fill its buffer has emptied the stream,
-    /// so that it can be waited for without asking once more.
-    pub(crate) fn short_read_is_all(&self) -> bool {
-        self.tls.is_none()
-    }
-
-    /// Writes everything, waiting as long as it takes.
-    pub(crate) fn write_all(
-        &mut self,
-        mut bytes: &[u8],
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = match &mut self.tls {
-                None => self.write_plain(bytes, deadline)?,
-                Some(tls) => {
-                    let written = tls.writer().write(bytes)?;
-                    self.flush(deadline)?;
-                    written
-                }
-            };
-            bytes = &bytes[written..];
+    /// A peer that hung up, and could not be written to, may have said why
+    /// before.
+    fn last_word(&mut self, cause: io::Error) -> io::Error {
+        match failure(&cause).is_none().then(|| self.read_records()) {
+            Some(Err(word)) if failure(&word).is_some() => word,
+            _ => cause,
         }
-        Ok(())
     }
 
-    fn write_plain(
-        &mut self,
-        bytes: &[u8],
-        deadline: Option<Instant>,
-    ) -> io::Result<usize> {
+    /// Sends the records that are ready: `WouldBlock` if some are left.
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.below)?;
+        }
+        self.below.flush()
+    }
+
+    /// The same, waiting as long as it takes.
+    fn flush_all(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         loop {
-            match self.socket.write(bytes) {
+            match self.flush() {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.wait_writable(deadline)?;
+                    self.below.socket().wait_writable(deadline)?;
                 }
-                written => return written,
+                flushed => return flushed,
             }
         }
     }
-
-    /// Sends the records that TLS has ready.
-    fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
-        while tls.wants_write() {
-            match tls.write_tls(&mut self.socket) {
-                Ok(_) => {}
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.wait_writable(deadline)?;
-                }
-                Err(cause) => return Err(cause),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until there is something to read, or the end.
-    pub(crate) fn wait_readable(
-        &self,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        self.socket.wait_readable(deadline)
-    }
-}
-
-/// The configuration for the system's trust store. It is read once, and
-/// shared by all sources: it is large, and holds the sessions to resume.
-fn system_trust() -> Result<Arc<ClientConfig>, Failure> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        // Not kept: the store may be there at the next attempt.
-        return Err(Failure::new(
-            Error::Tls,
-            "no certificates in the system's trust store",
-        ));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring offers TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
 /// What an error of reading or writing means, if it can be told without
@@ -218,9 +273,9 @@ fn refused(host: &str, cause: &dyn std::fmt::Display) -> Failure {
 fn reason(cause: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate};
     let reason = match cause {
-        InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "it was not issued by an authority that is trusted here"
-        }
+        InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "it was not issued by an authority that is trusted here",
         InvalidCertificate(
             CertificateError::NotValidForName
             | CertificateError::NotValidForNameContext { .. },
@@ -233,13 +288,50 @@ fn reason(cause: &rustls::Error) -> String {
             | CertificateError::NotValidYetContext { .. },
         ) => "it is not valid yet",
         InvalidCertificate(CertificateError::Revoked) => "it was revoked",
+        InvalidCertificate(CertificateError::Other(other)) => {
+            return format!("the server's certificate is refused: {}", other.0);
+        }
         InvalidCertificate(other) => {
             return format!("the server's certificate is refused: {other:?}");
         }
-        AlertReceived(alert) => {
-            return format!("the server refused the handshake: {alert:?}");
-        }
+        AlertReceived(alert) => return objection(*alert),
         other => return format!("TLS: {other}"),
     };
     format!("the server's certificate is refused: {reason}")
+}
+
+/// Why the server does not want to go on.
+fn objection(alert: AlertDescription) -> String {
+    let objection = match alert {
+        AlertDescription::CertificateRequired => {
+            "the server asks for a client certificate"
+        }
+        AlertDescription::UnknownCA => {
+            "the server does not trust the client certificate's authority"
+        }
+        AlertDescription::CertificateExpired => {
+            "the server says that the client certificate has expired"
+        }
+        AlertDescription::CertificateRevoked => {
+            "the server says that the client certificate was revoked"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::AccessDenied => {
+            "the server refuses the client certificate"
+        }
+        AlertDescription::HandshakeFailure => {
+            "the server refused the handshake: it may ask for a client \
+             certificate, or know none of the ciphers"
+        }
+        AlertDescription::ProtocolVersion => {
+            "the server speaks neither TLS 1.2 nor TLS 1.3"
+        }
+        AlertDescription::UnrecognisedName => {
+            "the server does not know the host name"
+        }
+        other => return format!("the server refused the handshake: {other:?}"),
+    };
+    objection.to_owned()
 }

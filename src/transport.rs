@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::Config;
+use ureq::http::header::PROXY_AUTHORIZATION;
 use ureq::http::{Request, Response, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
@@ -23,7 +24,10 @@ use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::options::Network;
+use crate::proxy::Proxy;
 use crate::resolve::resolve;
+use crate::response::{self, origin};
 use crate::socket::Socket;
 use crate::state::State;
 use crate::tls::{self, Stream};
@@ -41,6 +45,7 @@ const INPUT: usize = 2 * 1024;
 pub(crate) struct Route {
     pub(crate) url: Url,
     pub(crate) state: Arc<State>,
+    pub(crate) network: Arc<Network>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) response_timeout: Option<Duration>,
 }
@@ -51,9 +56,16 @@ pub(crate) type Rest = (Stream, Vec<u8>);
 
 /// Sends a request, and reads the head of its response.
 pub(crate) fn exchange(
-    request: Request<Option<&[u8]>>,
+    mut request: Request<Option<&[u8]>>,
     route: Route,
 ) -> Result<(Response<()>, Rest), Failure> {
+    let proxy = route.network.proxy(&route.url)?;
+    // One that is asked in the server's place.
+    let forward = proxy.clone().filter(|proxy| proxy.forwards(&route.url));
+    if let Some(value) = forward.as_ref().and_then(Proxy::authorization) {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+    }
+    let url = route.url.clone();
     let rest = Slot::default();
     let longest = request
         .headers()
@@ -65,7 +77,7 @@ pub(crate) fn exchange(
     let (request, body) = request.into_parts();
     let room = body.map_or(0, |body| body.len().min(BODY));
     let output = OUTPUT + longest.max(room);
-    let wires = Wires { route, output, rest: rest.clone() };
+    let wires = Wires { route, proxy, output, rest: rest.clone() };
     let agent = Agent::with_parts(config(), wires, Unresolved);
     let response = match body {
         None => agent.run(Request::from_parts(request, ())),
@@ -73,6 +85,11 @@ pub(crate) fn exchange(
     };
     let (head, body) = response.map_err(failure)?.into_parts();
     drop(body);
+    let status = head.status.as_u16();
+    if let Some(failure) = forward.and_then(|proxy| proxy.refusal(status)) {
+        let headers = head.headers;
+        return Err(failure.with(response::Response { status, url, headers }));
+    }
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     let rest = rest.expect("ureq has let go of the connection");
     Ok((Response::from_parts(head, ()), rest))
@@ -100,6 +117,7 @@ type Slot = Arc<Mutex<Option<Rest>>>;
 #[derive(Debug)]
 struct Wires {
     route: Route,
+    proxy: Option<Proxy>,
     output: usize,
     rest: Slot,
 }
@@ -112,29 +130,40 @@ impl Connector for Wires {
         _: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
-        let stream = dial(&self.route)
+        let Wires { route, proxy, .. } = self;
+        let stream = dial(route, proxy.as_ref())
             .map_err(|failure| ureq::Error::Other(Box::new(failure)))?;
+        let forwards =
+            proxy.as_ref().is_some_and(|proxy| proxy.forwards(&route.url));
         Ok(Some(Wire {
+            origin: forwards.then(|| origin(&route.url)),
             stream: Some(stream),
-            response_timeout: self.route.response_timeout,
-            deadline: deadline(self.route.response_timeout),
+            response_timeout: route.response_timeout,
+            deadline: deadline(route.response_timeout),
             refused: false,
-            secure: self.route.url.scheme() == "https",
+            secure: route.url.scheme() == "https",
             head: Head::new(self.output),
             rest: self.rest.clone(),
         }))
     }
 }
 
-fn dial(route: &Route) -> Result<Stream, Failure> {
-    let Route { url, state, .. } = route;
+fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, Failure> {
+    let Route { url, state, network, .. } = route;
     let deadline = deadline(route.connect_timeout);
-    let addresses = resolve(url, state, deadline)?;
-    let socket = Socket::connect(&addresses, state, deadline)?;
-    if url.scheme() == "https" {
-        Stream::secure(socket, url, deadline)
+    let host = url.host().expect("http URLs have a host");
+    let port = url.port_or_known_default().expect("http URLs have a port");
+    let stream = if let Some(path) = &network.unix_socket {
+        Stream::Plain(Socket::connect_unix(path, state, deadline)?)
+    } else if let Some(proxy) = proxy {
+        proxy.connect(url, &network.trust, state, deadline)?
     } else {
-        Ok(Stream::plain(socket))
+        let addresses = resolve(host, port, state, deadline)?;
+        Stream::Plain(Socket::connect(&addresses, state, deadline)?)
+    };
+    match (url.scheme(), url.host_str()) {
+        ("https", Some(host)) => stream.secure(host, &network.trust, deadline),
+        _ => Ok(stream),
     }
 }
 
@@ -163,6 +192,8 @@ impl Resolver for Unresolved {
 /// A connection in ureq's hands.
 struct Wire {
     stream: Option<Stream>,
+    /// What a proxy is to be told before the path, at the very first.
+    origin: Option<String>,
     response_timeout: Option<Duration>,
     /// Runs from the last bytes of the request that went.
     deadline: Option<Instant>,
@@ -191,12 +222,20 @@ impl Transport for Wire {
     ) -> Result<(), ureq::Error> {
         let deadline = self.deadline;
         let output = mem::take(&mut self.head.output);
+        let output = &output[..amount];
         if self.refused {
             return Ok(());
         }
-        match self.stream().write_all(&output[..amount], deadline) {
+        let sent = match self.origin.take() {
+            None => self.stream().write_all(output, deadline),
+            Some(origin) => {
+                let output = with_origin(output, &origin);
+                self.stream().write_all(&output, deadline)
+            }
+        };
+        match sent {
             Err(cause) if gone(&cause) => self.refused = true,
-            written => written?,
+            sent => sent?,
         }
         self.deadline = self::deadline(self.response_timeout);
         Ok(())
@@ -205,6 +244,7 @@ impl Transport for Wire {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let stream = self.stream.as_mut().expect("taken only when dropped");
         loop {
+            stream.check(self.deadline)?;
             match stream.read(self.head.input_append_buf()) {
                 Ok(read) => {
                     self.head.input_appended(read);
@@ -251,6 +291,15 @@ impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
     }
+}
+
+/// A request whose target is a whole URL (RFC 9112, 3.2.2); ureq writes the
+/// path alone, the request line at once.
+fn with_origin(request: &[u8], origin: &str) -> Vec<u8> {
+    let space = request.iter().position(|byte| *byte == b' ');
+    let target = space.expect("a method, and then a space") + 1;
+    let (method, rest) = request.split_at(target);
+    [method, origin.as_bytes(), rest].concat()
 }
 
 /// What ureq writes the request to, and reads the head from; made when

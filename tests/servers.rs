@@ -2,8 +2,11 @@
 //! PHP's built-in server, sse-starlette under uvicorn, nginx with nchan.
 
 mod program;
+#[path = "program/servers.rs"]
+mod running;
 
-use program::{Program, compile, path, scratch, succeed};
+use program::{Program, path, scratch, succeed};
+use running::{free_address, listen, nginx, start, stop};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +14,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 #[test]
 fn follows_php_through_the_ends_of_its_streams() {
@@ -95,12 +97,7 @@ impl Nginx {
         let conf = conf.expect("a configuration");
         let conf = conf.replace("PORT", &address.port().to_string());
         fs::write(directory.join("nginx.conf"), conf).expect("scratch space");
-        let mut nginx = Command::new("nginx");
-        // Debian's nginx is in /usr/sbin, which is not on everybody's path.
-        let path = std::env::var("PATH").unwrap_or_default();
-        nginx.env("PATH", format!("{path}:/usr/sbin"));
-        nginx.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(directory);
-        Self { address, _program: start(nginx, address) }
+        Self { address, _program: start(nginx(&directory), address) }
     }
 
     /// Publishes each number as a message of its own.
@@ -190,41 +187,6 @@ fn python_environment() -> PathBuf {
     succeed(pip);
     fs::write(installed, wanted).expect("scratch space");
     environment
-}
-
-/// Starts a server, and returns when it accepts connections.
-fn start(server: Command, address: SocketAddr) -> Program {
-    let mut server = Program::start(server);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(address).is_err() {
-        if Instant::now() > deadline {
-            server.signal("KILL");
-            panic!("nothing listens on {address}: {:#?}", server.end());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    server
-}
-
-/// An address nobody has; the server of a test takes it at once.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound port")
-}
-
-fn listen(url: &str) -> Program {
-    let mut listen = Command::new(compile(&path("examples/listen.c")));
-    listen.arg(url);
-    Program::start(listen)
-}
-
-/// Ends the program, and returns what it has printed.
-fn stop(mut listen: Program) -> Vec<String> {
-    listen.signal("INT");
-    let ended = listen.end();
-    assert_eq!(ended.status, Some(0), "{ended:#?}");
-    assert_eq!(ended.stderr, "", "it has nothing to complain about");
-    ended.lines
 }
 
 /// The ids in the lines `event  TYPE [ID] DATA`.

@@ -14,19 +14,25 @@
 //!                          const eventsource_event *event,
 //!                          void *user_data)
 //!     {
+//!         (void)source, (void)user_data;
 //!         printf("%s: %s\n", event->type, event->data);
 //!     }
 //!
 //!     int main(void)
 //!     {
 //!         eventsource *source;
-//!         if (eventsource_new("http://localhost:8080/", &source) != 0)
-//!             return 1;
-//!         eventsource_on_event(source, on_event, NULL);
-//!         eventsource_connect(source);
-//!         eventsource_wait(source, -1);
+//!         eventsource_error error =
+//!             eventsource_new("http://localhost:8080/", &source);
+//!         if (!error)
+//!             error = eventsource_on_event(source, on_event, NULL);
+//!         if (!error)
+//!             error = eventsource_connect(source);
+//!         if (!error)
+//!             error = eventsource_wait(source, -1);
+//!         if (error)
+//!             fprintf(stderr, "%s\n", eventsource_strerror(error));
 //!         eventsource_free(source);
-//!         return 0;
+//!         return error != EVENTSOURCE_ERROR_NONE;
 //!     }
 //!
 //! Threads
@@ -119,18 +125,16 @@ unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
     text.to_str().map_err(|_| Error::Utf8)
 }
 
-/// The text that C points to, if it points to one.
+/// The text that C points to, unless it is NULL.
 ///
 /// # Safety
 ///
 /// As [`text`].
-unsafe fn optional<'a>(
-    pointer: *const c_char,
-) -> Result<Option<&'a str>, Error> {
-    match pointer.is_null() {
+unsafe fn optional<'a>(chars: *const c_char) -> Result<Option<&'a str>, Error> {
+    match chars.is_null() {
         true => Ok(None),
         // SAFETY: promised by the caller.
-        false => unsafe { text(pointer) }.map(Some),
+        false => unsafe { text(chars) }.map(Some),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::{self, MaybeUninit};
+use std::path::Path;
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
@@ -426,7 +427,8 @@ pub unsafe extern "C" fn eventsource_remove_listener(
 /// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
 /// line break, for one), or if the header is the library's own:
 /// `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
-/// eventsource_set_last_event_id()), `TE`, `Trailer`, `Transfer-Encoding`,
+/// eventsource_set_last_event_id()), `Proxy-Authorization` (see
+/// eventsource_set_proxy()), `TE`, `Trailer`, `Transfer-Encoding`,
 /// `Upgrade`. To be set before eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_header(
@@ -470,8 +472,9 @@ pub unsafe extern "C" fn eventsource_set_last_event_id(
 /// It is the wait after a connection that had brought an event, with up to a
 /// fifth more at random. Attempts that bring no event are followed by waits
 /// that double, from twice this time, or half a second if that is longer, up
-/// to 30 seconds, or this time if that is longer. To be set before
-/// eventsource_connect().
+/// to 30 seconds, or this time if that is longer. A time under 10
+/// milliseconds becomes 10 when a server has ended its stream, after events,
+/// fifty times in a row. To be set before eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_reconnection_time(
     source: *mut EventSource,
@@ -727,6 +730,150 @@ pub unsafe extern "C" fn eventsource_set_max_event_size(
             setup.options.max_event_size = bytes;
             Ok(())
         })
+    })
+}
+
+/// Sets the file with the certificates of the authorities to trust, in PEM,
+/// in the place of the system's.
+///
+/// It is read by this call. A certificate that is itself in the file is
+/// trusted too, for the names in it: so a self-signed one is. NULL brings
+/// the system's trust store back, which is the default.
+///
+/// EVENTSOURCE_ERROR_FILE if the file cannot be read, or is a directory;
+/// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in it, or text
+/// that is broken. To be set before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_ca_file(
+    source: *mut EventSource,
+    path: *const c_char,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        // SAFETY: the header asks for NUL-terminated text.
+        let path = unsafe { optional(path) }?.map(Path::new);
+        handle.set(|setup| setup.options.network().trust.set_authorities(path))
+    })
+}
+
+/// Sets the certificate that the program shows to a server, or to a proxy,
+/// that asks for one, and the private key of it.
+///
+/// Both files are in PEM, and may be the same; they are read by this call.
+/// The first certificate is the program's, others lead from it to an
+/// authority. The key is not encrypted. NULL twice takes the certificate
+/// away; there is none by default.
+///
+/// EVENTSOURCE_ERROR_FILE if a file cannot be read,
+/// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in the one, or a
+/// broken one, EVENTSOURCE_ERROR_PRIVATE_KEY if there is no key in the
+/// other, or one that does not match the certificate; EVENTSOURCE_ERROR_NULL
+/// if only one is NULL. To be set before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_client_certificate(
+    source: *mut EventSource,
+    cert_path: *const c_char,
+    key_path: *const c_char,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        // SAFETY: the header asks for NUL-terminated text, here and below.
+        let certificate = unsafe { optional(cert_path) }?.map(Path::new);
+        // SAFETY: as above.
+        let key = unsafe { optional(key_path) }?.map(Path::new);
+        if certificate.is_some() != key.is_some() {
+            return Err(Error::Null);
+        }
+        let paths = certificate.zip(key);
+        handle.set(|setup| setup.options.network().trust.set_identity(paths))
+    })
+}
+
+/// Sets whether the certificate of an https server is checked: 1, the
+/// default, or 0.
+///
+/// With 0 whoever sits between the program and the server can read and
+/// change everything; eventsource_set_ca_file() is what a server with a
+/// certificate of its own needs. It holds for https proxies, too.
+/// EVENTSOURCE_ERROR_VALUE for another number. To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_verify_peer(
+    source: *mut EventSource,
+    verify: c_int,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        let verify = match verify {
+            0 => false,
+            1 => true,
+            _ => return Err(Error::Value),
+        };
+        handle.set(|setup| {
+            setup.options.network().trust.set_verify_peer(verify);
+            Ok(())
+        })
+    })
+}
+
+/// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
+/// an empty text for none.
+///
+/// The scheme is `http`, also if there is none, `https` (HTTP over TLS),
+/// `socks4`, `socks4a`, `socks5` or `socks5h`; those with a letter behind
+/// their number leave the look-up of the server's name to the proxy. User,
+/// password and port may be left out; the port is then 80, 443 or 1080. An
+/// HTTP proxy is asked in the place of an http server, and for a tunnel
+/// (CONNECT) to an https one. User and password go to the proxy and to
+/// nobody else, and are in no message.
+///
+/// Without this call, eventsource_connect() looks at the environment:
+/// `http_proxy` for http URLs, `https_proxy` for https URLs, `all_proxy` for
+/// those that have none of these; `no_proxy` lists, with commas, the hosts
+/// to connect to directly: names, which stand for the names below them, too,
+/// IP addresses, networks such as `10.0.0.0/8`, each but the last also with
+/// a port, or `*` for all. The names of these variables may be in capitals,
+/// but for `HTTP_PROXY` in a CGI program, where a client can set it.
+///
+/// EVENTSOURCE_ERROR_URL if it is no URL of a proxy,
+/// EVENTSOURCE_ERROR_SCHEME if the scheme is another one. To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_proxy(
+    source: *mut EventSource,
+    url: *const c_char,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        // SAFETY: the header asks for NUL-terminated text.
+        let url = unsafe { optional(url) }?.unwrap_or_default();
+        handle.set(|setup| setup.options.network().set_proxy(url))
+    })
+}
+
+/// Sets a Unix socket to connect to, whatever the host of the URL is; NULL
+/// for none, the default.
+///
+/// No name is looked up then and no proxy asked; the host still goes into
+/// the request, and an https server's certificate is to be for it. Redirects
+/// lead to the same socket. EVENTSOURCE_ERROR_VALUE if the path is empty or
+/// too long for the system (107 bytes on Linux). To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_unix_socket(
+    source: *mut EventSource,
+    path: *const c_char,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        // SAFETY: the header asks for NUL-terminated text.
+        let path = unsafe { optional(path) }?.map(Path::new);
+        handle.set(|setup| setup.options.network().set_unix_socket(path))
     })
 }
 

@@ -199,6 +199,13 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_set_last_event_id(source, NULL));
     EXPECT(NULL, eventsource_set_reconnection_time(NULL, 1));
     EXPECT(NULL, eventsource_set_max_event_size(NULL, 1));
+    EXPECT(NULL, eventsource_set_ca_file(NULL, "/"));
+    EXPECT(NULL, eventsource_set_client_certificate(NULL, "/", "/"));
+    EXPECT(NULL, eventsource_set_client_certificate(source, NULL, "/"));
+    EXPECT(NULL, eventsource_set_client_certificate(source, "/", NULL));
+    EXPECT(NULL, eventsource_set_verify_peer(NULL, 1));
+    EXPECT(NULL, eventsource_set_proxy(NULL, "http://proxy"));
+    EXPECT(NULL, eventsource_set_unix_socket(NULL, "/"));
     EXPECT(NULL, eventsource_connect(NULL));
     EXPECT(NULL, eventsource_reconnect(NULL));
     EXPECT(NULL, eventsource_wait(NULL, -1));

@@ -21,6 +21,18 @@ pub(crate) const WARNINGS: [&str; 4] =
 /// No program that a test starts lives this long, under valgrind neither.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The variables that name proxies.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+
 /// A path in the package.
 pub(crate) fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -80,9 +92,14 @@ pub(crate) fn succeed(mut tool: Command) -> Output {
 fn missing(tool: &Command, error: &io::Error) -> ! {
     let tool = tool.get_program().to_string_lossy();
     let package = match &*tool {
+        "abidiff" | "abidw" => "abigail-tools",
         "cc" => "gcc",
+        "c++" => "g++",
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
+        "danted" => "dante-server",
+        "ip" => "iproute2",
+        "nft" => "nftables",
         "php" => "php-cli",
         "nginx" => "nginx and libnginx-mod-nchan",
         "python3" => "python3-venv",
@@ -113,6 +130,17 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start(mut command: Command) -> Self {
+        let given: Vec<_> =
+            command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        // What a test runs is here; the proxy of this machine is not.
+        for name in PROXIES.iter().filter(|name| !given.contains(&name.into()))
+        {
+            command.env_remove(name);
+        }
+        // cargo's own names the directory in which an older build may lie.
+        if !given.contains(&"LD_LIBRARY_PATH".into()) {
+            command.env_remove("LD_LIBRARY_PATH");
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

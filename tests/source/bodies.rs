@@ -218,6 +218,17 @@ fn passes_over_interim_answers_in_one_packet() {
     source.message("x");
 }
 
+/// HTTP: a server that announces its answer without end gives none.
+#[test]
+fn gives_up_interim_answers_without_end() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    while connection.try_send(interim.repeat(1000)).is_ok() {}
+    source.retrying(Error::Http);
+}
+
 /// HTTP: a head may have 60 KiB, in many headers or in one.
 #[test]
 fn reads_a_head_of_60_kib() {
@@ -307,6 +318,24 @@ fn an_answer_cut_short_is_tried_again() {
     }
 }
 
+/// R63. An end that the server has announced is told from one it has not.
+#[test]
+fn the_end_of_a_stream_is_told_from_its_loss() {
+    for (ending, message) in [
+        ("0\r\n\r\n", "the server has ended the stream"),
+        ("5\r\ndata", "the connection was closed in the middle of the stream"),
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(CHUNKED);
+        source.opened();
+        connection.send(ending);
+        connection.finish();
+        assert_eq!(source.lost().message, message);
+    }
+}
+
 /// R27. Every end of a body reestablishes: one `on_error`, one new request.
 #[test]
 fn every_end_of_the_body_reestablishes() {
@@ -373,7 +402,8 @@ fn every_end_of_the_body_reestablishes() {
         finish(connection);
         let failure = source.lost();
         assert_eq!(failure.attempt, 0, "{end}");
-        server.accept().send(EVENT_STREAM);
+        let mut again = server.accept();
+        again.send(EVENT_STREAM);
         source.opened();
         assert!(!server.is_asked(), "{end}");
     }

@@ -348,3 +348,45 @@ fn a_source_without_callbacks_reads_on() {
         ffi::eventsource_free(source);
     }
 }
+
+/// R40, R41. A lone CR ends a line, and an event, without waiting for what
+/// comes next.
+#[test]
+fn a_lone_cr_does_not_wait() {
+    let server = Server::start();
+    let (source, mut connection) =
+        opened(Source::new(&server.url("/")), &server);
+    for end in ["\r\r", "\r\n\r\n", "\n\n", "\n\r", "\r\r\n"] {
+        connection.send(format!("data: x{end}"));
+        source.message("x");
+    }
+}
+
+/// R54. The type of a block without data does not pass to the next event.
+#[test]
+fn the_type_of_a_block_without_data_is_forgotten() {
+    let server = Server::start();
+    let (source, mut connection) =
+        opened(Source::new(&server.url("/")), &server);
+    connection.send("event: add\n\ndata: x\n\n");
+    source.message("x");
+}
+
+/// R6, R59. Listeners are the source's: they hear the next stream as well.
+#[test]
+fn listeners_survive_a_reconnection() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"));
+    source.listen("add", "listener");
+    let source = source.start();
+    for data in ["1", "2"] {
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        connection.send(format!("event: add\ndata: {data}\n\n"));
+        source.opened();
+        source.event();
+        heard(&source, "listener", data);
+        connection.finish();
+        source.lost();
+    }
+}

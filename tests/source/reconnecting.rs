@@ -56,7 +56,7 @@ fn reconnects_in_every_phase() {
         let source = staged.source.handle();
         let error = promptly("reconnect", move || source.reconnect());
         assert_eq!(error, Error::None, "{phase:?}");
-        if matches!(phase, Phase::LookUp | Phase::Connect) {
+        if phase.hangs_again() {
             // What it tries anew hangs as well: it can still be closed.
             source.close();
             assert_eq!(staged.source.skip_to_close(), Error::None);
@@ -206,6 +206,32 @@ fn a_failed_source_does_not_reconnect() {
     source.failed(Error::Status);
     assert_eq!(source.reconnect(), Error::Closed);
     assert!(!server.is_asked());
+}
+
+/// A refusal and a wish to reconnect may cross: one of them wins, and the
+/// source is over only with the refusal.
+#[test]
+fn a_refusal_and_a_wish_to_reconnect_may_cross() {
+    for round in 0..100 {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let connection = server.accept();
+        let handle = source.handle();
+        let wishing = std::thread::spawn(move || {
+            for _ in 0..round * 100 {
+                std::hint::spin_loop();
+            }
+            handle.reconnect()
+        });
+        // The client may have gone to make its next request.
+        let mut connection = connection;
+        let _ = connection.try_send("HTTP/1.1 404 -\r\n\r\n");
+        let wish = wishing.join().expect("reconnect");
+        if wish == Error::None {
+            server.accept().answer("404 Not Found", "");
+        }
+        source.failed(Error::Status);
+    }
 }
 
 /// Many calls at once end in one open stream.

@@ -125,6 +125,8 @@ fn a_location_that_leads_nowhere_is_tried_again() {
         "ftp://127.0.0.1/",
         "data:text/event-stream,data:x",
         "about:blank",
+        "http://a`b/",
+        "mailto:somebody",
     ] {
         let server = Server::start();
         let source = Source::connected(&server.url("/"));

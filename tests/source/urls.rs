@@ -1,7 +1,9 @@
 //! What a source is made for.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use eventsource::ffi::{self, Error, ReadyState};
@@ -20,7 +22,7 @@ fn refusal(url: &[u8]) -> Error {
     error
 }
 
-/// R1. The URL is parsed at once, and none is refused at once.
+/// R1, R2. The URL is parsed at once; what is none, or relative, is refused.
 #[test]
 fn refuses_what_is_no_absolute_url() {
     for url in [
@@ -187,6 +189,15 @@ fn setters_refuse_null_and_text_that_is_not_utf8() {
     assert_eq!(source.set_last_event_id(b"\xff"), Error::Utf8);
     assert_eq!(source.set_header(b"\xff", Some(b"x")), Error::Utf8);
     assert_eq!(source.set_header("X", Some(b"\xff")), Error::Utf8);
+    let path = Path::new(OsStr::from_bytes(b"\xff"));
+    assert_eq!(source.set_ca_file(Some(path)), Error::Utf8);
+    assert_eq!(source.set_unix_socket(Some(path)), Error::Utf8);
+    for (certificate, key) in [(path, Path::new("")), (Path::new(""), path)] {
+        assert_eq!(
+            source.set_client_certificate(Some(certificate), Some(key)),
+            Error::Utf8
+        );
+    }
 }
 
 /// Setters may be called until `connect`.
@@ -202,6 +213,14 @@ fn setters_are_refused_after_connect() {
     assert_eq!(source.set_last_event_id("1"), refused);
     assert_eq!(source.set_reconnection_time(1), refused);
     assert_eq!(source.set_max_event_size(1), refused);
+    let path = Path::new("/nowhere");
+    assert_eq!(source.set_ca_file(Some(path)), refused);
+    assert_eq!(source.set_ca_file(None), refused);
+    assert_eq!(source.set_client_certificate(Some(path), Some(path)), refused);
+    assert_eq!(source.set_verify_peer(0), refused);
+    assert_eq!(source.set_proxy(Some("http://proxy")), refused);
+    assert_eq!(source.set_proxy(None), refused);
+    assert_eq!(source.set_unix_socket(Some(path)), refused);
     source.close();
     assert_eq!(source.connect(), Error::Closed);
     drop(connection);

@@ -1,21 +1,22 @@
 //! Certificates made for one run: an authority that the library trusts,
 //! because SSL_CERT_FILE names it, and others that nobody does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, Certificate as Certified, CertificateParams, DnType,
+    IsCa, Issuer, KeyPair, date_time_ymd,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
     let authority = Authority::new("trusted");
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("trusted-{}.pem", std::process::id()));
-    std::fs::write(&path, &authority.pem).expect("a temporary file");
+    let path = file("trusted", &authority.pem);
     // SAFETY: std's own lock; nothing here reads the environment without it.
     unsafe { std::env::set_var("SSL_CERT_FILE", &path) };
     authority
@@ -23,6 +24,7 @@ static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
     pem: String,
 }
 
@@ -32,30 +34,58 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        let own = params.self_signed(&key).expect("a certificate");
+        let (certificate, pem) = (own.der().clone(), own.pem());
+        Self { issuer: Issuer::new(params, key), certificate, pem }
     }
 
-    fn certify(&self, name: &str, last_year: i32) -> Arc<ServerConfig> {
+    /// A certificate, and its key.
+    fn sign(&self, name: &str, last_year: i32) -> (Certified, KeyPair) {
         let key = KeyPair::generate().expect("a key");
         let mut params =
             CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.not_after = date_time_ymd(last_year, 12, 31);
         let certificate =
             params.signed_by(&key, &self.issuer).expect("a certificate");
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let provider = rustls::crypto::ring::default_provider();
-        let config = ServerConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .expect("TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::from(key),
-            )
-            .expect("a key that fits");
-        Arc::new(config)
+        (certificate, key)
     }
+
+    fn certify(&self, name: &str, last_year: i32) -> Arc<ServerConfig> {
+        let (certificate, key) = self.sign(name, last_year);
+        serve(&certificate, &key)
+    }
+}
+
+fn serve(certificate: &Certified, key: &KeyPair) -> Arc<ServerConfig> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain(certificate), private(key))
+        .expect("a key that fits");
+    Arc::new(config)
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn chain(certificate: &Certified) -> Vec<CertificateDer<'static>> {
+    vec![certificate.der().clone()]
+}
+
+fn private(key: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()))
+}
+
+/// A file of its own with this text.
+pub(crate) fn file(name: &str, text: &str) -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{name}-{}-{number}.pem", std::process::id());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("a temporary file");
+    path
 }
 
 /// A server whose certificate is in order, for `name`.
@@ -73,4 +103,82 @@ pub(crate) fn unknown(name: &str) -> Arc<ServerConfig> {
     // The trusted one is in place all the same.
     LazyLock::force(&TRUSTED);
     Authority::new("unknown").certify(name, 4000)
+}
+
+/// A server with a certificate from an authority of its own, and the file
+/// with that authority.
+pub(crate) fn with_own_authority(name: &str) -> (Arc<ServerConfig>, PathBuf) {
+    let authority = Authority::new("own");
+    let config = authority.certify(name, 4000);
+    (config, file("own", &authority.pem))
+}
+
+/// A server with a certificate that vouches for itself, and the file with
+/// it; one that could vouch for others too, if it is an authority.
+pub(crate) fn self_signed(
+    name: &str,
+    is_authority: bool,
+) -> (Arc<ServerConfig>, PathBuf) {
+    LazyLock::force(&TRUSTED);
+    let key = KeyPair::generate().expect("a key");
+    let mut params =
+        CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    params.distinguished_name.push(DnType::CommonName, name);
+    if is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (serve(&certificate, &key), file("self", &certificate.pem()))
+}
+
+/// A server that asks for a client certificate from the trusted authority.
+pub(crate) fn asking(
+    name: &str,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let (certificate, key) = TRUSTED.sign(name, 4000);
+    let mut roots = RootCertStore::empty();
+    roots.add(TRUSTED.certificate.clone()).expect("an authority");
+    let clients = WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        provider(),
+    );
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[version])
+        .expect("a version that ring offers")
+        .with_client_cert_verifier(clients.build().expect("an authority"))
+        .with_single_cert(chain(&certificate), private(&key))
+        .expect("a key that fits");
+    Arc::new(config)
+}
+
+/// The versions a server may insist on.
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// The files with a client's certificate, good up to a year, and its key.
+pub(crate) fn client(last_year: i32) -> (PathBuf, PathBuf) {
+    client_of(&TRUSTED, last_year)
+}
+
+/// The same, from an authority that nobody knows.
+pub(crate) fn unknown_client() -> (PathBuf, PathBuf) {
+    client_of(&Authority::new("unknown"), 4000)
+}
+
+fn client_of(authority: &Authority, last_year: i32) -> (PathBuf, PathBuf) {
+    let (certificate, key) = authority.sign("client.test", last_year);
+    let certificate = file("client", &certificate.pem());
+    (certificate, file("key", &key.serialize_pem()))
+}
+
+/// The file with the trusted authority.
+pub(crate) fn authority() -> PathBuf {
+    file("authority", &TRUSTED.pem)
+}
+
+/// The files with a server's certificate, in order, and its key.
+pub(crate) fn server(name: &str) -> (PathBuf, PathBuf) {
+    let (certificate, key) = TRUSTED.sign(name, 4000);
+    let certificate = file("server", &certificate.pem());
+    (certificate, file("key", &key.serialize_pem()))
 }

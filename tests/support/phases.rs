@@ -1,10 +1,14 @@
 //! Every phase in which a source may be closed.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use super::server::{Connection, EVENT_STREAM, Server, see_the_client_close};
+use super::server::{
+    Connection, EVENT_STREAM, Server, UnixServer, see_the_client_close,
+};
 use super::source::{Seen, Source};
 use super::{certificates, names, until};
 
@@ -28,12 +32,24 @@ pub(crate) enum Phase {
     /// The same two with TLS.
     SilentTlsBody,
     FloodingTlsBody,
+    /// Its proxy's queue is full.
+    ProxyConnect,
+    /// Its proxy does not answer to CONNECT.
+    Tunnel,
+    /// Its proxy makes a tunnel, and nobody says hello at the other end.
+    TunnelTls,
+    /// Its SOCKS proxy does not greet.
+    Greeting,
+    /// Its SOCKS proxy greets, and does not connect.
+    Socks,
+    /// The queue of its Unix socket is full.
+    UnixConnect,
     /// It has lost its connection, and will come back in an hour.
     Wait,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::LookUp,
         Self::Connect,
         Self::TlsHandshake,
@@ -43,8 +59,27 @@ impl Phase {
         Self::FloodingBody,
         Self::SilentTlsBody,
         Self::FloodingTlsBody,
+        Self::ProxyConnect,
+        Self::Tunnel,
+        Self::TunnelTls,
+        Self::Greeting,
+        Self::Socks,
+        Self::UnixConnect,
         Self::Wait,
     ];
+}
+
+impl Phase {
+    /// Whether another attempt gets no further than the one before.
+    pub(crate) fn hangs_again(self) -> bool {
+        matches!(
+            self,
+            Self::LookUp
+                | Self::Connect
+                | Self::ProxyConnect
+                | Self::UnixConnect
+        )
+    }
 }
 
 /// The other end of a source.
@@ -60,7 +95,14 @@ pub(crate) struct Staged {
     pub(crate) source: Source,
     pub(crate) server: Server,
     peer: Peer,
-    _crowd: Vec<TcpStream>,
+    /// Those who keep it from getting anywhere.
+    _crowd: Crowd,
+}
+
+#[derive(Default)]
+struct Crowd {
+    _tcp: Vec<TcpStream>,
+    _unix: Option<(UnixServer, UnixStream)>,
 }
 
 impl Staged {
@@ -89,8 +131,12 @@ pub(crate) fn stage(phase: Phase) -> Staged {
     } else {
         Server::start()
     };
-    let mut crowd = Vec::new();
+    let mut crowd = Crowd::default();
     let url = server.url("/");
+    let through = |scheme: &str, url: &str| {
+        let proxy = format!("{scheme}://{}", server.address());
+        Source::new(url).with_proxy(&proxy).start()
+    };
     let (source, peer) = match phase {
         Phase::LookUp => {
             static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -102,7 +148,7 @@ pub(crate) fn stage(phase: Phase) -> Staged {
             (source, Peer::Nobody)
         }
         Phase::Connect => {
-            crowd = server.become_a_black_hole();
+            crowd._tcp = server.become_a_black_hole();
             let others = server.knocking();
             let source = Source::connected(&url);
             until("a SYN", || server.knocking() > others);
@@ -154,6 +200,49 @@ pub(crate) fn stage(phase: Phase) -> Staged {
             });
             source.event();
             (source, Peer::Flooding(thread))
+        }
+        Phase::ProxyConnect => {
+            crowd._tcp = server.become_a_black_hole();
+            let others = server.knocking();
+            let source = through("http", "http://server.test/");
+            until("a SYN", || server.knocking() > others);
+            (source, Peer::Nobody)
+        }
+        Phase::Tunnel => {
+            let source = through("http", "https://server.test/");
+            let connection = server.accept();
+            (source, Peer::Connected(connection))
+        }
+        Phase::TunnelTls => {
+            let source = through("http", "https://server.test/");
+            let mut connection = server.accept();
+            connection.send("HTTP/1.1 200 OK\r\n\r\n");
+            let stream = connection.into_socket();
+            until("a hello", || waiting_bytes(&stream) > 0);
+            (source, Peer::Silent(stream))
+        }
+        Phase::Greeting => {
+            let source = through("socks5h", "http://server.test/");
+            let stream = server.accept_silently();
+            until("a greeting", || waiting_bytes(&stream) == 3);
+            (source, Peer::Silent(stream))
+        }
+        Phase::Socks => {
+            let source = through("socks5h", "http://server.test/");
+            let mut stream = server.accept_silently();
+            let mut greeting = [0; 3];
+            stream.read_exact(&mut greeting).expect("a greeting");
+            stream.write_all(&[5, 0]).expect("a client that reads");
+            until("a request", || waiting_bytes(&stream) > 0);
+            (source, Peer::Silent(stream))
+        }
+        Phase::UnixConnect => {
+            // The system shows nothing of those who wait here.
+            let unix = UnixServer::start();
+            let first = unix.become_full();
+            let source = Source::new(&url).with_unix_socket(&unix.path).start();
+            crowd._unix = Some((unix, first));
+            (source, Peer::Nobody)
         }
         Phase::Wait => {
             let source =

@@ -3,8 +3,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -79,24 +82,9 @@ impl Server {
     /// The same, for a connection that may break before a request has come.
     pub(crate) fn try_accept(&self) -> std::io::Result<Connection> {
         let stream = self.accept_silently();
-        let mut stream = match &self.tls {
-            None => Stream::Plain(stream),
-            Some(config) => {
-                let tls = ServerConnection::new(config.clone())
-                    .expect("a server's configuration");
-                Stream::Tls(Box::new(StreamOwned::new(tls, stream)))
-            }
-        };
-        let mut head = Vec::new();
-        let mut buffer = [0; 16 << 10];
-        loop {
-            if let Some(request) = Request::parse(&head) {
-                return Ok(Connection { stream, request });
-            }
-            match stream.read(&mut buffer)? {
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                length => head.extend_from_slice(&buffer[..length]),
-            }
+        match &self.tls {
+            None => Connection::over(stream),
+            Some(config) => Connection::over_tls(stream, config.clone()),
         }
     }
 
@@ -116,9 +104,7 @@ impl Server {
     /// Fills the queue of connections that wait to be accepted: from now on
     /// nobody gets through. Lasts as long as what it gives back.
     pub(crate) fn become_a_black_hole(&self) -> Vec<TcpStream> {
-        // SAFETY: a listening socket; listening again resizes its queue.
-        let result = unsafe { libc::listen(self.listener.as_raw_fd(), 0) };
-        assert_eq!(result, 0, "listen");
+        shorten_queue(self.listener.as_raw_fd());
         let patience = Duration::from_millis(100);
         std::iter::from_fn(|| {
             TcpStream::connect_timeout(&self.address(), patience).ok()
@@ -160,6 +146,68 @@ impl Server {
     }
 }
 
+/// Leaves room for as few connections as the system can.
+fn shorten_queue(listener: i32) {
+    // SAFETY: a listening socket; listening again resizes its queue.
+    let result = unsafe { libc::listen(listener, 0) };
+    assert_eq!(result, 0, "listen");
+}
+
+/// A path for a Unix socket of one's own.
+pub(crate) fn free_path() -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("eventsource-{}-{number}", std::process::id());
+    std::env::temp_dir().join(name)
+}
+
+/// A listening Unix socket. Its file goes with it.
+pub(crate) struct UnixServer {
+    listener: UnixListener,
+    pub(crate) path: PathBuf,
+}
+
+impl UnixServer {
+    pub(crate) fn start() -> Self {
+        let path = free_path();
+        let listener = UnixListener::bind(&path).expect("a free path");
+        Self { listener, path }
+    }
+
+    /// Waits for a connection and for the head of its request.
+    pub(crate) fn accept(&self) -> Connection {
+        Connection::over(self.accept_silently()).expect("a request")
+    }
+
+    /// Waits for a connection and takes nothing from it.
+    pub(crate) fn accept_silently(&self) -> TcpStream {
+        assert!(
+            readable(self.listener.as_raw_fd(), DEADLINE.as_millis() as i32),
+            "nobody connects"
+        );
+        let (stream, _) = self.listener.accept().expect("a connection");
+        // Read and written alike, and std asks no more of it.
+        let stream = TcpStream::from(OwnedFd::from(stream));
+        stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        stream.set_write_timeout(Some(DEADLINE)).expect("a socket");
+        stream
+    }
+
+    /// Fills the queue; gives back who stands in it.
+    pub(crate) fn become_full(&self) -> UnixStream {
+        shorten_queue(self.listener.as_raw_fd());
+        // A queue of none has room for one.
+        UnixStream::connect(&self.path).expect("room for one")
+    }
+}
+
+impl Drop for UnixServer {
+    fn drop(&mut self) {
+        // A test that fails may have taken it away.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// Whether `descriptor` has something to read within `timeout` milliseconds.
 fn readable(descriptor: i32, timeout: i32) -> bool {
     let mut entry =
@@ -170,14 +218,19 @@ fn readable(descriptor: i32, timeout: i32) -> bool {
 
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ServerConnection, Stream>>),
 }
 
 impl Stream {
+    fn secure(self, config: Arc<ServerConfig>) -> Self {
+        let tls = ServerConnection::new(config).expect("a configuration");
+        Self::Tls(Box::new(StreamOwned::new(tls, self)))
+    }
+
     fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.get_ref(),
+            Self::Tls(tls) => tls.get_ref().socket(),
         }
     }
 }
@@ -214,6 +267,50 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Waits for the head of a request.
+    pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
+        Self::read_request(Stream::Plain(stream))
+    }
+
+    /// Shakes hands, and waits for the head of a request.
+    pub(crate) fn over_tls(
+        stream: TcpStream,
+        config: Arc<ServerConfig>,
+    ) -> std::io::Result<Self> {
+        Self::read_request(Stream::Plain(stream).secure(config))
+    }
+
+    /// The same, over a connection that was asked for a tunnel.
+    pub(crate) fn tunnel(
+        self,
+        config: Arc<ServerConfig>,
+    ) -> std::io::Result<Self> {
+        Self::read_request(self.stream.secure(config))
+    }
+
+    fn read_request(mut stream: Stream) -> std::io::Result<Self> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        loop {
+            if let Some(request) = Request::parse(&bytes) {
+                return Ok(Connection { stream, request });
+            }
+            match stream.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                length => bytes.extend_from_slice(&buffer[..length]),
+            }
+        }
+    }
+
+    /// The socket, of a connection without TLS, for what comes after the
+    /// first request.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        match self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(_) => panic!("a connection without TLS"),
+        }
+    }
+
     /// Writes bytes, whatever they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("a client that reads");

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -389,6 +391,57 @@ impl Handle {
     }
 }
 
+/// How servers are reached. A path or a text that is None is NULL.
+impl Handle {
+    pub(crate) fn set_ca_file(self, path: Option<&Path>) -> Error {
+        let path = c_path(path);
+        // SAFETY: see `connect`; texts are copied, here and below.
+        unsafe { ffi::eventsource_set_ca_file(self.source, or_null(&path)) }
+    }
+
+    pub(crate) fn set_client_certificate(
+        self,
+        certificate: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Error {
+        let (certificate, key) = (c_path(certificate), c_path(key));
+        let (certificate, key) = (or_null(&certificate), or_null(&key));
+        // SAFETY: see `set_ca_file`.
+        unsafe {
+            ffi::eventsource_set_client_certificate(
+                self.source,
+                certificate,
+                key,
+            )
+        }
+    }
+
+    pub(crate) fn set_verify_peer(self, verify: c_int) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_set_verify_peer(self.source, verify) }
+    }
+
+    pub(crate) fn set_proxy(self, url: Option<&str>) -> Error {
+        let url = c_path(url.map(Path::new));
+        // SAFETY: see `set_ca_file`.
+        unsafe { ffi::eventsource_set_proxy(self.source, or_null(&url)) }
+    }
+
+    pub(crate) fn set_unix_socket(self, path: Option<&Path>) -> Error {
+        let path = c_path(path);
+        // SAFETY: see `set_ca_file`.
+        unsafe { ffi::eventsource_set_unix_socket(self.source, or_null(&path)) }
+    }
+}
+
+fn c_path(path: Option<&Path>) -> Option<CString> {
+    path.map(|path| CString::new(path.as_os_str().as_bytes()).unwrap())
+}
+
+fn or_null(text: &Option<CString>) -> *const c_char {
+    text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+}
+
 /// A source of the test's own. When dropped it is freed, if the test has not
 /// done so, and what its callbacks saw is checked as a whole.
 pub(crate) struct Source {
@@ -446,7 +499,10 @@ impl Source {
                 assert_eq!(error, Error::None, "a callback");
             }
         }
-        Self { handle: Handle { source, recorder }, seen }
+        let source = Self { handle: Handle { source, recorder }, seen };
+        // Whatever the environment of the tests is.
+        assert_eq!(source.set_proxy(None), Error::None, "no proxy");
+        source
     }
 
     /// A source that is connecting to `url`.
@@ -482,6 +538,30 @@ impl Source {
 
     pub(crate) fn with_max_event_size(self, bytes: usize) -> Self {
         assert_eq!(self.set_max_event_size(bytes), Error::None, "{bytes}");
+        self
+    }
+
+    pub(crate) fn with_ca_file(self, path: &Path) -> Self {
+        assert_eq!(self.set_ca_file(Some(path)), Error::None, "{path:?}");
+        self
+    }
+
+    pub(crate) fn with_client_certificate(
+        self,
+        (certificate, key): &(PathBuf, PathBuf),
+    ) -> Self {
+        let error = self.set_client_certificate(Some(certificate), Some(key));
+        assert_eq!(error, Error::None, "{certificate:?}, {key:?}");
+        self
+    }
+
+    pub(crate) fn with_proxy(self, url: &str) -> Self {
+        assert_eq!(self.set_proxy(Some(url)), Error::None, "{url}");
+        self
+    }
+
+    pub(crate) fn with_unix_socket(self, path: &Path) -> Self {
+        assert_eq!(self.set_unix_socket(Some(path)), Error::None, "{path:?}");
         self
     }
 

@@ -1,0 +1,133 @@
+//! A peer that vanishes without a word is noticed, although neither side's
+//! program sends anything: in a network of the test's own, in which packets
+//! are dropped, and with a clock that runs sixty times faster.
+
+#![expect(unsafe_code, reason = "a network and a clock of the test's own")]
+
+#[allow(dead_code, reason = "made for more than this")]
+mod program;
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
+
+use std::ffi::{c_int, c_long, c_void};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use eventsource::ffi::ReadyState;
+use program::succeed;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
+
+/// What the library asks of its sockets, and in which order.
+static ASKED: Mutex<Vec<(c_int, c_int, c_int)>> = Mutex::new(Vec::new());
+
+/// Takes the place of the C library's in the whole test program: what is a
+/// minute for the library is a second for the system.
+#[unsafe(no_mangle)]
+extern "C" fn setsockopt(
+    socket: c_int,
+    level: c_int,
+    option: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> c_int {
+    let mut value = value;
+    let mut seconds: c_int = 0;
+    if length as usize == size_of::<c_int>() {
+        // SAFETY: POSIX: a value of this length.
+        let number = unsafe { value.cast::<c_int>().read_unaligned() };
+        ASKED.lock().unwrap().push((level, option, number));
+        if level == libc::IPPROTO_TCP
+            && matches!(option, libc::TCP_KEEPIDLE | libc::TCP_KEEPINTVL)
+        {
+            seconds = (number / 60).max(1);
+            value = (&raw const seconds).cast();
+        }
+    }
+    // SAFETY: as the caller has it, but for a value of ours.
+    let result: c_long = unsafe {
+        libc::syscall(
+            libc::SYS_setsockopt,
+            socket,
+            level,
+            option,
+            value,
+            length,
+        )
+    };
+    result as c_int
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin"));
+    command.args(arguments);
+    succeed(command);
+}
+
+/// From here on this thread, and what it starts, has a network of its own:
+/// a loopback interface, and nothing else.
+fn have_a_network() {
+    // SAFETY: unshare(2) takes no pointers.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    let error = std::io::Error::last_os_error();
+    assert_eq!(result, 0, "a network namespace: {error}; run as root");
+    run("ip", &["link", "set", "lo", "up"]);
+}
+
+/// From here on what is sent to or from this port arrives nowhere.
+fn drop_packets(port: u16) {
+    let port = port.to_string();
+    run("nft", &["add", "table", "ip", "hole"]);
+    let hook = "{ type filter hook input priority 0; }";
+    run("nft", &["add", "chain", "ip", "hole", "input", hook]);
+    for side in ["sport", "dport"] {
+        run(
+            "nft",
+            &["add", "rule", "ip", "hole", "input", "tcp", side, &port, "drop"],
+        );
+    }
+}
+
+fn opened(server: &Server) -> (Source, Connection) {
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    connection.send("data: x\n\n");
+    source.opened();
+    source.message("x");
+    (source, connection)
+}
+
+#[test]
+fn notices_a_peer_that_has_vanished() {
+    have_a_network();
+    let (hole, well) = (Server::start(), Server::start());
+    let (lost, _silent) = opened(&hole);
+    let (kept, mut connection) = opened(&well);
+    let asked = |level, option| {
+        let asked = ASKED.lock().unwrap();
+        let mut values =
+            asked.iter().filter(|(l, o, _)| (*l, *o) == (level, option));
+        values.next().map(|(_, _, value)| *value)
+    };
+    assert_eq!(asked(libc::SOL_SOCKET, libc::SO_KEEPALIVE), Some(1));
+    assert_eq!(asked(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE), Some(60));
+    assert_eq!(asked(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), Some(15));
+    assert_eq!(asked(libc::IPPROTO_TCP, libc::TCP_KEEPCNT), Some(4));
+
+    drop_packets(hole.port());
+    let vanished = Instant::now();
+    let failure = lost.lost();
+    // A minute and four quarters of one, at this clock's pace.
+    let noticed = vanished.elapsed();
+    assert!(noticed > Duration::from_secs(3), "too hasty: {noticed:?}");
+    assert!(failure.message.contains("timed out"), "{failure:?}");
+
+    // A peer as silent as that, but alive, is not lost.
+    assert_eq!(kept.ready_state(), ReadyState::Open);
+    connection.send("data: y\n\n");
+    kept.message("y");
+}

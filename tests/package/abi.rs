@@ -1,0 +1,56 @@
+//! What programs are compiled with stays: a library made from the header is
+//! compared with tests/package/eventsource.abi, the ABI of the last release.
+//! Functions may be added to it. Any other change fails until somebody has
+//! judged that programs need not be rebuilt, or has changed the SONAME:
+//!
+//! `UPDATE_ABI=1 cargo test --test package abi` writes it anew.
+
+use crate::header::{self, Function};
+use crate::program::{SONAME, path, scratch, succeed};
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn the_abi_is_that_of_the_last_release_or_more() {
+    let committed = path("tests/package/eventsource.abi");
+    let current = scratch("eventsource.abi");
+    let mut abidw = Command::new("abidw");
+    abidw.args(["--no-corpus-path", "--no-comp-dir-path", "--no-show-locs"]);
+    abidw.args(["--drop-private-types", "--out-file"]).arg(&current);
+    abidw.arg(stub());
+    succeed(abidw);
+    if std::env::var_os("UPDATE_ABI").is_some() {
+        fs::copy(&current, &committed).expect("the description");
+    }
+
+    let mut abidiff = Command::new("abidiff");
+    abidiff.args(["--no-added-syms", "--harmless"]);
+    succeed({
+        abidiff.arg(committed).arg(current);
+        abidiff
+    });
+}
+
+/// A shared object with the functions that the header declares. The library
+/// itself has the types of Rust in its debugging information.
+fn stub() -> std::path::PathBuf {
+    let mut code = String::from("#include <eventsource.h>\n");
+    for Function { result, name, parameters } in header::functions() {
+        let parameters = match parameters.len() {
+            0 => "void".to_owned(),
+            _ => parameters.join(", "),
+        };
+        writeln!(code, "{result} {name}({parameters}) {{ __builtin_trap(); }}")
+            .expect("text is text");
+    }
+    let source = scratch("stub.c");
+    fs::write(&source, code).expect("scratch space");
+    let library = scratch("stub.so");
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c99", "-g", "-shared", "-fPIC", "-nostdlib"]);
+    cc.arg(format!("-Wl,-soname,{SONAME}")).arg("-I").arg(path("include"));
+    cc.arg("-o").arg(&library).arg(source);
+    succeed(cc);
+    library
+}

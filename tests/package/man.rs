@@ -1,0 +1,226 @@
+//! The manual pages: every function is on one, as the header declares it, and
+//! what they show compiles.
+
+use crate::header;
+use crate::program::{WARNINGS, path, scratch, succeed};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+/// The pages by their names.
+fn pages() -> BTreeMap<String, String> {
+    let entries = fs::read_dir(path("man")).expect("pages");
+    let files = entries.map(|entry| entry.expect("a page").path());
+    let page = |file: std::path::PathBuf| {
+        let name = file.file_stem().expect("a name").to_string_lossy();
+        (name.into_owned(), fs::read_to_string(&file).expect("a page"))
+    };
+    files.map(page).collect()
+}
+
+/// What stands between two lines that begin so, one pair after the other.
+fn between<'a>(page: &'a str, start: &str, end: &str) -> Vec<Vec<&'a str>> {
+    let mut found = Vec::new();
+    let mut lines = page.lines();
+    while lines.by_ref().any(|line| line.starts_with(start)) {
+        found
+            .push(lines.by_ref().take_while(|l| !l.starts_with(end)).collect());
+    }
+    found
+}
+
+/// The names that a page has, each with the page's.
+fn names(pages: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let mut names = BTreeMap::new();
+    for (page, text) in pages {
+        for line in between(text, ".Sh NAME", ".Nd").concat() {
+            let name = line.strip_prefix(".Nm ").expect("a name");
+            let twice = names.insert(name.trim_end_matches(" ,"), &**page);
+            assert_eq!(twice, None, "{name} is on two pages");
+        }
+    }
+    names
+}
+
+#[test]
+fn every_function_is_on_a_page_and_nothing_else_is() {
+    let pages = pages();
+    let mut names = names(&pages);
+    for page in pages.keys() {
+        assert_eq!(names[&**page], page, "a page is called after a name on it");
+    }
+    assert!(names.remove("eventsource").is_some(), "an overview");
+    let functions = header::functions();
+    let functions: Vec<_> = functions.iter().map(|f| &*f.name).collect();
+    for function in &functions {
+        assert!(names.remove(function).is_some(), "{function} is on no page");
+    }
+    assert!(names.is_empty(), "no functions: {names:?}");
+}
+
+#[test]
+fn the_pages_declare_functions_as_the_header_does() {
+    let pages = pages();
+    let names = names(&pages);
+    for function in header::functions() {
+        let page = names[&*function.name];
+        let start = format!(".Ft {}\n.Fo {}\n", function.result, function.name);
+        let (_, rest) = pages[page].split_once(&start).unwrap_or_else(|| {
+            panic!("{page} declares no {} {}", function.result, function.name)
+        });
+        let (parameters, _) = rest.split_once(".Fc\n").expect("its end");
+        let parameters: Vec<_> = parameters
+            .lines()
+            .map(|line| line.trim_start_matches(".Fa ").trim_matches('"'))
+            .filter(|parameter| *parameter != "void")
+            .collect();
+        assert_eq!(parameters, function.parameters, "{}", function.name);
+    }
+}
+
+#[test]
+fn the_pages_name_every_enumerator_with_its_number() {
+    let header = fs::read_to_string(path("include/eventsource.h"));
+    let pages: String = pages().into_values().collect();
+    let mut count = 0;
+    for line in header.expect("a header").lines() {
+        let Some((name, number)) = line.split_once(" = ") else { continue };
+        let Some(name) = name.strip_prefix("    EVENTSOURCE_") else {
+            continue;
+        };
+        let number = number.trim_end_matches(',');
+        let item = format!("\n.It Dv EVENTSOURCE_{name} Pq {number}\n");
+        assert!(pages.contains(&item), "{item}");
+        count += 1;
+    }
+    assert!(count > 30, "so few enumerators? {count}");
+}
+
+#[test]
+fn the_pages_name_every_field() {
+    let header = fs::read_to_string(path("include/eventsource.h"));
+    let pages: String = pages().into_values().collect();
+    let header = header.expect("a header");
+    for structure in header.split("\ntypedef struct ").skip(1) {
+        let Some((_, fields)) = structure.split_once(" {\n") else { continue };
+        let (fields, _) = fields.split_once("\n}").expect("its end");
+        for field in fields.lines().map(str::trim_start) {
+            let field = field.trim_end_matches(';');
+            let name = field.rsplit([' ', '*']).next().expect("a name");
+            let shown = pages.lines().any(|line| {
+                line.starts_with(".It Fa ")
+                    && line.split(' ').any(|word| word == name)
+            });
+            assert!(shown || field.starts_with("//"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_pages_are_good_mdoc() {
+    for page in pages().keys() {
+        let mut mandoc = Command::new("mandoc");
+        mandoc.args(["-T", "lint", "-W", "style"]);
+        mandoc.arg(path("man").join(format!("{page}.3")));
+        let output = mandoc.output();
+        let output = output.expect("the tests need it: install mandoc");
+        let complaints = String::from_utf8_lossy(&output.stdout);
+        // It looks among the installed pages, see below.
+        let complaints: Vec<_> = complaints
+            .lines()
+            .filter(|line| !line.contains("referenced manual not found"))
+            .collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+#[test]
+fn references_lead_to_pages() {
+    let pages = pages();
+    let names = names(&pages);
+    for (page, text) in &pages {
+        for line in text.lines() {
+            let Some(reference) = line
+                .split_once("Xr eventsource")
+                .and_then(|(_, rest)| rest.split(' ').next())
+            else {
+                continue;
+            };
+            let reference = format!("eventsource{reference}");
+            assert!(names.contains_key(&*reference), "{page}: {reference}");
+        }
+    }
+}
+
+#[test]
+fn the_overview_lists_every_page() {
+    let mut pages = pages();
+    let overview = pages.remove("eventsource").expect("an overview");
+    for page in pages.keys() {
+        assert!(overview.contains(&format!("\n.It Xr {page} 3\n")), "{page}");
+    }
+}
+
+#[test]
+fn the_pages_for_a_browser_lead_to_each_other() {
+    let directory = scratch("html");
+    _ = fs::remove_dir_all(&directory);
+    let mut html = Command::new(path("packaging/html"));
+    succeed({
+        html.arg(&directory);
+        html
+    });
+    let read = |name: &str| fs::read_to_string(directory.join(name));
+    let mut count = 0;
+    for page in fs::read_dir(&directory).expect("pages") {
+        let page = page.expect("a page").file_name();
+        let page = page.to_string_lossy();
+        let text = read(&page).expect("a page");
+        for link in text.split("href=\"").skip(1) {
+            let (link, _) = link.split_once('"').expect("its end");
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { &*page } else { file };
+            if file.starts_with("https:") {
+                continue;
+            }
+            let target = read(file)
+                .unwrap_or_else(|error| panic!("{page}: {link}: {error}"));
+            let place = format!("id=\"{place}\"");
+            assert!(
+                !link.contains('#') || target.contains(&place),
+                "{page}: {link}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 200, "so few links? {count}");
+}
+
+#[test]
+fn every_page_has_an_example_and_all_examples_compile() {
+    fs::create_dir_all(scratch("examples")).expect("scratch space");
+    for (page, text) in pages() {
+        let (_, examples) = text.split_once("\n.Sh EXAMPLES\n").expect(&page);
+        let examples = between(examples, ".Bd -literal", ".Ed");
+        assert!(!examples.is_empty(), "{page} has no example");
+        for (number, lines) in examples.iter().enumerate() {
+            let source = scratch(&format!("examples/{page}.{number}.c"));
+            let example = lines.join("\n").replace("\\e", "\\") + "\n";
+            fs::write(&source, example).expect("scratch space");
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c99", "-fsyntax-only"]).args(WARNINGS);
+            cc.arg("-I").arg(path("include")).arg(&source);
+            succeed(cc);
+        }
+    }
+}
+
+#[test]
+fn the_pages_show_the_callbacks_of_the_header() {
+    let header = fs::read_to_string(path("include/eventsource.h"));
+    let pages: String = pages().into_values().collect();
+    for typedef in header.expect("a header").split("\ntypedef void ").skip(1) {
+        let (typedef, _) = typedef.split_once(';').expect("its end");
+        assert!(pages.contains(typedef), "{typedef}");
+    }
+}
