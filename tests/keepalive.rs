@@ -33,7 +33,7 @@ extern "C" fn setsockopt(
     length: libc::socklen_t,
 ) -> c_int {
     let mut value = value;
-    let mut seconds: c_int = 0;
+    let seconds: c_int;
     if length as usize == size_of::<c_int>() {
         // SAFETY: POSIX: a value of this length.
         let number = unsafe { value.cast::<c_int>().read_unaligned() };
