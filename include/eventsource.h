@@ -77,8 +77,8 @@
 //
 // ABI
 // ---
-// The program never allocates a structure of the library. Structures that
-// callbacks are given may grow at their end. Numbers of enumerators are
+// The program never allocates a structure of the library, but one that goes
+// with its size. Structures may grow at their end. Numbers of enumerators are
 // never reused.
 
 #ifndef EVENTSOURCE_H
@@ -122,8 +122,8 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_CLOSED = 9,
     // The call cannot be made inside a callback of the same object.
     EVENTSOURCE_ERROR_CALLBACK = 10,
-    // The time is over: of a wait, for connecting, or for the response's
-    // headers.
+    // The time is over: of a wait, for connecting, for the response's
+    // headers, or between two bytes of the stream.
     EVENTSOURCE_ERROR_TIMEOUT = 11,
     // The system has no thread, descriptor or memory to give.
     EVENTSOURCE_ERROR_SYSTEM = 12,
@@ -146,7 +146,8 @@ typedef enum eventsource_error {
     // The connection was lost before the response came, or the stream has
     // ended or broken off.
     EVENTSOURCE_ERROR_LOST = 20,
-    // The stream has ended, and the program wanted one stream only.
+    // The stream has ended in good order, and is not asked for again. Only
+    // the reason of a close: `on_error` is not called for it.
     EVENTSOURCE_ERROR_ENDED = 21,
     // An event over the size limit was dropped. The stream goes on.
     EVENTSOURCE_ERROR_TOO_LARGE = 22,
@@ -187,6 +188,17 @@ typedef enum eventsource_log_level {
     EVENTSOURCE_LOG_LEVEL_DEBUG = 4,
 } eventsource_log_level;
 
+// After which failures a source comes back.
+typedef enum eventsource_retry {
+    // As the standard has it: after everything that the network does. A
+    // status other than 200, or another content type, ends the source.
+    EVENTSOURCE_RETRY_STANDARD = 0,
+    // After the statuses 408, 425, 429 and 500 to 599, too.
+    EVENTSOURCE_RETRY_PERSISTENT = 1,
+    // After nothing: one attempt, one stream.
+    EVENTSOURCE_RETRY_NEVER = 2,
+} eventsource_retry;
+
 // A source of events. Made by eventsource_new(), given back with
 // eventsource_free().
 typedef struct eventsource eventsource;
@@ -194,6 +206,10 @@ typedef struct eventsource eventsource;
 // The event stream parser alone, for programs with an HTTP stack of their
 // own. It belongs to one thread at a time.
 typedef struct eventsource_parser eventsource_parser;
+
+// A request that is about to be made, as `on_request` is given it. Borrowed
+// until the callback returns.
+typedef struct eventsource_request eventsource_request;
 
 // The head of a response, looked at with eventsource_response_status(),
 // eventsource_response_url() and eventsource_response_header(). Borrowed
@@ -254,6 +270,11 @@ typedef struct eventsource_failure {
     int will_retry;
     // Milliseconds until the next attempt begins.
     uint64_t delay_ms;
+    // The beginning of the body of a response that was refused, up to 4096
+    // bytes of it, with a NUL after them; empty if none came within a second.
+    const char *body;
+    // Its length in bytes.
+    size_t body_len;
 } eventsource_failure;
 
 // A connection was refused, lost or given up, once for each; or an event
@@ -265,7 +286,8 @@ typedef void (*eventsource_error_callback)(
     void *user_data);
 
 // The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
-// program closed it, else what the last `on_error` said.
+// program closed it, EVENTSOURCE_ERROR_ENDED if its stream has ended and is
+// not asked for again, else what the last `on_error` said.
 typedef void (*eventsource_close_callback)(
     eventsource *source,
     eventsource_error reason,
@@ -279,6 +301,51 @@ typedef void (*eventsource_comment_callback)(
     const char *comment,
     size_t len,
     void *user_data);
+
+// An attempt begins: `request` may be changed, for this attempt.
+typedef void (*eventsource_request_callback)(
+    eventsource *source,
+    eventsource_request *request,
+    void *user_data);
+
+// A connection was refused or lost, and the program decides what follows:
+// it returns how many milliseconds the next attempt waits, or a negative
+// number for none.
+//
+// What follows otherwise stands in `failure`: return `delay_ms` for another
+// attempt and -1 for none, whatever `will_retry` says, or
+// `will_retry ? delay_ms : -1` for no change. The source's state is the one
+// before the failure.
+typedef int64_t (*eventsource_retry_callback)(
+    eventsource *source,
+    const eventsource_failure *failure,
+    void *user_data);
+
+// What a source has counted since eventsource_connect().
+//
+// The numbers are read one after the other while the source goes on: of two
+// that belong together one may be newer.
+typedef struct eventsource_stats {
+    // Bytes of streams, as they came: with framing, before decompression,
+    // without heads.
+    uint64_t bytes;
+    // Events dispatched.
+    uint64_t events;
+    // Comments, if `on_comment` is set; without it nobody counts them.
+    uint64_t comments;
+    // Connections announced with `on_open`.
+    uint64_t connects;
+    // Attempts to come back, all but the first, successful or not.
+    uint64_t reconnects;
+    // Events dropped for their size.
+    uint64_t dropped;
+    // When the last byte of a stream came, in milliseconds since 1970 by
+    // the system's clock; 0 if none has.
+    uint64_t last_byte_at;
+    // Milliseconds from the request to the head of the response that was
+    // accepted last, redirects included.
+    uint64_t time_to_headers;
+} eventsource_stats;
 
 // An event is dispatched. Its `origin` is empty.
 typedef void (*eventsource_parser_event_callback)(
@@ -348,6 +415,28 @@ eventsource_error eventsource_on_comment(
     eventsource_comment_callback on_comment,
     void *user_data);
 
+// Sets what is called before every attempt, the first included: to send a
+// fresh token, or to ask in another way when coming back.
+//
+// It is called on the source's thread, once for an attempt, not again for
+// its redirects. Each attempt begins with what was set on the source;
+// what is changed then does not stay.
+eventsource_error eventsource_on_request(
+    eventsource *source,
+    eventsource_request_callback on_request,
+    void *user_data);
+
+// Sets what decides whether and when the source comes back.
+//
+// It is called on the source's thread after every attempt that has failed
+// and every stream that was lost or has ended, before `on_error`. A wait of
+// 0 is at once: it is for the program to see that it does not turn in
+// circles.
+eventsource_error eventsource_on_retry(
+    eventsource *source,
+    eventsource_retry_callback on_retry,
+    void *user_data);
+
 // Adds a listener for the events of one type, and stores its number, never
 // zero, in `*id`.
 //
@@ -376,7 +465,9 @@ eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 // text/event-stream`, `Accept-Encoding: identity`, `Cache-Control:
 // no-cache`, `Pragma: no-cache`, `User-Agent: libeventsource/VERSION`. The
 // headers set here are not sent to another origin than that of the
-// source's URL, if a redirect leads there.
+// source's URL, if a redirect leads there (see
+// eventsource_set_with_credentials()), but `Content-Type` goes where the
+// body goes.
 //
 // EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
 // line break, for one), or if the header is the library's own:
@@ -409,6 +500,107 @@ eventsource_error eventsource_set_last_event_id(
 // milliseconds becomes 10 when a server has ended its stream, after events,
 // fifty times in a row. To be set before eventsource_connect().
 eventsource_error eventsource_set_reconnection_time(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets the method of the request, `GET` by default, or `POST` if there is a
+// body.
+//
+// A GET sends no body. A redirect with status 303 makes a GET of another
+// method, and 301 and 302 of a POST. EVENTSOURCE_ERROR_VALUE for `HEAD`,
+// `CONNECT`, `TRACE`, and what is no method. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_method(
+    eventsource *source,
+    const char *method);
+
+// Sets the body of the request, `len` bytes, or takes it away if `bytes` is
+// NULL and `len` is 0.
+//
+// It is sent with every attempt, and again where a redirect with status 307
+// or 308 leads, to whatever origin. Its type is `text/plain` unless the
+// header `Content-Type` is set; `Content-Length` is written by the library.
+// A source with a body, or with another method than GET, asks once only:
+// see eventsource_set_retry(). To be set before eventsource_connect().
+eventsource_error eventsource_set_body(
+    eventsource *source,
+    const void *bytes,
+    size_t len);
+
+// Sets how many redirects one attempt follows, 20 by default (R12); 0 for
+// none. One more is EVENTSOURCE_ERROR_REDIRECT. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_max_redirects(
+    eventsource *source,
+    uint32_t n);
+
+// Sets whether credentials go to other origins than that of the source's
+// URL, if redirects lead there (R4): 1 for yes, 0, the default, for no.
+//
+// Credentials are the headers that the program has set, `Host` excepted,
+// user and password of the URL, and cookies: what servers set is kept in
+// memory, and sent back to those it is for, as long as the source lives,
+// unless the program sets the header `Cookie` or takes it away. Which
+// domains are shared by strangers the source does not know: with
+// credentials it is the program that trusts where it is sent. To be set
+// before eventsource_connect().
+eventsource_error eventsource_set_with_credentials(
+    eventsource *source,
+    int with_credentials);
+
+// Sets how long an attempt may take to be connected, in milliseconds: the
+// look-up of the name, TCP and TLS together. 30000 by default, 0 for ever.
+//
+// It is EVENTSOURCE_ERROR_TIMEOUT then, and comes anew with each redirect.
+// None of these times limits how long a stream lasts. To be set before
+// eventsource_connect(), as the others.
+eventsource_error eventsource_set_connect_timeout(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets how long a server may take for the head of its response, in
+// milliseconds, from the last byte of the request that it has taken. 60000
+// by default, 0 for ever.
+eventsource_error eventsource_set_response_timeout(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets how long an open stream may be silent, in milliseconds; 0, the
+// default, for ever.
+//
+// Any byte counts, comments too; the time that callbacks take does not. A
+// stream that is silent for longer is lost: EVENTSOURCE_ERROR_TIMEOUT.
+// Without it TCP notices a dead peer all the same, within minutes.
+eventsource_error eventsource_set_idle_timeout(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets after which failures the source comes back: `retry` is an
+// `eventsource_retry`.
+//
+// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
+// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
+// not asked for twice by accident. A stream that has ended in good order and
+// is not asked for again is no failure: no `on_error` comes, and `on_close`
+// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
+// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
+// set before eventsource_connect().
+eventsource_error eventsource_set_retry(eventsource *source, int retry);
+
+// Sets after how many attempts in a row that brought no event the source
+// gives up; 0, the default, for never. Its last failure is told to
+// `on_error`. To be set before eventsource_connect().
+eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
+
+// Sets the longest wait between two attempts in milliseconds, with up to a
+// fifth more at random. By default it is 30 seconds, or the reconnection
+// time if that is longer.
+//
+// A limit set here holds for the server's `retry` and `Retry-After`, too.
+// One below half a second does not hurry what follows fruitless attempts.
+// EVENTSOURCE_ERROR_VALUE if `ms` is 0. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_max_reconnection_time(
     eventsource *source,
     uint64_t ms);
 
@@ -561,6 +753,20 @@ size_t eventsource_last_event_id(
     char *buffer,
     size_t size);
 
+// Returns 1 if credentials go to other origins (R4), else 0; 0 for NULL.
+int eventsource_with_credentials(const eventsource *source);
+
+// Stores what the source has counted in `*stats`, which has `size` bytes:
+// `sizeof *stats`, so that programs and libraries of different versions
+// understand each other.
+//
+// May be called from any thread at any time; it does not wait, and costs
+// the source nothing. EVENTSOURCE_ERROR_NULL if an argument is NULL.
+eventsource_error eventsource_get_stats(
+    const eventsource *source,
+    eventsource_stats *stats,
+    size_t size);
+
 // Closes the source, waits until its last callback has returned, and
 // releases it.
 //
@@ -582,6 +788,30 @@ const char *eventsource_response_url(const eventsource_response *response);
 const char *eventsource_response_header(
     const eventsource_response *response,
     const char *name);
+
+// Returns which attempt of the source this is, from 1 on; 0 if `request` is
+// NULL.
+uint64_t eventsource_request_attempt(const eventsource_request *request);
+
+// Returns why there is another attempt: what the last `on_error` was told.
+// Borrowed as `request` is; NULL for the first attempt, after
+// eventsource_reconnect(), and if `request` is NULL.
+const eventsource_failure *eventsource_request_failure(
+    const eventsource_request *request);
+
+// Sets a header of this attempt, or takes it away if `value` is NULL.
+// Errors are those of eventsource_set_header().
+eventsource_error eventsource_request_set_header(
+    eventsource_request *request,
+    const char *name,
+    const char *value);
+
+// Sets the method of this attempt. With `GET` the body stays behind, and
+// the headers that describe it: so a stream that was asked for by POST can
+// be resumed. Errors are those of eventsource_set_method().
+eventsource_error eventsource_request_set_method(
+    eventsource_request *request,
+    const char *method);
 
 // Makes a parser that calls `on_event` with each event, and stores it in
 // `*parser`.

@@ -20,13 +20,15 @@ const BURST: u32 = 50;
 #[derive(Debug)]
 pub(crate) struct Backoff {
     reconnection_time: u64,
+    /// The program's limit, for the server's reconnection time as well.
+    max: Option<u64>,
     fruitless: u32,
     hurried: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(reconnection_time: u64) -> Backoff {
-        Backoff { reconnection_time, fruitless: 0, hurried: 0 }
+    pub(crate) fn new(reconnection_time: u64, max: Option<u64>) -> Backoff {
+        Backoff { reconnection_time, max, fruitless: 0, hurried: 0 }
     }
 
     /// A `retry` field, or the program's wish; in milliseconds (R52).
@@ -44,7 +46,8 @@ impl Backoff {
     pub(crate) fn next(&mut self, fruitful: bool) -> Duration {
         self.fruitless =
             if fruitful { 0 } else { self.fruitless.saturating_add(1) };
-        let time = self.reconnection_time;
+        let max = self.max.unwrap_or(u64::MAX);
+        let time = self.reconnection_time.min(max);
         let hurry = fruitful && time < PACE;
         self.hurried = if hurry { self.hurried.saturating_add(1) } else { 0 };
         let wait = match self.fruitless {
@@ -53,7 +56,8 @@ impl Backoff {
             n => {
                 let first = time.saturating_mul(2).max(FLOOR);
                 let doubled = 1_u64.checked_shl(n - 2).unwrap_or(u64::MAX);
-                first.saturating_mul(doubled).min(CAP.max(time))
+                let cap = self.max.unwrap_or(CAP.max(time)).max(FLOOR);
+                first.saturating_mul(doubled).min(cap)
             }
         };
         Duration::from_millis(wait.saturating_add(jitter(wait)))
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn waits_the_reconnection_time_after_a_fruitful_connection() {
-        let mut backoff = Backoff::new(3000);
+        let mut backoff = Backoff::new(3000, None);
         for _ in 0..100 {
             assert_wait(&mut backoff, true, 3000);
         }
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn doubles_up_to_the_cap_and_starts_again_after_an_event() {
-        let mut backoff = Backoff::new(3000);
+        let mut backoff = Backoff::new(3000, None);
         for wait in [3000, 6000, 12_000, 24_000, 30_000, 30_000] {
             assert_wait(&mut backoff, false, wait);
         }
@@ -102,15 +106,31 @@ mod tests {
 
     #[test]
     fn a_longer_reconnection_time_is_its_own_cap() {
-        let mut backoff = Backoff::new(60_000);
+        let mut backoff = Backoff::new(60_000, None);
         for _ in 0..5 {
             assert_wait(&mut backoff, false, 60_000);
         }
     }
 
     #[test]
+    fn the_programs_limit_holds_for_the_server_and_not_below_the_floor() {
+        let mut backoff = Backoff::new(60_000, Some(2000));
+        for fruitful in [true, false, false] {
+            assert_wait(&mut backoff, fruitful, 2000);
+        }
+        let mut backoff = Backoff::new(100, Some(1000));
+        for wait in [100, 500, 1000, 1000] {
+            assert_wait(&mut backoff, false, wait);
+        }
+        let mut backoff = Backoff::new(100, Some(1));
+        for wait in [1, FLOOR, FLOOR] {
+            assert_wait(&mut backoff, false, wait);
+        }
+    }
+
+    #[test]
     fn a_server_in_a_hurry_is_asked_a_handful_of_times_in_a_second() {
-        let mut backoff = Backoff::new(0);
+        let mut backoff = Backoff::new(0, None);
         for wait in [0, 500, 1000, 2000] {
             assert_wait(&mut backoff, false, wait);
         }
@@ -118,7 +138,7 @@ mod tests {
 
     #[test]
     fn events_do_not_buy_a_busy_loop() {
-        let mut backoff = Backoff::new(0);
+        let mut backoff = Backoff::new(0, None);
         for _ in 0..BURST {
             assert_wait(&mut backoff, true, 0);
         }
@@ -131,9 +151,9 @@ mod tests {
 
     #[test]
     fn saturates() {
-        let mut backoff = Backoff::new(u64::MAX);
+        let mut backoff = Backoff::new(u64::MAX, None);
         assert_eq!(backoff.next(false), Duration::from_millis(u64::MAX));
-        let mut backoff = Backoff::new(1);
+        let mut backoff = Backoff::new(1, None);
         for _ in 0..1000 {
             backoff.next(false);
         }

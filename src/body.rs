@@ -47,13 +47,14 @@ impl Body {
     /// What it means that the connection has ended here: the end of a body
     /// without any other, or the loss of the rest.
     pub(crate) fn cut(&self) -> Failure {
-        let message = match self.framing {
-            Framing::Close => "the server has ended the stream",
-            Framing::Chunked(_) | Framing::Length(_) => {
-                "the connection was closed in the middle of the stream"
-            }
+        let (error, message) = match self.framing {
+            Framing::Close => (Error::Ended, "the server has ended the stream"),
+            Framing::Chunked(_) | Framing::Length(_) => (
+                Error::Lost,
+                "the connection was closed in the middle of the stream",
+            ),
         };
-        Failure::new(Error::Lost, message)
+        Failure::new(error, message)
     }
 
     /// Undoes framing and coding of what has been received, and hands the

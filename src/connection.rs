@@ -4,20 +4,24 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderValue};
-use http::{Request, StatusCode};
+use http::{Method, StatusCode};
 use url::Url;
 
 use crate::body::{Body, Progress};
+use crate::cookies::Cookies;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::options::{Options, target};
+use crate::request::Request;
 use crate::response::{self, Response, loggable};
 use crate::socket::interrupted;
 use crate::state::State;
+use crate::stats::Stats;
 use crate::sys;
 use crate::tls::{self, Stream};
 use crate::transport::{self, Rest, Route};
@@ -29,6 +33,8 @@ pub(crate) struct Connection {
     /// The part of the body that came with the head.
     unread: Vec<u8>,
     body: Body,
+    /// A redirect has made a GET of the request.
+    pub(crate) became_get: bool,
 }
 
 impl Connection {
@@ -36,70 +42,122 @@ impl Connection {
     /// (R16, R21, R22).
     pub(crate) fn open(
         options: &Options,
+        mut request: Request,
         url: &Url,
-        last_event_id: &[u8],
         state: &Arc<State>,
+        cookies: &mut Cookies,
     ) -> Result<(Response, Connection), Failure> {
         let origin = options.url.origin();
         let mut url = url.clone();
         let mut own = true;
-        for _ in 0..=options.max_redirects {
+        let mut became_get = false;
+        let mut redirects = 0;
+        loop {
             // Credentials, once withheld, stay withheld for the chain.
-            own &= url.origin() == origin;
+            own &= options.with_credentials || url.origin() == origin;
             let (response, rest) =
-                ask(options, &url, last_event_id, own, state)?;
+                ask(options, &request, &url, own, state, cookies)?;
             let Some(location) = redirect(&response) else {
-                return Connection::accept(response, rest);
+                return Connection::accept(response, rest, became_get, state);
             };
-            url = follow(&url, location)
-                .map_err(|failure| failure.with(response))?;
+            if redirects == options.max_redirects {
+                let message = format!("more than {redirects} redirects");
+                let failure = Failure::new(Error::Redirect, message);
+                return Err(failure.with(response));
+            }
+            redirects += 1;
+            url = match follow(&url, location) {
+                Ok(url) => url,
+                Err(failure) => return Err(failure.with(response)),
+            };
+            if drops_the_body(response.status, &request.method()) {
+                request.become_get();
+                became_get = true;
+            }
             log::debug!("{}: redirected", loggable(&url));
         }
-        Err(Failure::new(
-            Error::Redirect,
-            format!("more than {} redirects", options.max_redirects),
-        ))
     }
 
     /// § 9.2.3, "process the response".
     fn accept(
         response: Response,
         rest: Rest,
+        became_get: bool,
+        state: &State,
     ) -> Result<(Response, Connection), Failure> {
-        if response.status != StatusCode::OK {
-            let message = match response.status {
-                204 => "status 204: the server wants no more".to_owned(),
-                status => format!("unexpected status {status}"),
-            };
-            return Err(Failure::new(Error::Status, message).with(response));
-        }
-        if !response::is_event_stream(&response.headers) {
-            let message = match response.headers.get(header::CONTENT_TYPE) {
-                None => "no content type".to_owned(),
-                Some(value) => format!(
-                    "content type is not text/event-stream but {}",
-                    String::from_utf8_lossy(value.as_bytes())
-                ),
-            };
-            return Err(
-                Failure::new(Error::ContentType, message).with(response)
-            );
-        }
         let body = match Body::new(&response.headers) {
             Ok(body) => body,
-            Err(failure) => return Err(failure.with(response)),
+            Err(failure) => {
+                return Err(refusal(&response)
+                    .unwrap_or(failure)
+                    .with(response));
+            }
         };
         let (stream, unread) = rest;
-        Ok((response, Connection { stream, unread, body }))
+        let mut connection = Connection { stream, unread, body, became_get };
+        match refusal(&response) {
+            None => Ok((response, connection)),
+            Some(mut failure) => {
+                if !matches!(response.status, 204 | 304) {
+                    failure.body = connection.excerpt(state);
+                }
+                Err(failure.with(response))
+            }
+        }
     }
 
-    /// Reads the body to its end, piece by piece. Returns why it ended (R27).
+    /// The beginning of a refused response's body: in it servers explain
+    /// themselves. What does not come soon is not waited for.
+    fn excerpt(&mut self, state: &State) -> Vec<u8> {
+        const SIZE: usize = 4096;
+        const PATIENCE: Duration = Duration::from_secs(1);
+
+        let deadline = Instant::now() + PATIENCE;
+        let mut excerpt = Vec::new();
+        let mut sink = |piece: &mut [u8]| {
+            let room = SIZE - excerpt.len();
+            excerpt.extend_from_slice(&piece[..piece.len().min(room)]);
+            match excerpt.len() {
+                SIZE => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let mut unread = std::mem::take(&mut self.unread);
+        let mut progress = self.body.decode(&mut unread, &mut sink);
+        while matches!(progress, Ok(Progress::More))
+            && !state.interrupted()
+            && Instant::now() < deadline
+        {
+            let mut buffer = Buffer::take();
+            match self.stream.read(&mut buffer.0) {
+                Ok(0) => break,
+                Ok(read) => {
+                    progress =
+                        self.body.decode(&mut buffer.0[..read], &mut sink);
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    drop(buffer);
+                    if self.stream.wait_readable(Some(deadline)).is_err() {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        excerpt
+    }
+
+    /// Reads the body to its end, piece by piece. Returns why it ended (R27):
+    /// ENDED if all of it has come, else why there is no more.
     pub(crate) fn read(
         &mut self,
         state: &State,
+        stats: &Stats,
+        idle_timeout: Option<Duration>,
         mut sink: impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Failure {
         let mut unread = std::mem::take(&mut self.unread);
+        stats.received(unread.len());
         let mut progress = self.body.decode(&mut unread, &mut sink);
         drop(unread);
         sys::release_dead_stack();
@@ -110,10 +168,16 @@ impl Connection {
                 Ok(Progress::Stopped) => return interrupted(),
                 Err(failure) => return failure,
             }
-            if let Err(cause) = self.stream.wait_readable(None) {
-                return broken(&cause);
+            let deadline = idle_timeout
+                .and_then(|timeout| Instant::now().checked_add(timeout));
+            match self.stream.wait_readable(deadline) {
+                Ok(()) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::TimedOut => {
+                    return silent(idle_timeout.unwrap_or_default());
+                }
+                Err(cause) => return broken(&cause),
             }
-            progress = self.read_some(state, &mut sink);
+            progress = self.read_some(state, stats, &mut sink);
         }
     }
 
@@ -121,6 +185,7 @@ impl Connection {
     fn read_some(
         &mut self,
         state: &State,
+        stats: &Stats,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Progress, Failure> {
         /// A read that brings less than this has most likely emptied the
@@ -138,6 +203,7 @@ impl Connection {
                     _ => return Err(broken(&cause)),
                 },
             };
+            stats.received(read);
             match self.body.decode(&mut buffer.0[..read], sink)? {
                 Progress::More => {}
                 ended => return Ok(ended),
@@ -153,18 +219,30 @@ impl Connection {
 /// One request, one response.
 fn ask(
     options: &Options,
+    asked: &Request,
     url: &Url,
-    last_event_id: &[u8],
     own: bool,
     state: &Arc<State>,
+    cookies: &mut Cookies,
 ) -> Result<(Response, Rest), Failure> {
-    let mut request = Request::new(());
+    let mut request = http::Request::new(asked.body());
+    *request.method_mut() = asked.method();
     *request.uri_mut() = target(url)
         .map_err(|cause| Failure::new(Error::Http, cause.to_string()))?;
-    *request.headers_mut() = options.request_headers(last_event_id, own);
-    if let Some(value) = authorization(url) {
-        request.headers_mut().entry(header::AUTHORIZATION).or_insert(value);
+    let mut headers = asked.headers(own);
+    if url.origin() != options.url.origin() {
+        // The name of another server is no credential.
+        headers.remove(header::HOST);
     }
+    let kept = if own { cookies.header(url) } else { None };
+    if let Some(value) = kept.filter(|_| !asked.decides(&header::COOKIE)) {
+        headers.insert(header::COOKIE, value);
+    }
+    let sources = if own { authorization(&options.url) } else { None };
+    if let Some(value) = authorization(url).or(sources) {
+        headers.entry(header::AUTHORIZATION).or_insert(value);
+    }
+    *request.headers_mut() = headers;
     let route = Route {
         url: url.clone(),
         state: state.clone(),
@@ -174,6 +252,9 @@ fn ask(
     };
     let (head, rest) = transport::exchange(request, route)?;
     let (head, ()) = head.into_parts();
+    if own {
+        cookies.keep(&head.headers, url);
+    }
     let response = Response {
         status: head.status.as_u16(),
         url: url.clone(),
@@ -204,6 +285,37 @@ fn redirect(response: &Response) -> Option<&HeaderValue> {
         .then(|| response.headers.get(header::LOCATION))?
 }
 
+/// Fetch, "HTTP-redirect fetch": which redirects make a GET of a request.
+fn drops_the_body(status: u16, method: &Method) -> bool {
+    match status {
+        301 | 302 => method == Method::POST,
+        303 => method != Method::GET,
+        _ => false,
+    }
+}
+
+/// Why the response is no event stream, if it is none.
+fn refusal(response: &Response) -> Option<Failure> {
+    if response.status != StatusCode::OK {
+        let message = match response.status {
+            204 => "status 204: the server wants no more".to_owned(),
+            status => format!("unexpected status {status}"),
+        };
+        return Some(Failure::new(Error::Status, message));
+    }
+    if response::is_event_stream(&response.headers) {
+        return None;
+    }
+    let message = match response.headers.get(header::CONTENT_TYPE) {
+        None => "no content type".to_owned(),
+        Some(value) => format!(
+            "content type is not text/event-stream but {}",
+            String::from_utf8_lossy(value.as_bytes())
+        ),
+    };
+    Some(Failure::new(Error::ContentType, message))
+}
+
 fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
     let refused = |why: &str| Failure::new(Error::Redirect, why);
     let next = str::from_utf8(location.as_bytes())
@@ -225,7 +337,12 @@ fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
 }
 
 fn ended() -> Failure {
-    Failure::new(Error::Lost, "the server has ended the stream")
+    Failure::new(Error::Ended, "the server has ended the stream")
+}
+
+fn silent(timeout: Duration) -> Failure {
+    let time = timeout.as_millis();
+    Failure::new(Error::Timeout, format!("nothing has come for {time} ms"))
 }
 
 fn broken(cause: &io::Error) -> Failure {

@@ -33,8 +33,8 @@ pub enum Error {
     Closed = 9,
     /// The call cannot be made inside a callback of the same object.
     Callback = 10,
-    /// The time is over: of a wait, for connecting, or for the response's
-    /// headers.
+    /// The time is over: of a wait, for connecting, for the response's
+    /// headers, or between two bytes of the stream.
     Timeout = 11,
     /// The system has no thread, descriptor or memory to give.
     System = 12,
@@ -58,7 +58,8 @@ pub enum Error {
     /// The connection was lost before the response came, or the stream has
     /// ended or broken off.
     Lost = 20,
-    /// The stream has ended, and the program wanted one stream only.
+    /// The stream has ended in good order, and is not asked for again. Only
+    /// the reason of a close: `on_error` is not called for it.
     Ended = 21,
     /// An event over the size limit was dropped. The stream goes on.
     TooLarge = 22,
@@ -145,14 +146,5 @@ impl Error {
             Error::PrivateKey => c"no private key that matches",
             Error::Proxy => c"no way through the proxy",
         }
-    }
-
-    /// Whether the standard fails the connection for it, and never
-    /// reconnects (R21, R22); all else is a network error (R18).
-    pub(crate) fn is_final(self) -> bool {
-        matches!(
-            self,
-            Error::Status | Error::ContentType | Error::Ended | Error::Internal
-        )
     }
 }

@@ -14,12 +14,15 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The response, if one came.
     pub(crate) response: Option<Box<Response>>,
+    /// The beginning of the response's body, if it was refused.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Failure {
     /// A failure to which no response belongs.
     pub(crate) fn new(error: Error, message: impl Into<String>) -> Failure {
-        Failure { error, message: message.into(), response: None }
+        let message = message.into();
+        Failure { error, message, response: None, body: Vec::new() }
     }
 
     /// The same failure, with the response that caused it.

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,9 +18,11 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::panic::catch;
 use crate::parser::{Event, Text};
+use crate::request::Request;
 use crate::response::Response;
-use crate::source::{Handler, Outlook, Source};
+use crate::source::{Handler, Outlook, Source, Told};
 use crate::state::{ReadyState, State};
+use crate::stats::Stats;
 
 /// Callbacks run on it; what connecting has used of it is given back.
 const STACK: usize = 256 * 1024;
@@ -30,6 +32,10 @@ pub(crate) type OnEvent = Arc<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
 pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
 pub(crate) type OnError = Box<dyn Fn(&Failure, Outlook) + Send>;
 pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
+pub(crate) type OnRequest =
+    Box<dyn Fn(Request, u64, Option<&Told>) -> Request + Send>;
+pub(crate) type OnRetry =
+    Box<dyn Fn(&Failure, Outlook, Duration) -> Option<Duration> + Send>;
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
 /// What the program wants to be called with.
@@ -39,6 +45,8 @@ pub(crate) struct Callbacks {
     pub(crate) event: Option<OnEvent>,
     pub(crate) error: Option<OnError>,
     pub(crate) comment: Option<OnComment>,
+    pub(crate) request: Option<OnRequest>,
+    pub(crate) retry: Option<OnRetry>,
 }
 
 /// What the program sets until it connects.
@@ -58,6 +66,8 @@ struct Listener {
 pub(crate) struct Handle {
     url: CString,
     state: Arc<State>,
+    stats: Arc<Stats>,
+    with_credentials: AtomicBool,
     /// Taken by the source's thread.
     setup: Mutex<Option<Box<Setup>>>,
     /// Taken by whoever calls it: it is called once.
@@ -88,6 +98,8 @@ impl Handle {
         Ok(Handle {
             url,
             state: Arc::default(),
+            stats: Arc::default(),
+            with_credentials: AtomicBool::new(false),
             setup: Mutex::new(Some(Box::new(Setup { options, callbacks }))),
             on_close: Mutex::default(),
             listeners: Mutex::default(),
@@ -128,6 +140,23 @@ impl Handle {
             *lock(&self.last_event_id) = id.into();
             Ok(())
         })
+    }
+
+    /// Lets other origins see what is meant for the URL's own.
+    pub(crate) fn set_with_credentials(&self, with: bool) -> Result<(), Error> {
+        self.set(|setup| {
+            setup.options.with_credentials = with;
+            self.with_credentials.store(with, SeqCst);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn with_credentials(&self) -> bool {
+        self.with_credentials.load(SeqCst)
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     /// Calls `on_event` for events of one type, from the next one on.
@@ -225,7 +254,8 @@ impl Handle {
             version: 0,
         };
         let state = self.state.clone();
-        Box::new(Source::new(options, comments, state, dispatcher))
+        let stats = self.stats.clone();
+        Box::new(Source::new(options, comments, state, stats, dispatcher))
     }
 
     /// Calls `on_close`, the first time.
@@ -347,6 +377,34 @@ impl Dispatcher {
 }
 
 impl Handler for Dispatcher {
+    fn request(
+        &mut self,
+        request: Request,
+        attempt: u64,
+        failure: Option<&Told>,
+    ) -> Request {
+        match &self.callbacks.request {
+            Some(on_request) if !self.silenced() => {
+                on_request(request, attempt, failure)
+            }
+            _ => request,
+        }
+    }
+
+    fn retry(
+        &mut self,
+        failure: &Failure,
+        outlook: Outlook,
+        wait: Duration,
+    ) -> Option<Duration> {
+        match &self.callbacks.retry {
+            Some(on_retry) if !self.silenced() => {
+                on_retry(failure, outlook, wait)
+            }
+            _ => outlook.retry,
+        }
+    }
+
     fn open(&mut self, response: &Response) {
         if let Some(on_open) = &self.callbacks.open
             && !self.silenced()
@@ -387,7 +445,7 @@ impl Handler for Dispatcher {
     }
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
-        if failure.error.is_final() {
+        if outlook.retry.is_none() && failure.error != Error::TooLarge {
             // Once: nothing follows.
             let _ = self.handle.failed.set(failure.error);
         }

@@ -4,23 +4,42 @@
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
 use crate::backoff::Backoff;
 use crate::connection::Connection;
+use crate::cookies::Cookies;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::options::Options;
 use crate::parser::{Event, Item, Parser, Text};
+use crate::request::Request;
 use crate::response::{Response, loggable, origin};
+use crate::retry::{Retry, retry_after};
 use crate::socket::interrupted;
 use crate::state::State;
+use crate::stats::Stats;
 
 /// Whom the source tells what happens. Called one at a time, in the order
 /// of the stream.
 pub(crate) trait Handler {
+    /// An attempt begins, the `attempt`th; what may be changed of it, and the
+    /// failure that has made it necessary.
+    fn request(
+        &mut self,
+        request: Request,
+        attempt: u64,
+        failure: Option<&Told>,
+    ) -> Request;
+    /// What is to follow a failure: after which wait the next attempt, if any.
+    fn retry(
+        &mut self,
+        failure: &Failure,
+        outlook: Outlook,
+        wait: Duration,
+    ) -> Option<Duration>;
     /// The connection is announced.
     fn open(&mut self, response: &Response);
     /// An event, from `origin`.
@@ -42,14 +61,26 @@ pub(crate) struct Outlook {
     pub(crate) retry: Option<Duration>,
 }
 
+/// A failure that the program was told of.
+pub(crate) type Told = (Failure, Outlook);
+
 /// A source in the hands of its thread.
 pub(crate) struct Source<H> {
     state: Arc<State>,
+    stats: Arc<Stats>,
     options: Options,
     /// Where the next request goes (R13).
     url: Url,
+    /// A redirect to there has made a GET of the request.
+    became_get: bool,
+    cookies: Cookies,
     parser: Parser,
     backoff: Backoff,
+    attempts: u64,
+    /// Why the next attempt is necessary.
+    told: Option<Told>,
+    /// Whether to come back after the attempt that is under way.
+    retry: Retry,
     handler: H,
 }
 
@@ -58,17 +89,27 @@ impl<H: Handler> Source<H> {
         options: Options,
         comments: bool,
         state: Arc<State>,
+        stats: Arc<Stats>,
         handler: H,
     ) -> Source<H> {
         let mut parser = Parser::new();
         parser.set_max_event_size(options.max_event_size);
         parser.set_comments(comments);
-        parser.set_last_event_id(&options.last_event_id);
+        parser.set_last_event_id(&options.request.last_event_id);
         Source {
             state,
+            stats,
             url: options.url.clone(),
+            became_get: false,
+            cookies: Cookies::default(),
             parser,
-            backoff: Backoff::new(options.reconnection_time),
+            backoff: Backoff::new(
+                options.reconnection_time,
+                options.max_reconnection_time,
+            ),
+            attempts: 0,
+            told: None,
+            retry: options.retry.unwrap_or(Retry::Standard),
             options,
             handler,
         }
@@ -80,16 +121,16 @@ impl<H: Handler> Source<H> {
         while !self.state.closed_by_program() {
             // A wish to reconnect, also one that has cut the wait short, is
             // met by the attempt that comes now.
-            self.state.take_reconnect();
+            if self.state.take_reconnect() {
+                self.told = None;
+            }
             let (failure, fruitful) = self.attempt();
             // Nor does it report a failure, or wait.
             if self.state.interrupted() {
                 continue;
             }
-            if !failure.error.is_final() {
-                self.reestablish(&failure, fruitful);
-            } else if self.fail(&failure) {
-                return failure.error;
+            if let Some(reason) = self.follow_up(failure, fruitful) {
+                return reason;
             }
         }
         log::debug!("{}: closed", loggable(&self.options.url));
@@ -100,19 +141,54 @@ impl<H: Handler> Source<H> {
     /// whether it brought an event.
     fn attempt(&mut self) -> (Failure, bool) {
         log::debug!("{}: connecting", loggable(&self.url));
-        let id = self.parser.last_event_id();
-        let opened =
-            Connection::open(&self.options, &self.url, id.bytes(), &self.state);
+        let request = self.request();
+        if self.state.interrupted() {
+            return (interrupted(), false);
+        }
+        let start = Instant::now();
+        let opened = Connection::open(
+            &self.options,
+            request,
+            &self.url,
+            &self.state,
+            &mut self.cookies,
+        );
         match opened {
-            Ok((response, connection)) => self.announce(response, connection),
+            Ok((response, connection)) => {
+                self.stats.time_to_headers.set(start.elapsed());
+                self.announce(response, connection)
+            }
             Err(failure) => {
                 // A dead node behind a redirect is not asked for ever.
                 if !self.state.interrupted() {
                     self.url = self.options.url.clone();
+                    self.became_get = false;
                 }
                 (failure, false)
             }
         }
+    }
+
+    /// What the attempt asks with, after the program's word.
+    fn request(&mut self) -> Request {
+        self.attempts += 1;
+        if self.attempts > 1 {
+            self.stats.reconnects.add(1);
+        }
+        let mut request = self.options.request.clone();
+        request.last_event_id = self.parser.last_event_id().as_str().to_owned();
+        if self.became_get {
+            request.become_get();
+        }
+        let told = self.told.take();
+        let request =
+            self.handler.request(request, self.attempts, told.as_ref());
+        let default = match request.is_plain_get() {
+            true => Retry::Standard,
+            false => Retry::Never,
+        };
+        self.retry = self.options.retry.unwrap_or(default);
+        request
     }
 
     /// § 9.2.3, "announce the connection" (R25), and what follows it.
@@ -122,47 +198,99 @@ impl<H: Handler> Source<H> {
         mut connection: Connection,
     ) -> (Failure, bool) {
         self.url = response.url.clone();
+        self.became_get |= connection.became_get;
         if !self.state.open() {
             return (interrupted(), false);
         }
         log::info!("{}: open", loggable(&self.url));
+        self.stats.connects.add(1);
         self.handler.open(&response);
         drop(response);
         self.parser.reset();
         let origin = CString::new(origin(&self.url)).unwrap_or_default();
         let mut dispatch = Dispatch {
             state: &self.state,
+            stats: &self.stats,
             handler: &mut self.handler,
             backoff: &mut self.backoff,
             origin: &origin,
             fruitful: false,
         };
-        let failure = connection.read(&self.state, |bytes| {
+        let idle_timeout = self.options.idle_timeout;
+        let sink = |bytes: &mut [u8]| {
             self.parser.feed(bytes, |item| dispatch.item(item))
-        });
+        };
+        let failure =
+            connection.read(&self.state, &self.stats, idle_timeout, sink);
         let fruitful = dispatch.fruitful;
         (failure, fruitful)
     }
 
+    /// After an attempt: the wait for the next one, or the end; then why the
+    /// source is closed, unless the program has wished otherwise meanwhile.
+    fn follow_up(
+        &mut self,
+        mut failure: Failure,
+        fruitful: bool,
+    ) -> Option<Error> {
+        let ended = failure.error == Error::Ended;
+        if ended {
+            // R27: to come back after, it is like any other loss.
+            failure.error = Error::Lost;
+        }
+        let wait = self.wait_after(&failure, fruitful);
+        let attempt = self.backoff.fruitless();
+        let limit = self.options.max_attempts;
+        let exhausted = limit > 0 && attempt >= limit;
+        let again = !exhausted && self.retry.comes_back_after(&failure);
+        let outlook = Outlook { attempt, retry: again.then_some(wait) };
+        match self.handler.retry(&failure, outlook, wait) {
+            Some(wait) => {
+                self.reestablish(failure, attempt, wait);
+                None
+            }
+            None if ended && !exhausted => self.end(),
+            None => self.fail(&failure).then_some(failure.error),
+        }
+    }
+
+    /// How long the next attempt has to wait, if there is one.
+    fn wait_after(&mut self, failure: &Failure, fruitful: bool) -> Duration {
+        let wait = self.backoff.next(fruitful);
+        let max = self.options.max_reconnection_time;
+        let asked = failure.response.as_ref().and_then(|response| {
+            let max = max.map(Duration::from_millis);
+            retry_after(&response.headers, max, SystemTime::now())
+        });
+        wait.max(asked.unwrap_or_default())
+    }
+
     /// § 9.2.3, "reestablish the connection" (R26).
-    fn reestablish(&mut self, failure: &Failure, fruitful: bool) {
+    fn reestablish(&mut self, failure: Failure, attempt: u32, wait: Duration) {
         if !self.state.connecting() {
             return;
         }
-        let wait = self.backoff.next(fruitful);
         log::info!(
             "{}: {failure}; again in {} ms",
             loggable(&self.options.url),
             wait.as_millis()
         );
-        self.handler.error(
-            failure,
-            Outlook { attempt: self.backoff.fruitless(), retry: Some(wait) },
-        );
+        let outlook = Outlook { attempt, retry: Some(wait) };
+        self.handler.error(&failure, outlook);
+        self.told = Some((failure, outlook));
         // A wait longer than the clock can count is one for ever.
         let deadline = Instant::now().checked_add(wait);
         // Interrupted or over: the loop finds out which.
         let _ = self.state.wait(&mut [self.state.entry()], deadline);
+    }
+
+    /// The stream has ended, and one was wanted: no failure.
+    fn end(&mut self) -> Option<Error> {
+        if !self.state.fail() {
+            return None;
+        }
+        log::info!("{}: ended", loggable(&self.options.url));
+        Some(Error::Ended)
     }
 
     /// § 9.2.3, "fail the connection" (R28); unless the program has wished
@@ -172,7 +300,7 @@ impl<H: Handler> Source<H> {
             return false;
         }
         log::warn!("{}: {failure}", loggable(&self.options.url));
-        let attempt = self.backoff.fruitless().saturating_add(1);
+        let attempt = self.backoff.fruitless();
         self.handler.error(failure, Outlook { attempt, retry: None });
         true
     }
@@ -181,6 +309,7 @@ impl<H: Handler> Source<H> {
 /// Hands the items of one stream to whom they concern.
 struct Dispatch<'a, H> {
     state: &'a State,
+    stats: &'a Stats,
     handler: &'a mut H,
     backoff: &'a mut Backoff,
     origin: &'a CStr,
@@ -197,15 +326,20 @@ impl<H: Handler> Dispatch<'_, H> {
         match item {
             Item::Event(event) => {
                 self.fruitful = true;
+                self.stats.events.add(1);
                 if event.sets_last_event_id {
                     self.handler.last_event_id(event.last_event_id);
                 }
                 self.handler.event(&event, self.origin);
             }
-            Item::Comment(comment) => self.handler.comment(comment),
+            Item::Comment(comment) => {
+                self.stats.comments.add(1);
+                self.handler.comment(comment);
+            }
             Item::LastEventId(id) => self.handler.last_event_id(id),
             Item::Retry(time) => self.backoff.set_reconnection_time(time),
             Item::TooLarge => {
+                self.stats.dropped.add(1);
                 let failure =
                     Failure::new(Error::TooLarge, "event over the size limit");
                 let attempt = 0;

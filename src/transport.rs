@@ -34,6 +34,8 @@ use crate::tls::{self, Stream};
 
 /// Room for the request's lines, beside the longest of them.
 const OUTPUT: usize = 1024;
+/// The most of a request's body that is written at once.
+const BODY: usize = 64 * 1024;
 /// What the head is read into at first; it grows up to ureq's limit for
 /// heads, 64 KiB.
 const INPUT: usize = 2 * 1024;
@@ -54,7 +56,7 @@ pub(crate) type Rest = (Stream, Vec<u8>);
 
 /// Sends a request, and reads the head of its response.
 pub(crate) fn exchange(
-    mut request: Request<()>,
+    mut request: Request<Option<&[u8]>>,
     route: Route,
 ) -> Result<(Response<()>, Rest), Failure> {
     let proxy = route.network.proxy(&route.url)?;
@@ -72,10 +74,16 @@ pub(crate) fn exchange(
         .chain([request.uri().to_string().len()])
         .max()
         .unwrap_or(0);
-    let wires =
-        Wires { route, proxy, output: OUTPUT + longest, rest: rest.clone() };
+    let (request, body) = request.into_parts();
+    let room = body.map_or(0, |body| body.len().min(BODY));
+    let output = OUTPUT + longest.max(room);
+    let wires = Wires { route, proxy, output, rest: rest.clone() };
     let agent = Agent::with_parts(config(), wires, Unresolved);
-    let (head, body) = agent.run(request).map_err(failure)?.into_parts();
+    let response = match body {
+        None => agent.run(Request::from_parts(request, ())),
+        Some(body) => agent.run(Request::from_parts(request, body)),
+    };
+    let (head, body) = response.map_err(failure)?.into_parts();
     drop(body);
     let status = head.status.as_u16();
     if let Some(failure) = forward.and_then(|proxy| proxy.refusal(status)) {
@@ -91,6 +99,7 @@ fn config() -> Config {
     // Headers are ours, and so are redirects, proxies and timeouts.
     Config::builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .max_idle_connections(0)
@@ -129,7 +138,9 @@ impl Connector for Wires {
         Ok(Some(Wire {
             origin: forwards.then(|| origin(&route.url)),
             stream: Some(stream),
+            response_timeout: route.response_timeout,
             deadline: deadline(route.response_timeout),
+            refused: false,
             secure: route.url.scheme() == "https",
             head: Head::new(self.output),
             rest: self.rest.clone(),
@@ -183,7 +194,11 @@ struct Wire {
     stream: Option<Stream>,
     /// What a proxy is to be told before the path, at the very first.
     origin: Option<String>,
+    response_timeout: Option<Duration>,
+    /// Runs from the last bytes of the request that went.
     deadline: Option<Instant>,
+    /// The server takes no more of the request: it may have answered.
+    refused: bool,
     secure: bool,
     head: Head,
     rest: Slot,
@@ -208,6 +223,9 @@ impl Transport for Wire {
         let deadline = self.deadline;
         let output = mem::take(&mut self.head.output);
         let output = &output[..amount];
+        if self.refused {
+            return Ok(());
+        }
         let sent = match self.origin.take() {
             None => self.stream().write_all(output, deadline),
             Some(origin) => {
@@ -215,7 +233,12 @@ impl Transport for Wire {
                 self.stream().write_all(&output, deadline)
             }
         };
-        Ok(sent?)
+        match sent {
+            Err(cause) if gone(&cause) => self.refused = true,
+            sent => sent?,
+        }
+        self.deadline = self::deadline(self.response_timeout);
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
@@ -244,6 +267,14 @@ impl Transport for Wire {
     fn is_tls(&self) -> bool {
         self.secure
     }
+}
+
+/// Whether the server has closed its end, or more.
+fn gone(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 impl Drop for Wire {

@@ -6,11 +6,14 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of a program's life.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 9] = [
     "src/error.rs",
     "src/state.rs",
+    "src/retry.rs",
     "src/ffi/source.rs",
     "src/ffi/event.rs",
+    "src/ffi/request.rs",
+    "src/ffi/stats.rs",
     "src/ffi/parser.rs",
     "src/ffi/library.rs",
 ];

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName};
 
@@ -157,12 +158,19 @@ pub struct Failure {
     pub will_retry: c_int,
     /// Milliseconds until the next attempt begins.
     pub delay_ms: u64,
+    /// The beginning of the body of a response that was refused, up to 4096
+    /// bytes of it, with a NUL after them; empty if none came within a second.
+    pub body: *const c_char,
+    /// Its length in bytes.
+    pub body_len: usize,
 }
 
 /// What a [`Failure`] borrows from.
 pub(super) struct FailureText {
     message: CString,
     response: Option<Response>,
+    /// With a NUL after it.
+    body: Vec<u8>,
 }
 
 impl FailureText {
@@ -171,12 +179,12 @@ impl FailureText {
         FailureText {
             message: CString::new(message).unwrap_or_default(),
             response: cause.response.as_deref().map(Response::new),
+            body: [&cause.body[..], &[0]].concat(),
         }
     }
 
     pub(super) fn failure(&self, error: Error, outlook: Outlook) -> Failure {
         let response = self.response.as_ref();
-        let delay = outlook.retry.unwrap_or_default().as_millis();
         Failure {
             error,
             message: self.message.as_ptr(),
@@ -184,7 +192,14 @@ impl FailureText {
             response: response.map_or(ptr::null(), ptr::from_ref),
             attempt: outlook.attempt,
             will_retry: outlook.retry.is_some().into(),
-            delay_ms: delay.try_into().unwrap_or(u64::MAX),
+            delay_ms: milliseconds(outlook.retry.unwrap_or_default()),
+            body: self.body.as_ptr().cast(),
+            body_len: self.body.len() - 1,
         }
     }
+}
+
+/// What does not fit into what `on_retry` returns is for ever all the same.
+pub(super) fn milliseconds(wait: Duration) -> u64 {
+    wait.as_millis().min(i64::MAX as u128) as u64
 }

@@ -74,8 +74,8 @@
 //!
 //! ABI
 //! ---
-//! The program never allocates a structure of the library. Structures that
-//! callbacks are given may grow at their end. Numbers of enumerators are
+//! The program never allocates a structure of the library, but one that goes
+//! with its size. Structures may grow at their end. Numbers of enumerators are
 //! never reused.
 
 #![allow(unsafe_code, reason = "the C door; each block says who promised")]
@@ -84,16 +84,21 @@
 mod event;
 mod library;
 mod parser;
+mod request;
 mod source;
+mod stats;
 
 use std::ffi::{CStr, c_char, c_void};
 
 pub use crate::error::Error;
+pub use crate::retry::Retry;
 pub use crate::state::ReadyState;
 pub use event::*;
 pub use library::*;
 pub use parser::*;
+pub use request::*;
 pub use source::*;
+pub use stats::*;
 
 use crate::panic::catch;
 

@@ -8,11 +8,19 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Event, Failure, FailureText, Response, pointer};
+use super::event::{
+    Event, Failure, FailureText, Response, milliseconds, pointer,
+};
+use super::request::Request;
+use super::stats::Stats;
 use super::{Pointer, UserData, guard, optional, text};
 use crate::error::Error;
 use crate::handle::{Handle, OnClose, OnComment, OnError, OnEvent, OnOpen};
+use crate::handle::{OnRequest, OnRetry};
+use crate::options::Options;
 use crate::panic::catch;
+use crate::retry::Retry;
+use crate::source::Told;
 use crate::state::ReadyState;
 
 /// A source of events. Made by eventsource_new(), given back with
@@ -52,7 +60,8 @@ pub type ErrorCallback = Option<
 >;
 
 /// The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
-/// program closed it, else what the last `on_error` said.
+/// program closed it, EVENTSOURCE_ERROR_ENDED if its stream has ended and is
+/// not asked for again, else what the last `on_error` said.
 pub type CloseCallback = Option<
     extern "C" fn(
         source: *mut EventSource,
@@ -71,6 +80,31 @@ pub type CommentCallback = Option<
         len: usize,
         user_data: *mut c_void,
     ),
+>;
+
+/// An attempt begins: `request` may be changed, for this attempt.
+pub type RequestCallback = Option<
+    extern "C" fn(
+        source: *mut EventSource,
+        request: *mut Request,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// A connection was refused or lost, and the program decides what follows:
+/// it returns how many milliseconds the next attempt waits, or a negative
+/// number for none.
+///
+/// What follows otherwise stands in `failure`: return `delay_ms` for another
+/// attempt and -1 for none, whatever `will_retry` says, or
+/// `will_retry ? delay_ms : -1` for no change. The source's state is the one
+/// before the failure.
+pub type RetryCallback = Option<
+    extern "C" fn(
+        source: *mut EventSource,
+        failure: *const Failure,
+        user_data: *mut c_void,
+    ) -> i64,
 >;
 
 /// The handle behind the pointer that C holds.
@@ -242,6 +276,81 @@ pub unsafe extern "C" fn eventsource_on_comment(
     })
 }
 
+/// Sets what is called before every attempt, the first included: to send a
+/// fresh token, or to ask in another way when coming back.
+///
+/// It is called on the source's thread, once for an attempt, not again for
+/// its redirects. Each attempt begins with what was set on the source;
+/// what is changed then does not stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_request(
+    source: *mut EventSource,
+    on_request: RequestCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        unsafe { handle(source) }?.set(|setup| {
+            setup.callbacks.request =
+                on_request.map(|on_request| -> OnRequest {
+                    Box::new(move |request, attempt, told: Option<&Told>| {
+                        let told = told.map(|(cause, outlook)| {
+                            (FailureText::new(cause), cause.error, *outlook)
+                        });
+                        let failure =
+                            told.as_ref().map(|(text, error, outlook)| {
+                                text.failure(*error, *outlook)
+                            });
+                        let failure =
+                            failure.as_ref().map_or(ptr::null(), ptr::from_ref);
+                        let mut request = Request { request, attempt, failure };
+                        on_request(
+                            pointer.get(),
+                            &mut request,
+                            user_data.get(),
+                        );
+                        request.request
+                    })
+                });
+            Ok(())
+        })
+    })
+}
+
+/// Sets what decides whether and when the source comes back.
+///
+/// It is called on the source's thread after every attempt that has failed
+/// and every stream that was lost or has ended, before `on_error`. A wait of
+/// 0 is at once: it is for the program to see that it does not turn in
+/// circles.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_retry(
+    source: *mut EventSource,
+    on_retry: RetryCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        unsafe { handle(source) }?.set(|setup| {
+            setup.callbacks.retry = on_retry.map(|on_retry| -> OnRetry {
+                Box::new(
+                    move |cause: &crate::failure::Failure, outlook, wait| {
+                        let text = FailureText::new(cause);
+                        let mut failure = text.failure(cause.error, outlook);
+                        failure.delay_ms = milliseconds(wait);
+                        let wait =
+                            on_retry(pointer.get(), &failure, user_data.get());
+                        u64::try_from(wait).ok().map(Duration::from_millis)
+                    },
+                )
+            });
+            Ok(())
+        })
+    })
+}
+
 /// Adds a listener for the events of one type, and stores its number, never
 /// zero, in `*id`.
 ///
@@ -311,7 +420,9 @@ pub unsafe extern "C" fn eventsource_remove_listener(
 /// text/event-stream`, `Accept-Encoding: identity`, `Cache-Control:
 /// no-cache`, `Pragma: no-cache`, `User-Agent: libeventsource/VERSION`. The
 /// headers set here are not sent to another origin than that of the
-/// source's URL, if a redirect leads there.
+/// source's URL, if a redirect leads there (see
+/// eventsource_set_with_credentials()), but `Content-Type` goes where the
+/// body goes.
 ///
 /// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
 /// line break, for one), or if the header is the library's own:
@@ -332,7 +443,7 @@ pub unsafe extern "C" fn eventsource_set_header(
         let name = unsafe { text(name) }?;
         // SAFETY: as above.
         let value = unsafe { optional(value) }?;
-        handle.set(|setup| setup.options.set_header(name, value))
+        handle.set(|setup| setup.options.request.set_header(name, value))
     })
 }
 
@@ -373,6 +484,230 @@ pub unsafe extern "C" fn eventsource_set_reconnection_time(
         // SAFETY: NULL or a living source, as the header asks.
         unsafe { handle(source) }?.set(|setup| {
             setup.options.reconnection_time = ms;
+            Ok(())
+        })
+    })
+}
+
+/// Sets the method of the request, `GET` by default, or `POST` if there is a
+/// body.
+///
+/// A GET sends no body. A redirect with status 303 makes a GET of another
+/// method, and 301 and 302 of a POST. EVENTSOURCE_ERROR_VALUE for `HEAD`,
+/// `CONNECT`, `TRACE`, and what is no method. To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_method(
+    source: *mut EventSource,
+    method: *const c_char,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        // SAFETY: the header asks for NUL-terminated text.
+        let method = unsafe { text(method) }?;
+        handle.set(|setup| setup.options.request.set_method(method))
+    })
+}
+
+/// Sets the body of the request, `len` bytes, or takes it away if `bytes` is
+/// NULL and `len` is 0.
+///
+/// It is sent with every attempt, and again where a redirect with status 307
+/// or 308 leads, to whatever origin. Its type is `text/plain` unless the
+/// header `Content-Type` is set; `Content-Length` is written by the library.
+/// A source with a body, or with another method than GET, asks once only:
+/// see eventsource_set_retry(). To be set before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_body(
+    source: *mut EventSource,
+    bytes: *const c_void,
+    len: usize,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        let body = match (bytes.is_null(), len) {
+            (true, 0) => None,
+            (true, _) => return Err(Error::Null),
+            // More than any memory holds.
+            (false, _) if isize::try_from(len).is_err() => {
+                return Err(Error::Value);
+            }
+            (false, _) => {
+                // SAFETY: the header asks for that many bytes.
+                Some(unsafe { slice::from_raw_parts(bytes.cast::<u8>(), len) })
+            }
+        };
+        handle.set(|setup| {
+            setup.options.request.set_body(body);
+            Ok(())
+        })
+    })
+}
+
+/// Sets how many redirects one attempt follows, 20 by default (R12); 0 for
+/// none. One more is EVENTSOURCE_ERROR_REDIRECT. To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_max_redirects(
+    source: *mut EventSource,
+    n: u32,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        unsafe { handle(source) }?.set(|setup| {
+            setup.options.max_redirects = n;
+            Ok(())
+        })
+    })
+}
+
+/// Sets whether credentials go to other origins than that of the source's
+/// URL, if redirects lead there (R4): 1 for yes, 0, the default, for no.
+///
+/// Credentials are the headers that the program has set, `Host` excepted,
+/// user and password of the URL, and cookies: what servers set is kept in
+/// memory, and sent back to those it is for, as long as the source lives,
+/// unless the program sets the header `Cookie` or takes it away. Which
+/// domains are shared by strangers the source does not know: with
+/// credentials it is the program that trusts where it is sent. To be set
+/// before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_with_credentials(
+    source: *mut EventSource,
+    with_credentials: c_int,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        unsafe { handle(source) }?.set_with_credentials(with_credentials != 0)
+    })
+}
+
+/// Sets how long an attempt may take to be connected, in milliseconds: the
+/// look-up of the name, TCP and TLS together. 30000 by default, 0 for ever.
+///
+/// It is EVENTSOURCE_ERROR_TIMEOUT then, and comes anew with each redirect.
+/// None of these times limits how long a stream lasts. To be set before
+/// eventsource_connect(), as the others.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_connect_timeout(
+    source: *mut EventSource,
+    ms: u64,
+) -> Error {
+    // SAFETY: NULL or a living source, as the header asks.
+    unsafe { set_timeout(source, ms, |options| &mut options.connect_timeout) }
+}
+
+/// Sets how long a server may take for the head of its response, in
+/// milliseconds, from the last byte of the request that it has taken. 60000
+/// by default, 0 for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_response_timeout(
+    source: *mut EventSource,
+    ms: u64,
+) -> Error {
+    // SAFETY: NULL or a living source, as the header asks.
+    unsafe { set_timeout(source, ms, |options| &mut options.response_timeout) }
+}
+
+/// Sets how long an open stream may be silent, in milliseconds; 0, the
+/// default, for ever.
+///
+/// Any byte counts, comments too; the time that callbacks take does not. A
+/// stream that is silent for longer is lost: EVENTSOURCE_ERROR_TIMEOUT.
+/// Without it TCP notices a dead peer all the same, within minutes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_idle_timeout(
+    source: *mut EventSource,
+    ms: u64,
+) -> Error {
+    // SAFETY: NULL or a living source, as the header asks.
+    unsafe { set_timeout(source, ms, |options| &mut options.idle_timeout) }
+}
+
+/// # Safety
+///
+/// As [`handle`].
+unsafe fn set_timeout(
+    source: *mut EventSource,
+    ms: u64,
+    timeout: fn(&mut Options) -> &mut Option<Duration>,
+) -> Error {
+    guard(|| {
+        // SAFETY: promised by the caller.
+        unsafe { handle(source) }?.set(|setup| {
+            let ms = (ms > 0).then(|| Duration::from_millis(ms));
+            *timeout(&mut setup.options) = ms;
+            Ok(())
+        })
+    })
+}
+
+/// Sets after which failures the source comes back: `retry` is an
+/// `eventsource_retry`.
+///
+/// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
+/// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
+/// not asked for twice by accident. A stream that has ended in good order and
+/// is not asked for again is no failure: no `on_error` comes, and `on_close`
+/// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
+/// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
+/// set before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_retry(
+    source: *mut EventSource,
+    retry: c_int,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        let retry = Retry::of_number(retry).ok_or(Error::Value)?;
+        handle.set(|setup| {
+            setup.options.retry = Some(retry);
+            Ok(())
+        })
+    })
+}
+
+/// Sets after how many attempts in a row that brought no event the source
+/// gives up; 0, the default, for never. Its last failure is told to
+/// `on_error`. To be set before eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_max_attempts(
+    source: *mut EventSource,
+    n: u32,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        unsafe { handle(source) }?.set(|setup| {
+            setup.options.max_attempts = n;
+            Ok(())
+        })
+    })
+}
+
+/// Sets the longest wait between two attempts in milliseconds, with up to a
+/// fifth more at random. By default it is 30 seconds, or the reconnection
+/// time if that is longer.
+///
+/// A limit set here holds for the server's `retry` and `Retry-After`, too.
+/// One below half a second does not hurry what follows fruitless attempts.
+/// EVENTSOURCE_ERROR_VALUE if `ms` is 0. To be set before
+/// eventsource_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
+    source: *mut EventSource,
+    ms: u64,
+) -> Error {
+    guard(|| {
+        // SAFETY: NULL or a living source, as the header asks.
+        let handle = unsafe { handle(source) }?;
+        if ms == 0 {
+            return Err(Error::Value);
+        }
+        handle.set(|setup| {
+            setup.options.max_reconnection_time = Some(ms);
             Ok(())
         })
     })
@@ -664,6 +999,43 @@ pub unsafe extern "C" fn eventsource_last_event_id(
         })
     });
     copied.unwrap_or(0)
+}
+
+/// Returns 1 if credentials go to other origins (R4), else 0; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_with_credentials(
+    source: *const EventSource,
+) -> c_int {
+    // SAFETY: NULL or a living source, as the header asks.
+    let handle = unsafe { handle(source) };
+    handle.is_ok_and(Handle::with_credentials).into()
+}
+
+/// Stores what the source has counted in `*stats`, which has `size` bytes:
+/// `sizeof *stats`, so that programs and libraries of different versions
+/// understand each other.
+///
+/// May be called from any thread at any time; it does not wait, and costs
+/// the source nothing. EVENTSOURCE_ERROR_NULL if an argument is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_get_stats(
+    source: *const EventSource,
+    stats: *mut Stats,
+    size: usize,
+) -> Error {
+    guard(|| {
+        if stats.is_null() {
+            return Err(Error::Null);
+        }
+        // SAFETY: NULL or a living source, as the header asks.
+        let counted = unsafe { handle(source) }.map(Handle::stats);
+        let shown = counted
+            .as_ref()
+            .map_or_else(|_| Stats::default(), |counted| Stats::new(counted));
+        // SAFETY: the caller's, of this size.
+        unsafe { shown.write(stats, size) };
+        counted.map(|_| ())
+    })
 }
 
 /// Closes the source, waits until its last callback has returned, and

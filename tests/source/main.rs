@@ -5,19 +5,27 @@
 
 #![expect(unsafe_code, reason = "the C API is what is tested")]
 
+#[allow(dead_code, reason = "made for more than this")]
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asking;
 mod bodies;
 mod closing;
+mod credentials;
 mod dispatching;
+mod failing;
 mod last_event_id;
+mod models;
+mod policies;
 mod proxies;
 mod reconnecting;
 mod redirects;
 mod requests;
 mod responses;
 mod states;
+mod stats;
+mod timeouts;
 mod tls;
 mod unix_sockets;
 mod urls;

@@ -41,7 +41,7 @@ fn fails_the_connection_unless_the_status_is_200() {
         let mut connection = server.accept();
         connection.send(format!(
             "HTTP/1.1 {status} Reason\r\nX-Why: because\r\n\
-             Content-Type: text/event-stream\r\n\r\n"
+             Content-Length: 0\r\nContent-Type: text/event-stream\r\n\r\n"
         ));
         let failure = source.failed(Error::Status);
         assert_eq!(failure.http_status, status);
@@ -93,9 +93,14 @@ fn content_type_is_accepted(headers: &str) -> bool {
     let server = Server::start();
     let source = Source::connected(&server.url("/"));
     let mut connection = server.accept();
-    connection.send(format!("HTTP/1.1 200 OK\r\n{headers}\r\n"));
+    connection.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n{headers}\r\ndata: x\n\n"
+    ));
     match source.next() {
-        Seen::Open(_) => true,
+        Seen::Open(_) => {
+            source.message("x");
+            true
+        }
         Seen::Error(failure) => {
             assert_eq!(failure.error, Error::ContentType);
             assert_eq!(failure.http_status, 200);

@@ -3,8 +3,10 @@
 //! names, scripted; and all three together, in every phase of a connection.
 
 pub(crate) mod certificates;
+pub(crate) mod faults;
 pub(crate) mod names;
 pub(crate) mod phases;
+pub(crate) mod policy;
 pub(crate) mod server;
 pub(crate) mod source;
 

@@ -269,7 +269,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Waits for the head of a request.
     pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
-        Self::read_head(Stream::Plain(stream))
+        Self::read_request(Stream::Plain(stream))
     }
 
     /// Shakes hands, and waits for the head of a request.
@@ -277,7 +277,7 @@ impl Connection {
         stream: TcpStream,
         config: Arc<ServerConfig>,
     ) -> std::io::Result<Self> {
-        Self::read_head(Stream::Plain(stream).secure(config))
+        Self::read_request(Stream::Plain(stream).secure(config))
     }
 
     /// The same, over a connection that was asked for a tunnel.
@@ -285,20 +285,21 @@ impl Connection {
         self,
         config: Arc<ServerConfig>,
     ) -> std::io::Result<Self> {
-        Self::read_head(self.stream.secure(config))
+        Self::read_request(self.stream.secure(config))
     }
 
-    fn read_head(mut stream: Stream) -> std::io::Result<Self> {
-        let mut head = Vec::new();
+    fn read_request(mut stream: Stream) -> std::io::Result<Self> {
+        let mut bytes = Vec::new();
         let mut buffer = [0; 16 << 10];
-        // Nothing follows the head of a GET.
-        while !head.ends_with(b"\r\n\r\n") {
+        loop {
+            if let Some(request) = Request::parse(&bytes) {
+                return Ok(Connection { stream, request });
+            }
             match stream.read(&mut buffer)? {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
-                length => head.extend_from_slice(&buffer[..length]),
+                length => bytes.extend_from_slice(&buffer[..length]),
             }
         }
-        Ok(Connection { stream, request: Request::parse(&head) })
     }
 
     /// The socket, of a connection without TLS, for what comes after the
@@ -408,16 +409,29 @@ pub(crate) fn see_the_client_close(stream: &mut impl Read) {
     }
 }
 
-/// The head of a request, as it came.
+/// A request, as it came.
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) version: String,
     headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    fn parse(head: &[u8]) -> Self {
+    /// A request whose head, and the body that the head announces, are here.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+        let mut request = Self::parse_head(&bytes[..end]);
+        let length = request.header("content-length");
+        let length = length.map_or(0, |text| text.parse().expect("a number"));
+        let body = &bytes[end..];
+        assert!(body.len() <= length, "more than the body");
+        request.body = body.to_vec();
+        (body.len() == length).then_some(request)
+    }
+
+    fn parse_head(head: &[u8]) -> Self {
         let mut lines = head
             .split(|&byte| byte == b'\n')
             .map(|line| line.strip_suffix(b"\r").expect("CR before LF"))
@@ -442,6 +456,7 @@ impl Request {
             target: target.to_owned(),
             version: version.to_owned(),
             headers,
+            body: Vec::new(),
         }
     }
 

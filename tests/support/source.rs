@@ -53,6 +53,7 @@ pub(crate) struct Failure {
     pub(crate) attempt: u32,
     pub(crate) will_retry: bool,
     pub(crate) delay_ms: u64,
+    pub(crate) body: String,
 }
 
 /// A call of a callback: what it was told, and what it saw.
@@ -208,6 +209,7 @@ extern "C" fn on_error(
         attempt: failure.attempt,
         will_retry: failure.will_retry != 0,
         delay_ms: failure.delay_ms,
+        body: counted(failure.body, failure.body_len),
     };
     recorder.record(source, Seen::Error(failure));
 }
@@ -258,6 +260,11 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 impl Handle {
+    /// For what is called in one module only.
+    pub(crate) fn as_ptr(self) -> *mut EventSource {
+        self.source
+    }
+
     pub(crate) fn connect(self) -> Error {
         // SAFETY: not freed before the test is over, here and below.
         unsafe { ffi::eventsource_connect(self.source) }

@@ -1,0 +1,97 @@
+/*
+ * Asks a language model, and prints its answer as it comes:
+ *
+ *     chat https://api.openai.com/v1/chat/completions '{"model": "gpt-4o",
+ *         "stream": true, "messages": [{"role": "user", "content": "Hi!"}]}'
+ *
+ * with the key in the environment, OPENAI_API_KEY. The exit status is 0 when
+ * the answer is complete, 1 when it is not, 2 when it could not begin.
+ */
+#include <eventsource.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Prints the token in a chunk; a larger program has a JSON library for it. */
+static void print_token(const char *json)
+{
+    const char *delta = strstr(json, "\"delta\":");
+    const char *token = delta ? strstr(delta, "\"content\":\"") : NULL;
+
+    if (token == NULL)
+        return;
+    for (token += strlen("\"content\":\""); *token && *token != '"'; token++)
+        if (*token == '\\' && *++token == 'n')
+            putchar('\n');
+        else
+            putchar(*token);
+    fflush(stdout);
+}
+
+static void on_event(eventsource *source, const eventsource_event *event,
+                     void *user_data)
+{
+    int *complete = user_data;
+
+    *complete = strcmp(event->data, "[DONE]") == 0;
+    if (*complete)
+        eventsource_close(source);
+    else
+        print_token(event->data);
+}
+
+static void on_error(eventsource *source, const eventsource_failure *failure,
+                     void *user_data)
+{
+    (void)source, (void)user_data;
+    fprintf(stderr, "%s\n%s\n", failure->message, failure->body);
+}
+
+/* Not every server says [DONE] before it ends the stream. */
+static void on_close(eventsource *source, eventsource_error reason,
+                     void *user_data)
+{
+    (void)source;
+    if (reason == EVENTSOURCE_ERROR_ENDED)
+        *(int *)user_data = 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *key = getenv("OPENAI_API_KEY");
+    char bearer[1024];
+    eventsource *source;
+    eventsource_error error;
+    int complete = 0;
+
+    if (argc != 3 || key == NULL || strlen(key) > sizeof bearer - 8) {
+        fprintf(stderr, "usage: OPENAI_API_KEY=KEY %s URL JSON\n", argv[0]);
+        return 2;
+    }
+    sprintf(bearer, "Bearer %s", key);
+
+    /* A source with a body asks once: no answer is paid for twice. */
+    error = eventsource_new(argv[1], &source);
+    if (!error)
+        error = eventsource_set_header(source, "Authorization", bearer);
+    if (!error)
+        error = eventsource_set_header(source, "Content-Type",
+                                       "application/json");
+    if (!error)
+        error = eventsource_set_body(source, argv[2], strlen(argv[2]));
+    if (!error)
+        error = eventsource_on_event(source, on_event, &complete);
+    if (!error)
+        error = eventsource_on_error(source, on_error, NULL);
+    if (!error)
+        error = eventsource_on_close(source, on_close, &complete);
+    if (!error)
+        error = eventsource_connect(source);
+    if (!error)
+        error = eventsource_wait(source, -1);
+    if (error)
+        fprintf(stderr, "%s\n", eventsource_strerror(error));
+    eventsource_free(source);
+    return error ? 2 : !complete;
+}

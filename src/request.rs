@@ -1,0 +1,219 @@
+//! What a request asks with: method, headers, body.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::Error;
+
+/// Headers that the library writes itself, or HTTP/1.1 connections do.
+const RESERVED: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    LAST_EVENT_ID,
+];
+
+/// The header of § 9.2.4.
+pub(crate) const LAST_EVENT_ID: HeaderName =
+    HeaderName::from_static("last-event-id");
+
+/// Fetch, "request-body-header name": they go when the body goes.
+const OF_THE_BODY: [HeaderName; 4] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    header::CONTENT_TYPE,
+];
+
+/// A request without its URL: what the program has set for all of them, then
+/// a copy for each attempt, which the program and redirects may change.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    /// Without one it is POST if there is a body, else GET.
+    method: Option<Method>,
+    /// The program's headers; an empty place takes a default away.
+    headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    body: Option<Arc<[u8]>>,
+    /// The last event ID string as the attempt begins (R35).
+    pub(crate) last_event_id: String,
+}
+
+impl Request {
+    pub(crate) fn set_method(&mut self, method: &str) -> Result<(), Error> {
+        // Fetch, "normalize a method".
+        let upper = method.to_ascii_uppercase();
+        let method = match upper.as_str() {
+            // No response to these has a body to read, or Fetch forbids them.
+            "HEAD" | "CONNECT" | "TRACE" | "TRACK" => return Err(Error::Value),
+            "DELETE" | "GET" | "OPTIONS" | "POST" | "PUT" => &upper,
+            _ => method,
+        };
+        let method = method.parse().map_err(|_| Error::Value)?;
+        self.method = Some(method);
+        Ok(())
+    }
+
+    /// Sets the method of one attempt: what a GET does not send, it does not
+    /// describe either.
+    pub(crate) fn change_method(&mut self, method: &str) -> Result<(), Error> {
+        self.set_method(method)?;
+        if self.is_plain_get() {
+            self.become_get();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_body(&mut self, body: Option<&[u8]>) {
+        self.body = body.map(Arc::from);
+    }
+
+    /// Replaces a header, the library's default included; without a value,
+    /// takes it away.
+    pub(crate) fn set_header(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), Error> {
+        let name = HeaderName::try_from(name).map_err(|_| Error::Header)?;
+        if RESERVED.contains(&name) {
+            return Err(Error::Header);
+        }
+        let value = match value {
+            None => None,
+            Some(value) => Some(
+                HeaderValue::from_bytes(value.as_bytes())
+                    .map_err(|_| Error::Header)?,
+            ),
+        };
+        self.headers.retain(|(known, _)| *known != name);
+        self.headers.push((name, value));
+        Ok(())
+    }
+
+    /// The method, as things stand.
+    pub(crate) fn method(&self) -> Method {
+        match (&self.method, &self.body) {
+            (Some(method), _) => method.clone(),
+            (None, None) => Method::GET,
+            (None, Some(_)) => Method::POST,
+        }
+    }
+
+    /// The body to send. A GET has none.
+    pub(crate) fn body(&self) -> Option<&[u8]> {
+        match self.method() {
+            Method::GET => None,
+            // These say that it is empty.
+            Method::PATCH | Method::POST | Method::PUT => {
+                Some(self.body.as_deref().unwrap_or_default())
+            }
+            _ => self.body.as_deref(),
+        }
+    }
+
+    /// Whether nobody is charged for asking twice.
+    pub(crate) fn is_plain_get(&self) -> bool {
+        self.method() == Method::GET
+    }
+
+    /// Makes a GET of it, as a redirect may (Fetch, "HTTP-redirect fetch").
+    pub(crate) fn become_get(&mut self) {
+        self.method = Some(Method::GET);
+        self.body = None;
+        self.headers.retain(|(name, _)| !OF_THE_BODY.contains(name));
+    }
+
+    /// The headers to send; the program's own only if the origin that is
+    /// asked may see them. What describes the body goes where the body goes.
+    pub(crate) fn headers(&self, own: bool) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let defaults = [
+            (header::ACCEPT, "text/event-stream"), // R9
+            (header::ACCEPT_ENCODING, "identity"), // R15
+            (header::CACHE_CONTROL, "no-cache"),   // R10
+            (header::PRAGMA, "no-cache"),
+            (
+                header::USER_AGENT,
+                concat!("libeventsource/", env!("CARGO_PKG_VERSION")),
+            ),
+        ];
+        for (name, value) in defaults {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let has_body = self.body().is_some_and(|body| !body.is_empty());
+        if has_body {
+            let text = HeaderValue::from_static("text/plain");
+            headers.insert(header::CONTENT_TYPE, text);
+        }
+        // R35, R37: raw UTF-8; left out if empty or if no header can carry
+        // it.
+        if !self.last_event_id.is_empty()
+            && let Ok(value) =
+                HeaderValue::from_bytes(self.last_event_id.as_bytes())
+        {
+            headers.insert(LAST_EVENT_ID, value);
+        }
+        for (name, value) in &self.headers {
+            let of_the_body = has_body && OF_THE_BODY.contains(name);
+            if !own && !of_the_body {
+                continue;
+            }
+            match value {
+                Some(value) => {
+                    headers.insert(name, value.clone());
+                }
+                None => {
+                    headers.remove(name);
+                }
+            }
+        }
+        headers
+    }
+
+    /// Whether the program has said what this header is to be, or that it is
+    /// not to be sent.
+    pub(crate) fn decides(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(known, _)| known == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_makes_it_a_post_and_get_has_none() {
+        let mut request = Request::default();
+        assert_eq!((request.method(), request.body()), (Method::GET, None));
+        request.set_body(Some(b"x"));
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(request.body(), Some(&b"x"[..]));
+        request.set_method("get").unwrap();
+        assert_eq!((request.method(), request.body()), (Method::GET, None));
+        request.set_method("put").unwrap();
+        request.set_body(None);
+        assert_eq!(request.body(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn standard_methods_are_written_in_capitals() {
+        let mut request = Request::default();
+        for (method, sent) in
+            [("post", "POST"), ("Delete", "DELETE"), ("patch", "patch")]
+        {
+            request.set_method(method).unwrap();
+            assert_eq!(request.method().as_str(), sent);
+        }
+        for method in ["", "A B", "HEAD", "connect", "Trace", "TRACK", "ü"] {
+            assert_eq!(request.set_method(method), Err(Error::Value));
+        }
+        assert_eq!(request.method().as_str(), "patch");
+    }
+}

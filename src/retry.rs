@@ -1,0 +1,123 @@
+//! Whether a source comes back after a failure, and whether the server has
+//! said when.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{self, HeaderMap, HeaderName};
+
+use crate::error::Error;
+use crate::failure::Failure;
+
+/// The longest that a server's `Retry-After` is followed, unless the program
+/// has set a limit: a date that a wrong clock has made does not silence a
+/// source for years.
+const RETRY_AFTER_CAP: Duration = Duration::from_secs(60 * 60);
+
+/// After which failures a source comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum Retry {
+    /// As the standard has it: after everything that the network does. A
+    /// status other than 200, or another content type, ends the source.
+    Standard = 0,
+    /// After the statuses 408, 425, 429 and 500 to 599, too.
+    Persistent = 1,
+    /// After nothing: one attempt, one stream.
+    Never = 2,
+}
+
+impl Retry {
+    pub(crate) fn of_number(number: i32) -> Option<Retry> {
+        [Retry::Standard, Retry::Persistent, Retry::Never]
+            .into_iter()
+            .find(|retry| *retry as i32 == number)
+    }
+
+    /// Whether there is another attempt after `failure`.
+    pub(crate) fn comes_back_after(self, failure: &Failure) -> bool {
+        match (self, failure.error) {
+            (Retry::Never, _) => false,
+            (_, Error::ContentType | Error::Internal) => false,
+            (Retry::Standard, Error::Status) => false, // R21
+            (Retry::Persistent, Error::Status) => failure
+                .response
+                .as_ref()
+                .is_some_and(|response| may_pass(response.status)),
+            _ => true, // R18, R27
+        }
+    }
+}
+
+fn may_pass(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+/// How long a response asks to wait (RFC 9110, 10.2.3), at most `limit`.
+pub(crate) fn retry_after(
+    headers: &HeaderMap,
+    limit: Option<Duration>,
+    now: SystemTime,
+) -> Option<Duration> {
+    let text = text(headers, header::RETRY_AFTER)?;
+    let wait = match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are longer than any limit.
+        true => Duration::from_secs(text.parse().unwrap_or(u64::MAX)),
+        false => {
+            let then = httpdate::parse_http_date(text).ok()?;
+            // By the server's own clock, if it tells it: ours may be wrong.
+            let now = date(headers).unwrap_or(now);
+            then.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(limit.unwrap_or(RETRY_AFTER_CAP)))
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(text(headers, header::DATE)?).ok()
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn asked(value: &str, date: Option<&str>, ahead: u64) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(header::DATE, date.parse().unwrap());
+        }
+        let now = httpdate::parse_http_date(DATE).unwrap();
+        let now = now + Duration::from_secs(ahead);
+        retry_after(&headers, None, now).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn understands_seconds_and_dates() {
+        assert_eq!(asked("0", None, 0), Some(0));
+        assert_eq!(asked("120", None, 0), Some(120));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:50:07 GMT", None, 0), Some(30));
+        assert_eq!(asked("Sunday, 06-Nov-94 08:50:07 GMT", None, 0), Some(30));
+        for nonsense in ["", "-1", "1.5", "soon", "1 2", "+3"] {
+            assert_eq!(asked(nonsense, None, 0), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn no_clock_makes_it_long_or_negative() {
+        // The past.
+        assert_eq!(asked(DATE, None, 10), Some(0));
+        // Our clock is ahead by years: the server's own counts.
+        let later = "Sun, 06 Nov 1994 08:50:07 GMT";
+        assert_eq!(asked(later, Some(DATE), 99_999_999), Some(30));
+        assert_eq!(asked("Fri, 31 Dec 9999 23:59:59 GMT", None, 0), Some(3600));
+        assert_eq!(asked("99999999999999999999999", None, 0), Some(3600));
+        assert_eq!(asked("18446744073709551615", None, 0), Some(3600));
+    }
+}

@@ -1,0 +1,177 @@
+//! What goes to other origins, and cookies.
+
+use eventsource::ffi::{self, Error};
+
+use crate::support::server::{Connection, EVENT_STREAM, Server};
+use crate::support::source::Source;
+
+fn with_credentials(url: &str) -> Source {
+    let source = Source::new(url);
+    assert_eq!(source.with_credentials(), 0);
+    let source = source.with(ffi::eventsource_set_with_credentials, 1);
+    assert_eq!(source.with_credentials(), 1);
+    source
+}
+
+/// Sends a stream of one event, and ends it.
+fn serve(mut connection: Connection, headers: &str) {
+    let head = EVENT_STREAM.trim_end().to_owned();
+    connection.send(format!("{head}\r\n{headers}\r\ndata: x\n\n"));
+    connection.finish();
+}
+
+#[track_caller]
+fn ends(source: &Source) {
+    source.opened();
+    source.message("x");
+    source.lost();
+}
+
+/// R4. With credentials the program's headers, and the URL's user and
+/// password, follow a redirect to another origin; `Host` names a server.
+#[test]
+fn credentials_are_sent_on_if_the_program_wants() {
+    let (first, second) = (Server::start(), Server::start());
+    let _source = with_credentials(&first.url_at("user:pass@127.0.0.1", "/"))
+        .with_header("Cookie", "a=b")
+        .with_header("X-Key", "1")
+        .with_header("Host", "first.example")
+        .start();
+    first.accept().redirect("302 Found", &second.url("/"));
+    let request = &second.accept().request;
+    let authorization = request.header("authorization");
+    assert_eq!(authorization, Some("Basic dXNlcjpwYXNz"));
+    assert_eq!(request.header("cookie"), Some("a=b"));
+    assert_eq!(request.header("x-key"), Some("1"));
+    let host = second.address().to_string();
+    assert_eq!(request.header("host"), Some(&*host));
+}
+
+/// Credentials of the redirect's own URL go before the source's.
+#[test]
+fn user_and_password_of_a_redirect_are_its_own() {
+    let (first, second) = (Server::start(), Server::start());
+    let _source =
+        with_credentials(&first.url_at("user:pass@127.0.0.1", "/")).start();
+    let there = second.url_at("user@127.0.0.1", "/");
+    first.accept().redirect("302 Found", &there);
+    let connection = second.accept();
+    let authorization = connection.request.header("authorization");
+    assert_eq!(authorization, Some("Basic dXNlcjo="));
+}
+
+/// Within the origin user and password go along, whatever a redirect says.
+#[test]
+fn user_and_password_stay_within_the_origin() {
+    let server = Server::start();
+    let _source = Source::connected(&server.url_at("user:pass@127.0.0.1", "/"));
+    server.accept().redirect("302 Found", &server.url("/to"));
+    assert!(server.accept().request.header("authorization").is_some());
+}
+
+/// `with_credentials` of nothing is no.
+#[test]
+fn nothing_has_no_credentials() {
+    // SAFETY: NULL is allowed.
+    let with = unsafe { ffi::eventsource_with_credentials(std::ptr::null()) };
+    assert_eq!(with, 0);
+    // SAFETY: likewise.
+    let error = unsafe {
+        ffi::eventsource_set_with_credentials(std::ptr::null_mut(), 1)
+    };
+    assert_eq!(error, Error::Null);
+}
+
+/// Cookies that an origin sets, with a redirect, a stream or a refusal, it
+/// gets back: those that are for the path.
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_come_back_to_their_origin() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with_retry(ffi::Retry::Persistent)
+        .deciding(|_| 0)
+        .start();
+    let mut connection = server.accept();
+    assert_eq!(connection.request.header("cookie"), None);
+    connection.send(
+        "HTTP/1.1 302 Found\r\nLocation: /stream\r\nContent-Length: 0\r\n\
+         Set-Cookie: node=7; Path=/; HttpOnly\r\n\
+         Set-Cookie: elsewhere=1; Path=/x\r\n\
+         Set-Cookie: =;;;\r\n\r\n",
+    );
+    let connection = server.accept();
+    assert_eq!(connection.request.header("cookie"), Some("node=7"));
+    serve(connection, "Set-Cookie: node=8; Path=/\r\nSet-Cookie: a=\"ü\"\r\n");
+    ends(&source);
+    let connection = server.accept();
+    let cookie = connection.request.header("cookie");
+    assert_eq!(cookie, Some("a=\"ü\"; node=8"));
+    connection.answer(
+        "503 Busy",
+        "Set-Cookie: node=; Path=/; Max-Age=0\r\nContent-Length: 0\r\n",
+    );
+    source.retrying(Error::Status);
+    let connection = server.accept();
+    assert_eq!(connection.request.header("cookie"), Some("a=\"ü\""));
+}
+
+/// Another origin neither sees cookies nor sets any; with credentials both.
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_cross_origins_with_credentials_only() {
+    for with in [0, 1] {
+        let (first, second) = (Server::start(), Server::start());
+        // The same host: cookies know no ports, origins do.
+        let source = Source::new(&first.url("/"))
+            .with(ffi::eventsource_set_with_credentials, with)
+            .start();
+        let mut connection = first.accept();
+        connection.send(format!(
+            "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\
+             Set-Cookie: first=1\r\n\r\n",
+            second.url("/")
+        ));
+        let connection = second.accept();
+        let expected = (with == 1).then_some("first=1");
+        assert_eq!(connection.request.header("cookie"), expected);
+        serve(connection, "Set-Cookie: second=2\r\n");
+        ends(&source);
+        let connection = second.accept();
+        let expected = (with == 1).then_some("first=1; second=2");
+        assert_eq!(connection.request.header("cookie"), expected);
+    }
+}
+
+/// A `Cookie` header of the program's own goes before what servers have set;
+/// taken away, there are none.
+#[cfg(feature = "cookies")]
+#[test]
+fn the_programs_cookie_header_goes_before_cookies() {
+    for own in [Some("mine=1"), None] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"));
+        let source = match own {
+            Some(value) => source.with_header("Cookie", value),
+            None => source.without_header("Cookie"),
+        };
+        let source = source.start();
+        serve(server.accept(), "Set-Cookie: theirs=1\r\n");
+        ends(&source);
+        assert_eq!(server.accept().request.header("cookie"), own);
+    }
+}
+
+/// Sources share no cookies.
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_are_the_sources_own() {
+    let server = Server::start();
+    let one = Source::connected(&server.url("/"));
+    serve(server.accept(), "Set-Cookie: one=1\r\n");
+    ends(&one);
+    let connection = server.accept();
+    assert_eq!(connection.request.header("cookie"), Some("one=1"));
+    let _other = Source::connected(&server.url("/"));
+    assert_eq!(server.accept().request.header("cookie"), None);
+}

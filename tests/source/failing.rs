@@ -1,0 +1,227 @@
+//! Failures explain themselves, and tell nobody's secrets.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use eventsource::ffi::{self, Error, LogLevel, Retry};
+
+use crate::support::certificates;
+use crate::support::server::{EVENT_STREAM, Server};
+use crate::support::source::{Seen, Source};
+
+/// R63. The beginning of the body of a refused response is there, however it
+/// is framed; more than 4 KiB are not.
+#[test]
+fn tells_what_the_server_says() {
+    let long = "x".repeat(4097);
+    for (head, body, told) in [
+        (
+            "401 -\r\nContent-Length: 15",
+            "{\"error\":\"key\"}",
+            "{\"error\":\"key\"}",
+        ),
+        (
+            "400 -\r\nTransfer-Encoding: chunked",
+            "2\r\nno\r\n1\r\n!\r\n0\r\n\r\n",
+            "no!",
+        ),
+        ("500 -\r\nConnection: close", "oh\n", "oh\n"),
+        ("500 -\r\nContent-Length: 0", "", ""),
+        ("404 -\r\nContent-Length: 4097", &long, &long[..4096]),
+        (
+            "200 -\r\nContent-Type: text/html\r\nContent-Length: 4",
+            "<p>!",
+            "<p>!",
+        ),
+        ("404 -\r\nContent-Length: 100", "cut", "cut"),
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(format!("HTTP/1.1 {head}\r\n\r\n"));
+        connection.send(body);
+        connection.finish();
+        let failure = match source.next() {
+            Seen::Error(failure) => failure,
+            other => panic!("on_error expected: {other:?}"),
+        };
+        assert_eq!(failure.body, told, "{head}");
+    }
+}
+
+/// A body that does not come is not waited for, and close is quicker still.
+#[test]
+fn does_not_wait_for_what_the_server_does_not_say() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 500 -\r\nContent-Length: 9\r\n\r\npart");
+    let failure = source.failed(Error::Status);
+    assert_eq!(failure.body, "part");
+
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 500 -\r\n\r\n");
+    let start = Instant::now();
+    source.close();
+    source.closed(Error::None);
+    assert!(start.elapsed() < Duration::from_millis(900));
+}
+
+/// A body that never ends, with nothing in it, is left.
+#[test]
+fn does_not_wait_for_a_body_without_content() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 500 -\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+    let flood = vec![b'x'; 64 << 10];
+    while connection.try_send(&flood).is_ok() {}
+    assert_eq!(source.failed(Error::Status).body, "");
+}
+
+/// A status is told with its number; a failure without a response has no
+/// body.
+#[test]
+fn a_failure_without_response_has_no_body() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    server.accept().reset();
+    assert_eq!(source.retrying(Error::Lost).body, "");
+}
+
+/// What the tests of this process have logged.
+static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+extern "C" fn on_log(_: LogLevel, message: *const c_char, _: *mut c_void) {
+    // SAFETY: borrowed until the callback returns.
+    let line = unsafe { CStr::from_ptr(message) };
+    LOG.lock().unwrap().push(line.to_string_lossy().into_owned());
+}
+
+/// Each secret has this in it, and nothing else has.
+const SECRET: &str = "s3cr3t";
+
+/// What the server does to a source full of secrets.
+fn fail(server: &Server, way: usize) {
+    let answer = |head: &str| {
+        let mut connection = server.accept();
+        connection.send(head.replace("SECRET", SECRET));
+        connection
+    };
+    match way {
+        // Accepted, an event, a comment, an event that is too large, and cut.
+        0 => answer(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Set-Cookie: a=SECRET\r\nTransfer-Encoding: chunked\r\n\r\n\
+             60\r\nid: SECRET\nevent: SECRET\ndata: SECRET\n\n: SECRET\n\
+             retry: SECRET\ndata: SECRETSECRETSECRETSECRETSECRET\n\nnot a",
+        )
+        .finish(),
+        1 => answer(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: chunked\r\n\r\nSECRET",
+        )
+        .finish(),
+        2 => answer(
+            "HTTP/1.1 401 SECRET\r\nWWW-Authenticate: SECRET\r\n\
+             Content-Length: 6\r\n\r\nSECRET",
+        )
+        .finish(),
+        3 => answer(
+            "HTTP/1.1 302 -\r\nLocation: ftp://SECRET:SECRET@x/?SECRET\r\n\
+             Content-Length: 0\r\n\r\n",
+        )
+        .finish(),
+        4 => answer(
+            "HTTP/1.1 302 -\r\nLocation: http://u:SECRET@[x/?SECRET\r\n\
+             Content-Length: 0\r\n\r\n",
+        )
+        .finish(),
+        // Followed, to where nobody answers.
+        5 => answer(
+            "HTTP/1.1 302 -\r\nLocation: http://u:SECRET@127.0.0.1:1/?SECRET\
+             \r\nContent-Length: 0\r\n\r\n",
+        )
+        .finish(),
+        6 => answer("HTTP/1.1 SECRET\r\n\r\n").finish(),
+        7 => answer("HTTP/1.1 200 OK\r\nSECRET SECRET\r\n\r\n").finish(),
+        8 => answer("SECRET").finish(),
+        9 => answer(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Content-Length: SECRET\r\n\r\n",
+        )
+        .finish(),
+        10 => answer(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Content-Encoding: gzip\r\n\r\nSECRET SECRET SECRET",
+        )
+        .finish(),
+        11 => server.accept().reset(),
+        // Silent, until the time is over.
+        12 => server.accept().sees_the_client_close(),
+        _ => {
+            let mut connection = answer(EVENT_STREAM);
+            connection.sees_the_client_close();
+        }
+    }
+}
+
+/// Nothing secret is in a message or a line of the log, at any level, however
+/// a source fails: neither of the URL, of the program's headers and body, of
+/// what `on_request` adds, nor of what the server sends.
+#[test]
+fn tells_no_secrets() {
+    let level = LogLevel::Debug as i32;
+    ffi::eventsource_set_log(level, Some(on_log), ptr::null_mut());
+    let host = format!("user:{SECRET}@127.0.0.1");
+    let path = format!("/path?token={SECRET}#{SECRET}");
+    let mut messages = Vec::new();
+    for secure in [false, true] {
+        for way in 0..14 {
+            let server = match secure {
+                false => Server::start(),
+                true => Server::secure(certificates::trusted("127.0.0.1")),
+            };
+            let source = Source::new(&server.url_at(&host, &path))
+                .with_header("X-Key", SECRET)
+                .with_header("Cookie", &format!("a={SECRET}"))
+                .with_body(SECRET)
+                .with_retry(Retry::Standard)
+                .with_max_event_size(20)
+                .with_last_event_id(SECRET)
+                .with(ffi::eventsource_set_idle_timeout, 100)
+                .with(ffi::eventsource_set_response_timeout, 100)
+                .with_reconnection_time(3_600_000)
+                .asking(|request| {
+                    let token = format!("Bearer {SECRET}");
+                    let set = request.set_header("Authorization", Some(&token));
+                    assert_eq!(set, Error::None);
+                })
+                .start();
+            fail(&server, way);
+            loop {
+                match source.next() {
+                    Seen::Error(failure) => {
+                        messages.push(failure.message);
+                        if failure.error != Error::TooLarge {
+                            break;
+                        }
+                    }
+                    Seen::Close(reason) => panic!("without a word: {reason:?}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+    let log = LOG.lock().unwrap().clone();
+    assert!(log.iter().any(|line| line.contains("/path: open")), "{log:?}");
+    assert!(messages.len() >= 28);
+    for line in messages.iter().chain(&log) {
+        assert!(!line.contains(SECRET), "{line}");
+        // "user:s3cr3t" and "Bearer s3cr3t" in base64 begin like this.
+        assert!(!line.contains("dXNlcjp"), "{line}");
+    }
+}
