@@ -694,6 +694,9 @@ eventsource_error eventsource_set_unix_socket(
 
 // Starts the source's thread, which connects. Returns at once.
 //
+// A server that vanishes without a word is noticed within two minutes: when
+// nothing has come for one, the system begins to probe it (TCP keepalive).
+//
 // EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
 // EVENTSOURCE_ERROR_CLOSED after eventsource_close(),
 // EVENTSOURCE_ERROR_SYSTEM if the system has no thread or descriptor to

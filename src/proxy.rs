@@ -286,17 +286,12 @@ impl Talk<'_> {
         let mut buffer = [0; 1024];
         loop {
             let read = self.receive_some(&mut buffer)?;
-            // The end may have begun in what was there before.
-            let start = head.len().saturating_sub(3);
             head.extend_from_slice(&buffer[..read]);
-            if let Some(end) = end_of_head(&head[start..]) {
-                let surplus = head.len() - start - end;
-                return match surplus {
-                    0 => Ok(head),
-                    // The body of a refusal says nothing that the head does
-                    // not.
-                    _ if !is_success(&head) => Ok(head),
-                    _ => Err(self.refused("it says more than it was asked")),
+            if let Some(end) = end_of_head(&head) {
+                // The body of a refusal says nothing that the head does not.
+                return match end < head.len() && is_success(&head) {
+                    true => Err(self.refused("it says more than it was asked")),
+                    false => Ok(head),
                 };
             }
             if head.len() > MAX_HEAD {

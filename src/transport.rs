@@ -408,3 +408,68 @@ fn before_the_head(cause: &io::Error) -> Failure {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::{Domain, SockAddr, Socket as Socket2, Type};
+
+    use super::*;
+
+    /// Dials within 20 ms, with `network` as it is.
+    fn dialled(url: &str, network: Network) -> Result<Stream, Failure> {
+        let state = Arc::new(State::default());
+        state.arm().unwrap();
+        let route = Route {
+            url: Url::parse(url).unwrap(),
+            state,
+            network: Arc::new(network),
+            connect_timeout: Some(Duration::from_millis(20)),
+            response_timeout: None,
+        };
+        let proxy = route.network.proxy(&route.url)?;
+        dial(&route, proxy.as_ref())
+    }
+
+    #[test]
+    fn the_connect_timeout_covers_every_handshake() {
+        // Connections wait in its queue, and nobody answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = silent.local_addr().unwrap().port();
+        for (url, proxy) in [
+            ("https://127.0.0.1:PORT/", ""),
+            ("https://server.test/", "http://127.0.0.1:PORT"),
+            ("http://server.test/", "https://127.0.0.1:PORT"),
+            ("http://server.test/", "socks4a://127.0.0.1:PORT"),
+            ("http://server.test/", "socks5h://127.0.0.1:PORT"),
+        ] {
+            let here = |text: &str| text.replace("PORT", &silent.to_string());
+            let mut network = Network::default();
+            network.trust.set_verify_peer(false);
+            network.set_proxy(&here(proxy)).unwrap();
+            let failure = dialled(&here(url), network).unwrap_err();
+            assert_eq!(failure.error, Error::Timeout, "{url} {proxy}");
+            assert!(failure.message.contains("no answer in time"));
+        }
+    }
+
+    #[test]
+    fn the_connect_timeout_covers_a_full_queue() {
+        let name = format!("eventsource-full-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let address = SockAddr::unix(&path).unwrap();
+        let unix = || Socket2::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        let (listener, first) = (unix(), unix());
+        listener.bind(&address).unwrap();
+        // A queue of none has room for one.
+        listener.listen(0).unwrap();
+        first.connect(&address).unwrap();
+        let mut network = Network::default();
+        network.set_unix_socket(Some(&path)).unwrap();
+        let failure = dialled("http://server.test/", network).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(failure.error, Error::Timeout);
+        assert!(failure.message.contains("no answer in time"), "{failure}");
+    }
+}

@@ -202,7 +202,7 @@ struct Front {
 
 impl Front {
     fn new() -> Self {
-        let (certificate, key) = certificates::server("localhost");
+        let (certificate, key) = certificates::signed("localhost", 4000);
         Self {
             address: free_address(),
             server: Server::start(),
@@ -244,7 +244,7 @@ fn follows_a_stream_behind_nginx_that_asks_for_a_certificate() {
 
     let source = front
         .source()
-        .with_client_certificate(&certificates::client(4000))
+        .with_client_certificate(&certificates::signed("client.test", 4000))
         .start();
     let mut connection = front.server.accept();
     let client = connection.request.header("x-client");
@@ -285,14 +285,20 @@ fn follows_a_stream_behind_haproxy_that_asks_for_a_certificate() {
 
     let source = front
         .source()
-        .with_client_certificate(&certificates::client(4000))
+        .with_client_certificate(&certificates::signed("client.test", 4000))
         .start();
     follows(&source, &front.server);
 
     for (client, words) in [
         (None, "asks for a client certificate"),
-        (Some(certificates::unknown_client()), "client certificate's auth"),
-        (Some(certificates::client(2001)), "certificate has expired"),
+        (
+            Some(certificates::signed_by_unknown("client.test")),
+            "client certificate's auth",
+        ),
+        (
+            Some(certificates::signed("client.test", 2001)),
+            "certificate has expired",
+        ),
     ] {
         let mut source = front.source();
         if let Some(client) = &client {

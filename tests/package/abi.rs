@@ -1,6 +1,6 @@
 //! What programs are compiled with stays: a library made from the header is
 //! compared with tests/package/eventsource.abi, the ABI of the last release.
-//! Functions may be added to it. Any other change fails until somebody has
+//! Functions and enumerators may be added to it. Any other change fails until somebody has
 //! judged that programs need not be rebuilt, or has changed the SONAME:
 //!
 //! `UPDATE_ABI=1 cargo test --test package abi` writes it anew.
@@ -25,7 +25,7 @@ fn the_abi_is_that_of_the_last_release_or_more() {
     }
 
     let mut abidiff = Command::new("abidiff");
-    abidiff.args(["--no-added-syms", "--harmless"]);
+    abidiff.arg("--no-added-syms");
     succeed({
         abidiff.arg(committed).arg(current);
         abidiff

@@ -52,11 +52,13 @@ fn make(arguments: &[&str]) -> Command {
     make
 }
 
-/// A tool in the environment that `cargo test` was started in: it adds to
-/// it, and would have its own libraries found first.
+/// A tool in the environment that `cargo test` was started in. What that adds
+/// would have its own libraries found first, and all built anew.
 fn tool(name: &str) -> Command {
     let mut tool = Command::new(name);
-    tool.env_remove("LD_LIBRARY_PATH").env_remove("PKG_CONFIG_PATH");
+    for name in ["LD_LIBRARY_PATH", "OUT_DIR", "PKG_CONFIG_PATH"] {
+        tool.env_remove(name);
+    }
     for (name, _) in env::vars() {
         let added = ["CARGO_PKG_", "CARGO_MANIFEST_", "MAKE", "CARGO_MAKE"];
         if added.iter().any(|start| name.starts_with(start)) {

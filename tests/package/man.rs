@@ -82,15 +82,22 @@ fn the_pages_declare_functions_as_the_header_does() {
 fn the_pages_name_every_enumerator_with_its_number() {
     let header = fs::read_to_string(path("include/eventsource.h"));
     let pages: String = pages().into_values().collect();
+    let mut comment = Vec::new();
     let mut count = 0;
-    for line in header.expect("a header").lines() {
-        let Some((name, number)) = line.split_once(" = ") else { continue };
-        let Some(name) = name.strip_prefix("    EVENTSOURCE_") else {
+    for line in header.expect("a header").lines().map(str::trim_start) {
+        if let Some(more) = line.strip_prefix("//") {
+            comment.extend(more.split_whitespace().map(str::to_owned));
             continue;
-        };
+        }
+        let comment = std::mem::take(&mut comment);
+        let Some((name, number)) = line.split_once(" = ") else { continue };
         let number = number.trim_end_matches(',');
-        let item = format!("\n.It Dv EVENTSOURCE_{name} Pq {number}\n");
-        assert!(pages.contains(&item), "{item}");
+        let item = format!("\n.It Dv {name} Pq {number}\n");
+        let (_, rest) = pages.split_once(&item).expect(&item);
+        if name.starts_with("EVENTSOURCE_ERROR_") {
+            let told = rest.split("\n.").next().unwrap_or_default();
+            assert!(told.split_whitespace().eq(comment), "{name}: {told}");
+        }
         count += 1;
     }
     assert!(count > 30, "so few enumerators? {count}");

@@ -140,6 +140,26 @@ fn tunnels_to_an_https_server() {
     assert_eq!(names::times_asked("far.test"), 0);
 }
 
+/// Requests larger than all buffers on the way, through one TLS in another.
+#[test]
+fn large_requests_go_through_a_tunnel() {
+    let proxy = Server::secure(certificates::trusted("127.0.0.1"));
+    proxy.receive_little();
+    let large = "x".repeat(8 << 20);
+    let source = Source::new("https://far.test/path")
+        .with_header("X-Large", &large)
+        .with_proxy(&proxy_url("https", "", &proxy))
+        .start();
+    let mut connection = proxy.accept();
+    connection.send("HTTP/1.1 200 OK\r\n\r\n");
+    let mut connection = connection
+        .tunnel(certificates::trusted("far.test"))
+        .expect("a request");
+    assert!(connection.request.header("x-large") == Some(&*large));
+    connection.send(EVENT_STREAM);
+    source.opened();
+}
+
 /// The certificate is checked against the server's name, not the proxy's.
 #[test]
 fn a_tunnel_ends_at_the_server_itself() {

@@ -185,6 +185,14 @@ fn trusts_the_authorities_in_a_file_and_no_others() {
     source.retrying(Error::Tls);
 
     let server = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::new(&server.url("/"))
+        .with_ca_file(&file)
+        .with_ca_file(&certificates::authority())
+        .start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+
+    let server = Server::secure(certificates::trusted("127.0.0.1"));
     let source = Source::new(&server.url("/")).with_ca_file(&file);
     assert_eq!(source.set_ca_file(None), Error::None, "the system's again");
     let source = source.start();
@@ -270,7 +278,7 @@ fn takes_any_certificate_if_told_to() {
 /// was said about TLS.
 #[test]
 fn shows_a_client_certificate() {
-    let client = certificates::client(4000);
+    let client = certificates::signed("client.test", 4000);
     for version in certificates::VERSIONS {
         let server = Server::secure(certificates::asking("127.0.0.1", version));
         let source = Source::new(&server.url("/"))
@@ -293,8 +301,8 @@ fn shows_a_client_certificate() {
 /// so does the message.
 #[test]
 fn says_what_is_wrong_with_the_client_certificate() {
-    let unknown = certificates::unknown_client();
-    let expired = certificates::client(2001);
+    let unknown = certificates::signed_by_unknown("client.test");
+    let expired = certificates::signed("client.test", 2001);
     for version in certificates::VERSIONS {
         for (client, words) in [
             (None, "client certificate"),
@@ -321,8 +329,8 @@ fn says_what_is_wrong_with_the_client_certificate() {
 fn refuses_files_that_are_of_no_use() {
     let server = Server::secure(certificates::trusted("127.0.0.1"));
     let source = Source::new(&server.url("/"));
-    let (certificate, key) = certificates::client(4000);
-    let (_, other_key) = certificates::client(4000);
+    let (certificate, key) = certificates::signed("client.test", 4000);
+    let (_, other_key) = certificates::signed("client.test", 4000);
     let garbage = certificates::file("garbage", "\0garbage\n");
     let empty = certificates::file("empty", "");
     let broken = fs::read_to_string(&certificate).unwrap().replace('M', "-");

@@ -88,6 +88,11 @@ pub(crate) fn file(name: &str, text: &str) -> PathBuf {
     path
 }
 
+/// Puts the trusted authority in place, before the library looks for it.
+pub(crate) fn install() {
+    LazyLock::force(&TRUSTED);
+}
+
 /// A server whose certificate is in order, for `name`.
 pub(crate) fn trusted(name: &str) -> Arc<ServerConfig> {
     TRUSTED.certify(name, 4000)
@@ -100,8 +105,6 @@ pub(crate) fn expired(name: &str) -> Arc<ServerConfig> {
 
 /// A server whose certificate comes from an authority that nobody knows.
 pub(crate) fn unknown(name: &str) -> Arc<ServerConfig> {
-    // The trusted one is in place all the same.
-    LazyLock::force(&TRUSTED);
     Authority::new("unknown").certify(name, 4000)
 }
 
@@ -119,7 +122,6 @@ pub(crate) fn self_signed(
     name: &str,
     is_authority: bool,
 ) -> (Arc<ServerConfig>, PathBuf) {
-    LazyLock::force(&TRUSTED);
     let key = KeyPair::generate().expect("a key");
     let mut params =
         CertificateParams::new(vec![name.to_owned()]).expect("a name");
@@ -155,30 +157,27 @@ pub(crate) fn asking(
 /// The versions a server may insist on.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-/// The files with a client's certificate, good up to a year, and its key.
-pub(crate) fn client(last_year: i32) -> (PathBuf, PathBuf) {
-    client_of(&TRUSTED, last_year)
+/// The files with a certificate for `name`, good up to a year, and its key.
+pub(crate) fn signed(name: &str, last_year: i32) -> (PathBuf, PathBuf) {
+    signed_by(&TRUSTED, name, last_year)
 }
 
 /// The same, from an authority that nobody knows.
-pub(crate) fn unknown_client() -> (PathBuf, PathBuf) {
-    client_of(&Authority::new("unknown"), 4000)
+pub(crate) fn signed_by_unknown(name: &str) -> (PathBuf, PathBuf) {
+    signed_by(&Authority::new("unknown"), name, 4000)
 }
 
-fn client_of(authority: &Authority, last_year: i32) -> (PathBuf, PathBuf) {
-    let (certificate, key) = authority.sign("client.test", last_year);
-    let certificate = file("client", &certificate.pem());
+fn signed_by(
+    authority: &Authority,
+    name: &str,
+    last_year: i32,
+) -> (PathBuf, PathBuf) {
+    let (certificate, key) = authority.sign(name, last_year);
+    let certificate = file("signed", &certificate.pem());
     (certificate, file("key", &key.serialize_pem()))
 }
 
 /// The file with the trusted authority.
 pub(crate) fn authority() -> PathBuf {
     file("authority", &TRUSTED.pem)
-}
-
-/// The files with a server's certificate, in order, and its key.
-pub(crate) fn server(name: &str) -> (PathBuf, PathBuf) {
-    let (certificate, key) = TRUSTED.sign(name, 4000);
-    let certificate = file("server", &certificate.pem());
-    (certificate, file("key", &key.serialize_pem()))
 }

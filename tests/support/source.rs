@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use eventsource::ffi::{self, Error, EventSource, ReadyState};
 
-use super::{DEADLINE, promptly};
+use super::{DEADLINE, certificates, promptly};
 
 /// What one callback was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -478,6 +478,7 @@ impl Source {
             failure: Mutex::default(),
             wanted: Mutex::default(),
         }));
+        certificates::install();
         let url = CString::new(url).unwrap();
         let user_data = ptr::from_ref(recorder).cast_mut().cast();
         let mut source = ptr::null_mut();
