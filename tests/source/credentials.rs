@@ -140,6 +140,12 @@ fn cookies_cross_origins_with_credentials_only() {
         let connection = second.accept();
         let expected = (with == 1).then_some("first=1; second=2");
         assert_eq!(connection.request.header("cookie"), expected);
+        // After a failed attempt there the first is asked again.
+        connection.reset();
+        source.retrying(Error::Lost);
+        let both = if with == 1 { "first=1; second=2" } else { "first=1" };
+        let connection = first.accept();
+        assert_eq!(connection.request.header("cookie"), Some(both));
     }
 }
 
