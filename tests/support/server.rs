@@ -291,15 +291,32 @@ impl Connection {
     fn read_request(mut stream: Stream) -> std::io::Result<Self> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 16 << 10];
-        loop {
-            if let Some(request) = Request::parse(&bytes) {
-                return Ok(Connection { stream, request });
+        let mut read_more = |bytes: &mut Vec<u8>| {
+            let length = stream.read(&mut buffer)?;
+            bytes.extend_from_slice(&buffer[..length]);
+            if length == 0 {
+                return Err(std::io::Error::from(ErrorKind::UnexpectedEof));
             }
-            match stream.read(&mut buffer)? {
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                length => bytes.extend_from_slice(&buffer[..length]),
+            Ok(())
+        };
+        let head = loop {
+            // What has been looked through is not looked through again.
+            let seen = bytes.len().saturating_sub(3);
+            read_more(&mut bytes)?;
+            let mut ends = bytes[seen..].windows(4);
+            if let Some(end) = ends.position(|end| end == b"\r\n\r\n") {
+                break seen + end + 4;
             }
+        };
+        let mut request = Request::parse(&bytes[..head]);
+        let length = request.header("content-length");
+        let length = length.map_or(0, |text| text.parse().expect("a number"));
+        while bytes.len() < head + length {
+            read_more(&mut bytes)?;
         }
+        request.body = bytes.split_off(head);
+        assert_eq!(request.body.len(), length, "more than the body");
+        Ok(Connection { stream, request })
     }
 
     /// The socket, of a connection without TLS, for what comes after the
@@ -419,19 +436,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A request whose head, and the body that the head announces, are here.
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let end = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
-        let mut request = Self::parse_head(&bytes[..end]);
-        let length = request.header("content-length");
-        let length = length.map_or(0, |text| text.parse().expect("a number"));
-        let body = &bytes[end..];
-        assert!(body.len() <= length, "more than the body");
-        request.body = body.to_vec();
-        (body.len() == length).then_some(request)
-    }
-
-    fn parse_head(head: &[u8]) -> Self {
+    fn parse(head: &[u8]) -> Self {
         let mut lines = head
             .split(|&byte| byte == b'\n')
             .map(|line| line.strip_suffix(b"\r").expect("CR before LF"))
