@@ -19,7 +19,7 @@ SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
 HEADERS = include/eventsource.h
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
-DOCS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
+DOCS = README.md STANDARD.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
 	examples/listen.c
 # A template with the version, and with directories as far as a prefix that
 # may be moved.

@@ -6,9 +6,9 @@
 // A *source* follows an event stream: it connects to a URL, calls the
 // program with each event, and comes back after every lost connection,
 // where it stopped. It behaves as `new EventSource(url)` does in a browser
-// (WHATWG HTML, § 9.2, "Server-sent events"; R-numbers and section numbers
-// below refer to it); what a native program needs beyond that is one call
-// away.
+// (WHATWG HTML, § 9.2, "Server-sent events"; the R-numbers below are those
+// of STANDARD.md, which lists what it demands); what a native program needs
+// beyond that is one call away.
 //
 //     #include <eventsource.h>
 //     #include <stdio.h>

@@ -9,3 +9,4 @@ mod man;
 #[path = "../program/mod.rs"]
 #[allow(dead_code, reason = "programs are compiled in other ways here")]
 mod program;
+mod standard;
