@@ -44,13 +44,12 @@ fn stub() -> std::path::PathBuf {
         writeln!(code, "{result} {name}({parameters}) {{ __builtin_trap(); }}")
             .expect("text is text");
     }
-    let source = scratch("stub.c");
-    fs::write(&source, code).expect("scratch space");
-    let library = scratch("stub.so");
+    fs::write(scratch("stub.c"), code).expect("scratch space");
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-g", "-shared", "-fPIC", "-nostdlib"]);
     cc.arg(format!("-Wl,-soname,{SONAME}")).arg("-I").arg(path("include"));
-    cc.arg("-o").arg(&library).arg(source);
+    // The description names the source file: by a relative path.
+    cc.current_dir(scratch("")).args(["-o", "stub.so", "stub.c"]);
     succeed(cc);
-    library
+    scratch("stub.so")
 }
