@@ -55,8 +55,8 @@ pub(crate) struct Verdict {
     pub(crate) delay_ms: u64,
 }
 
-type OnRequest = Box<dyn Fn(&Asking) + Send + Sync>;
-type OnRetry = Box<dyn Fn(&Verdict) -> i64 + Send + Sync>;
+type OnRequest = (Handle, Box<dyn Fn(&Asking) + Send + Sync>);
+type OnRetry = (Handle, Box<dyn Fn(&Verdict) -> i64 + Send + Sync>);
 
 extern "C" fn on_request(
     _: *mut EventSource,
@@ -64,8 +64,8 @@ extern "C" fn on_request(
     user_data: *mut c_void,
 ) {
     // SAFETY: `Source::asking` gave a closure that lives for ever.
-    let action = unsafe { &*user_data.cast::<OnRequest>() };
-    action(&Asking(request));
+    let (handle, action) = unsafe { &*user_data.cast::<OnRequest>() };
+    handle.guard(|| action(&Asking(request)));
 }
 
 extern "C" fn on_retry(
@@ -74,16 +74,17 @@ extern "C" fn on_retry(
     user_data: *mut c_void,
 ) -> i64 {
     // SAFETY: `Source::deciding` gave a closure that lives for ever.
-    let action = unsafe { &*user_data.cast::<OnRetry>() };
+    let (handle, action) = unsafe { &*user_data.cast::<OnRetry>() };
     // SAFETY: borrowed until the callback returns.
     let failure = unsafe { &*failure };
-    action(&Verdict {
+    let verdict = Verdict {
         error: failure.error,
         http_status: failure.http_status,
         attempt: failure.attempt,
         will_retry: failure.will_retry != 0,
         delay_ms: failure.delay_ms,
-    })
+    };
+    handle.guard(|| action(&verdict)).unwrap_or(-1)
 }
 
 /// The setters that take a number.
@@ -158,7 +159,7 @@ impl Source {
         self,
         action: impl Fn(&Asking) + Send + Sync + 'static,
     ) -> Self {
-        let action: OnRequest = Box::new(action);
+        let action: OnRequest = (self.handle(), Box::new(action));
         let user_data = Box::into_raw(Box::new(action)).cast();
         // SAFETY: see `set`; the closure lives for ever.
         let error = unsafe {
@@ -177,7 +178,7 @@ impl Source {
         self,
         action: impl Fn(&Verdict) -> i64 + Send + Sync + 'static,
     ) -> Self {
-        let action: OnRetry = Box::new(action);
+        let action: OnRetry = (self.handle(), Box::new(action));
         let user_data = Box::into_raw(Box::new(action)).cast();
         // SAFETY: see `set`; the closure lives for ever.
         let error = unsafe {

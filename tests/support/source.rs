@@ -101,8 +101,16 @@ impl Recorder {
         let action = *self.action.lock().unwrap();
         if let Some(action) = action {
             let handle = Handle { source, recorder: self };
-            let run = AssertUnwindSafe(|| action(&seen, handle));
-            if let Err(panic) = std::panic::catch_unwind(run) {
+            self.guard(|| action(&seen, handle));
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Keeps a panic from crossing into C: the test fails for it later.
+    fn guard<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        match std::panic::catch_unwind(AssertUnwindSafe(run)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
                 let text = panic
                     .downcast_ref::<String>()
                     .map(String::as_str)
@@ -110,9 +118,9 @@ impl Recorder {
                     .unwrap_or("a panic")
                     .to_owned();
                 self.failure.lock().unwrap().get_or_insert(text);
+                None
             }
         }
-        self.running.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn response(&self, response: *const ffi::Response) -> Option<Response> {
@@ -260,6 +268,11 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 impl Handle {
+    /// For callbacks that are set elsewhere.
+    pub(crate) fn guard<T>(self, run: impl FnOnce() -> T) -> Option<T> {
+        self.recorder.guard(run)
+    }
+
     /// For what is called in one module only.
     pub(crate) fn as_ptr(self) -> *mut EventSource {
         self.source
