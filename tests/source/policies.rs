@@ -312,7 +312,9 @@ fn on_retry_may_close_and_reconnect() {
     let handle = source.handle();
     let source = source
         .deciding(move |_| {
-            assert_eq!(handle.reconnect(), Error::None);
+            let reconnected = handle.reconnect();
+            // The stream may end when the test does, and the source with it.
+            assert!(matches!(reconnected, Error::None | Error::Closed));
             3_600_000
         })
         .start();
