@@ -12,12 +12,13 @@ mod support;
 use std::ffi::{c_int, c_long, c_void};
 use std::process::Command;
 use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use eventsource::ffi::ReadyState;
+use eventsource::ffi::{Error, ReadyState, eventsource_set_idle_timeout};
 use program::succeed;
 use support::server::{Connection, EVENT_STREAM, Server};
-use support::source::Source;
+use support::source::{Seen, Source};
 
 /// What the library asks of its sockets, and in which order.
 static ASKED: Mutex<Vec<(c_int, c_int, c_int)>> = Mutex::new(Vec::new());
@@ -130,4 +131,40 @@ fn notices_a_peer_that_has_vanished() {
     assert_eq!(kept.ready_state(), ReadyState::Open);
     connection.send("data: y\n\n");
     kept.message("y");
+}
+
+/// With an idle timeout the loss is noticed as soon as the program wants; as
+/// long as any byte comes, there is none.
+#[test]
+fn notices_a_peer_that_has_vanished_within_the_idle_timeout() {
+    const IDLE: u64 = 500;
+
+    have_a_network();
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(eventsource_set_idle_timeout, IDLE)
+        .start();
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    source.opened();
+    thread::spawn(move || {
+        while connection.try_send(": alive\n").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2 * IDLE) {
+        assert_eq!(source.comment(), " alive");
+    }
+
+    drop_packets(server.port());
+    let failure = loop {
+        match source.next() {
+            Seen::Comment(_) => {}
+            Seen::Error(failure) => break failure,
+            other => panic!("on_error expected: {other:?}"),
+        }
+    };
+    assert_eq!(failure.error, Error::Timeout, "{failure:?}");
+    assert!(failure.will_retry);
 }

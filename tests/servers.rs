@@ -1,12 +1,16 @@
 //! Streams of real servers, followed by a C program through ends and losses:
-//! PHP's built-in server, sse-starlette under uvicorn, nginx with nchan.
+//! PHP's built-in server, sse-starlette under uvicorn, axum, nginx with nchan.
 
 mod program;
 #[path = "program/servers.rs"]
 mod running;
 
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
 use program::{Program, path, scratch, succeed};
 use running::{free_address, listen, nginx, start, stop};
+use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,6 +18,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
+use tokio_stream::{Stream, StreamExt};
 
 #[test]
 fn follows_php_through_the_ends_of_its_streams() {
@@ -54,6 +60,57 @@ fn follows_sse_starlette_through_the_ends_of_its_streams() {
     assert_eq!(opened.count(), 3, "one for every three events: {lines:#?}");
     let second = lines.iter().filter(|line| *line == "       in two lines");
     assert_eq!(second.count(), 9, "each event has two lines: {lines:#?}");
+}
+
+#[test]
+fn follows_axum_through_the_ends_of_its_streams() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || serve_axum(listener));
+
+    let mut listen = listen(&format!("http://{address}/"));
+    listen.wait_for("event  tick [9] first line");
+    listen.wait_for("       9");
+    let lines = stop(listen);
+
+    assert_eq!(ids(&lines), numbers(1..=9));
+    let opened = lines.iter().filter(|line| line.starts_with("open "));
+    assert_eq!(opened.count(), 3, "one for every three events: {lines:#?}");
+}
+
+/// Until the test is over.
+fn serve_axum(listener: TcpListener) {
+    listener.set_nonblocking(true).expect("a socket");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let routes =
+            axum::Router::new().route("/", axum::routing::get(three_events));
+        let served = axum::serve(listener.expect("a listener"), routes).await;
+        served.expect("a server");
+    });
+}
+
+/// The three that come after the last the client had; then the stream ends.
+async fn three_events(
+    headers: HeaderMap,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let last: u32 = last.map_or(0, |id| id.parse().expect("our id"));
+    let events = tokio_stream::iter(last + 1..last + 4).map(|number| {
+        Ok(Event::default()
+            .id(number.to_string())
+            .event("tick")
+            .retry(Duration::from_millis(10))
+            .data(format!("first line\n{number}")))
+    });
+    // After the ninth there is nothing but comments.
+    let silence = tokio_stream::pending().take(usize::from(last >= 6));
+    let keep_alive = KeepAlive::new().interval(Duration::from_millis(20));
+    Sse::new(events.chain(silence)).keep_alive(keep_alive)
 }
 
 #[test]
