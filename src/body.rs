@@ -45,16 +45,15 @@ impl Body {
     }
 
     /// What it means that the connection has ended here: the end of a body
-    /// without any other, or the loss of the rest.
-    pub(crate) fn cut(&self) -> Failure {
-        let (error, message) = match self.framing {
-            Framing::Close => (Error::Ended, "the server has ended the stream"),
-            Framing::Chunked(_) | Framing::Length(_) => (
+    /// that has no other, or the loss of the rest.
+    pub(crate) fn closed(&self) -> Result<Progress, Failure> {
+        match self.framing {
+            Framing::Close => Ok(Progress::End),
+            Framing::Chunked(_) | Framing::Length(_) => Err(Failure::new(
                 Error::Lost,
                 "the connection was closed in the middle of the stream",
-            ),
-        };
-        Failure::new(error, message)
+            )),
+        }
     }
 
     /// Undoes framing and coding of what has been received, and hands the

@@ -58,7 +58,7 @@ impl Connection {
             let (response, rest) =
                 ask(options, &request, &url, own, state, cookies)?;
             let Some(location) = redirect(&response) else {
-                return Connection::accept(response, rest, became_get, state);
+                return Connection::accept(response, rest, became_get);
             };
             if redirects == options.max_redirects {
                 let message = format!("more than {redirects} redirects");
@@ -83,7 +83,6 @@ impl Connection {
         response: Response,
         rest: Rest,
         became_get: bool,
-        state: &State,
     ) -> Result<(Response, Connection), Failure> {
         let body = match Body::new(&response.headers) {
             Ok(body) => body,
@@ -99,7 +98,7 @@ impl Connection {
             None => Ok((response, connection)),
             Some(mut failure) => {
                 if !matches!(response.status, 204 | 304) {
-                    failure.body = connection.excerpt(state);
+                    failure.body = connection.excerpt();
                 }
                 Err(failure.with(response))
             }
@@ -108,7 +107,7 @@ impl Connection {
 
     /// The beginning of a refused response's body: in it servers explain
     /// themselves. What does not come soon is not waited for.
-    fn excerpt(&mut self, state: &State) -> Vec<u8> {
+    fn excerpt(&mut self) -> Vec<u8> {
         const SIZE: usize = 4096;
         const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -124,24 +123,13 @@ impl Connection {
         };
         let mut unread = std::mem::take(&mut self.unread);
         let mut progress = self.body.decode(&mut unread, &mut sink);
-        while matches!(progress, Ok(Progress::More))
-            && !state.interrupted()
-            && Instant::now() < deadline
-        {
-            let mut buffer = Buffer::take();
-            match self.stream.read(&mut buffer.0) {
-                Ok(0) => break,
+        let mut buffer = vec![0; SIZE];
+        while matches!(progress, Ok(Progress::More)) {
+            match self.stream.read_some(&mut buffer, Some(deadline)) {
+                Ok(0) | Err(_) => break,
                 Ok(read) => {
-                    progress =
-                        self.body.decode(&mut buffer.0[..read], &mut sink);
+                    progress = self.body.decode(&mut buffer[..read], &mut sink);
                 }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    drop(buffer);
-                    if self.stream.wait_readable(Some(deadline)).is_err() {
-                        break;
-                    }
-                }
-                Err(_) => break,
             }
         }
         excerpt
@@ -195,7 +183,7 @@ impl Connection {
         let mut buffer = Buffer::take();
         while !state.interrupted() {
             let read = match self.stream.read(&mut buffer.0) {
-                Ok(0) => return Err(self.body.cut()),
+                Ok(0) => return self.body.closed(),
                 Ok(read) => read,
                 Err(cause) => match cause.kind() {
                     io::ErrorKind::WouldBlock => break,
