@@ -504,16 +504,23 @@ impl Parser {
                     dispatch(Item::LastEventId(self.id.get_or_empty()))?;
                 }
                 if matches!(no_event, Data::TooLarge) {
+                    self.take_id_over();
                     dispatch(Item::TooLarge)?;
                 }
             }
         }
+        self.take_id_over();
+        self.event_type.clear();
+        Continue(())
+    }
+
+    /// R53: the last event ID string takes its buffer's value.
+    #[inline]
+    fn take_id_over(&mut self) {
         if mem::take(&mut self.has_id) {
             mem::swap(&mut self.id, &mut self.last_event_id);
             self.id.clear();
         }
-        self.event_type.clear();
-        Continue(())
     }
 
     #[inline]
