@@ -166,7 +166,7 @@ enum Field {
 
 impl Field {
     /// Tells the field and its value; `None` for a field to be ignored.
-    #[inline]
+    #[inline(always)]
     fn of(line: &[u8]) -> Option<(Field, &[u8])> {
         // Names are compared literally (R48).
         let (field, rest) = match line {
@@ -445,7 +445,7 @@ impl Parser {
 
     /// Appends the value in `piece[start..end]`, with its NUL, to the data
     /// buffer (R51).
-    #[inline]
+    #[inline(always)]
     fn add_data(&mut self, piece: &mut [u8], start: usize, end: usize) {
         self.data = match self.data {
             Data::None => Data::InPiece { start, end },
@@ -490,23 +490,22 @@ impl Parser {
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let new_id = self.has_id && self.id != self.last_event_id;
-        match mem::replace(&mut self.data, Data::None) {
-            Data::InPiece { start, end } => {
-                dispatch(self.event(&piece[start..end], new_id))?;
-            }
-            Data::Own { start } => {
-                dispatch(self.event(&self.own_data[start..], new_id))?;
-                clear(&mut self.own_data);
-            }
+        let data = mem::replace(&mut self.data, Data::None);
+        let text = match data {
+            Data::InPiece { start, end } => Some(&piece[start..end]),
+            Data::Own { start } => Some(&self.own_data[start..]),
             // No data line: no event (R54).
-            no_event => {
-                if new_id {
-                    dispatch(Item::LastEventId(self.id.get_or_empty()))?;
-                }
-                if matches!(no_event, Data::TooLarge) {
-                    dispatch(Item::TooLarge)?;
-                }
-            }
+            Data::None | Data::TooLarge => None,
+        };
+        if let Some(text) = text {
+            dispatch(self.event(text, new_id))?;
+        } else if new_id {
+            dispatch(Item::LastEventId(self.id.get_or_empty()))?;
+        }
+        match data {
+            Data::Own { .. } => clear(&mut self.own_data),
+            Data::TooLarge => dispatch(Item::TooLarge)?,
+            Data::None | Data::InPiece { .. } => {}
         }
         if mem::take(&mut self.has_id) {
             mem::swap(&mut self.id, &mut self.last_event_id);
