@@ -352,13 +352,13 @@ impl Parser {
             // The marks are taken before anything moves, and nothing moves
             // but what lies before the line end that is next.
             let mut marks = Marks::at(piece, base);
-            while let Some((end, high)) = marks.next_end() {
+            ascii &= marks.ascii;
+            while let Some(end) = marks.next_end() {
                 let end = base + end;
-                self.end_line(piece, start, end, ascii && !high, dispatch)?;
+                self.end_line(piece, start, end, ascii, dispatch)?;
                 start = end + 1;
-                ascii = true;
+                ascii = marks.ascii;
             }
-            ascii &= !marks.high();
             base += WINDOW;
             if base - start > LONG_LINE {
                 // A long line: all that is sought is its end.
