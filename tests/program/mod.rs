@@ -22,7 +22,7 @@ pub(crate) const WARNINGS: [&str; 4] =
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The variables that name proxies.
-const PROXIES: [&str; 8] = [
+pub(crate) const PROXIES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",
@@ -50,13 +50,8 @@ pub(crate) fn library() -> PathBuf {
     test.with_file_name("libeventsource.so")
 }
 
-/// Compiles a C program, and returns its path.
-pub(crate) fn compile(source: &Path) -> PathBuf {
-    compile_with(source, &[])
-}
-
-/// The same, with what other libraries need.
-pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+/// Where it has the name that programs are linked with, too.
+pub(crate) fn library_directory() -> PathBuf {
     let library = library();
     let directory = library.parent().expect("the library is in a directory");
     match symlink("libeventsource.so", directory.join(SONAME)) {
@@ -65,6 +60,17 @@ pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
         }
         _ => {}
     }
+    directory.to_owned()
+}
+
+/// Compiles a C program, and returns its path.
+pub(crate) fn compile(source: &Path) -> PathBuf {
+    compile_with(source, &[])
+}
+
+/// The same, with what other libraries need.
+pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+    let directory = library_directory();
     let program = scratch("programs").join(source.file_stem().expect("a name"));
     fs::create_dir_all(scratch("programs")).expect("scratch space");
     // Tests run side by side, so a program is moved into place complete.
@@ -73,7 +79,7 @@ pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
     let mut cc = Command::new("cc");
     cc.args(["-std=c11", "-g"]).args(WARNINGS);
     cc.arg("-I").arg(path("include")).arg("-o").arg(&new).arg(source);
-    cc.arg("-L").arg(directory).arg("-leventsource").arg("-pthread");
+    cc.arg("-L").arg(&directory).arg("-leventsource").arg("-pthread");
     cc.arg(format!("-Wl,-rpath,{}", directory.display())).args(flags);
     succeed(cc);
     fs::rename(&new, &program).expect("a program can be moved into place");
@@ -103,6 +109,7 @@ fn missing(tool: &Command, error: &io::Error) -> ! {
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
         "danted" => "dante-server",
+        "go" | "gofmt" => "Go 1.23 or newer",
         "ip" => "iproute2",
         "nft" => "nftables",
         "php" => "php-cli",
