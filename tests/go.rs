@@ -15,15 +15,12 @@ use std::thread;
 
 /// What pkg-config finds: the library as it has just been built.
 static PACKAGE: LazyLock<String> = LazyLock::new(|| {
-    let directory = library_directory();
-    let directory = directory.to_str().expect("UTF-8");
     let template = fs::read_to_string(path("packaging/eventsource.pc.in"));
     let package = template
         .expect("a template")
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-        .replace("@LIBDIR@", directory)
-        .replace("@INCLUDEDIR@", path("include").to_str().expect("UTF-8"))
-        .replace("-leventsource", "-leventsource -Wl,-rpath,${libdir}");
+        .replace("-L${libdir} ", "")
+        .replace("@INCLUDEDIR@", path("include").to_str().expect("UTF-8"));
     let packages = scratch("go");
     fs::create_dir_all(&packages).expect("scratch space");
     fs::write(packages.join("eventsource.pc"), package).expect("scratch space");
@@ -35,6 +32,12 @@ fn go(arguments: &[&str]) -> Command {
     let mut go = Command::new("go");
     go.current_dir(path("bindings/go")).args(arguments);
     go.env("PKG_CONFIG_PATH", &*PACKAGE);
+    // Go remembers what it has built with which of these, and not what
+    // pkg-config has said.
+    let directory = library_directory();
+    let directory = directory.to_str().expect("UTF-8");
+    let flags = format!("-L{directory} -Wl,-rpath,{directory}");
+    go.env("CGO_LDFLAGS", flags);
     go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
     go.env("GOFLAGS", "-buildvcs=false").env_remove("LD_LIBRARY_PATH");
     for name in PROXIES {

@@ -268,6 +268,8 @@ fn another_rust_library_may_be_in_the_same_go_program() {
 /// Builds the Go program, which downloads nothing.
 fn go(name: &str, flags: &[&str]) -> PathBuf {
     let program = scratch(name);
+    // Go does not see that the archive is another one.
+    _ = fs::remove_file(&program);
     let mut go = with_pkg_config(tool("go"));
     go.current_dir(path("tests/package/consumer/go"));
     go.args(["build", "-o"]).arg(&program).args(flags);
