@@ -44,7 +44,7 @@ func header(t *testing.T) string {
 	return regexp.MustCompile(`//.*`).ReplaceAllString(string(text), "")
 }
 
-// used returns the names of C's that the package uses, the names that it
+// names returns the names of C's that the package uses, those that it
 // defines, and those of members that it selects.
 func names(t *testing.T) (c, defined, selected map[string]bool) {
 	c, defined, selected = map[string]bool{}, map[string]bool{}, map[string]bool{}
