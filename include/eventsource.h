@@ -49,11 +49,20 @@
 // eventsource_add_listener() and eventsource_remove_listener(). A callback
 // must return; it must not throw, nor leave by longjmp().
 //
+// Pull mode
+// ---------
+// A program with a loop of its own, or in a language to which callbacks are
+// dear, gives the source a queue, eventsource_set_queue(), and takes from it
+// what callbacks would have been told, eventsource_next(), on whichever
+// thread it likes. eventsource_fd() is a descriptor for the loop. While the
+// queue is full, nothing more is read.
+//
 // Memory
 // ------
 // What a function is given is copied. What a callback is given is borrowed
-// until it returns. A `user_data` is never looked at; it must live until
-// eventsource_free() has returned. No callback begins after that.
+// until it returns, and an item until the next is asked for. A `user_data`
+// is never looked at; it must live until eventsource_free() has returned. No
+// callback begins after that.
 //
 // Text
 // ----
@@ -162,6 +171,10 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_PRIVATE_KEY = 26,
     // A proxy refuses, or does not answer as a proxy does.
     EVENTSOURCE_ERROR_PROXY = 27,
+    // The call is for sources with a queue, or for those without.
+    EVENTSOURCE_ERROR_QUEUE = 28,
+    // Another thread is inside this call.
+    EVENTSOURCE_ERROR_BUSY = 29,
 } eventsource_error;
 
 // The ready state of a source (R5).
@@ -173,6 +186,20 @@ typedef enum eventsource_state {
     // Closed by the program, or the connection was failed. It stays so.
     EVENTSOURCE_STATE_CLOSED = 2,
 } eventsource_state;
+
+// What an item tells.
+typedef enum eventsource_item_type {
+    // A connection is announced: the source is OPEN.
+    EVENTSOURCE_ITEM_TYPE_OPEN = 1,
+    // An event is dispatched.
+    EVENTSOURCE_ITEM_TYPE_EVENT = 2,
+    // A comment has come.
+    EVENTSOURCE_ITEM_TYPE_COMMENT = 3,
+    // A connection was refused, lost or given up, or an event was dropped.
+    EVENTSOURCE_ITEM_TYPE_ERROR = 4,
+    // The source is CLOSED for good. The last item.
+    EVENTSOURCE_ITEM_TYPE_CLOSE = 5,
+} eventsource_item_type;
 
 // How much eventsource_set_log() reports: a level and those above it.
 typedef enum eventsource_log_level {
@@ -347,6 +374,27 @@ typedef struct eventsource_stats {
     uint64_t time_to_headers;
 } eventsource_stats;
 
+// What has happened to a source: what a callback would have been given. All
+// of it is borrowed until the next call of eventsource_next() or
+// eventsource_next_batch() for the source.
+typedef struct eventsource_item {
+    // What it tells, and so which of the members below is set; the others
+    // are NULL or zero.
+    eventsource_item_type type;
+    // EVENTSOURCE_ITEM_TYPE_CLOSE: why, as `on_close` would have been told.
+    eventsource_error reason;
+    // EVENTSOURCE_ITEM_TYPE_OPEN.
+    const eventsource_response *response;
+    // EVENTSOURCE_ITEM_TYPE_EVENT.
+    const eventsource_event *event;
+    // EVENTSOURCE_ITEM_TYPE_COMMENT: what stands after the colon.
+    const char *comment;
+    // Its length in bytes.
+    size_t comment_len;
+    // EVENTSOURCE_ITEM_TYPE_ERROR.
+    const eventsource_failure *failure;
+} eventsource_item;
+
 // An event is dispatched. Its `origin` is empty.
 typedef void (*eventsource_parser_event_callback)(
     eventsource_parser *parser,
@@ -444,7 +492,8 @@ eventsource_error eventsource_on_retry(
 // type are called in the order in which they were added; one that is added
 // while an event is dispatched is called from the next event on. `message`
 // is the type of events that the stream gives none (R57). `id` may be NULL,
-// for a listener that is to stay.
+// for a listener that is to stay. EVENTSOURCE_ERROR_QUEUE if the source has
+// a queue.
 eventsource_error eventsource_add_listener(
     eventsource *source,
     const char *type,
@@ -774,6 +823,72 @@ eventsource_error eventsource_get_stats(
 // called before this function returns, no callback begins after that, and
 // the release happens when the callback has returned. NULL is ignored.
 void eventsource_free(eventsource *source);
+
+// Pull mode: lets what happens to the source wait in a queue, until the
+// program takes it by eventsource_next(), on a thread of its own choice.
+//
+// With a queue there are no callbacks but `on_request` and `on_retry`, which
+// are asked on the source's thread. The queue is full with `capacity` items,
+// or when their text is as long as that of one event may be
+// (eventsource_set_max_event_size()). While it is full nothing is read: the
+// server is slowed down, nothing is lost. A few hundred items let both sides
+// work at once; they cross in batches.
+//
+// The ready state and the last event ID string are those of the item that
+// was taken last. EVENTSOURCE_ERROR_VALUE if `capacity` is 0,
+// EVENTSOURCE_ERROR_SYSTEM if the system has no descriptor to give. To be
+// set before eventsource_connect(), which says EVENTSOURCE_ERROR_QUEUE if
+// there is a queue and another callback or a listener.
+eventsource_error eventsource_set_queue(eventsource *source, size_t capacity);
+
+// Sets whether comments wait in the queue, too: 1, or 0, the default.
+//
+// Of no effect without a queue. EVENTSOURCE_ERROR_VALUE for another number.
+// To be set before eventsource_connect().
+eventsource_error eventsource_set_comments(eventsource *source, int wanted);
+
+// Takes the next item from the queue, and stores it in `*item`; waits for
+// one for at most `timeout_ms` milliseconds. A negative number is no limit,
+// 0 is no wait.
+//
+// The item is borrowed until the next call of this or
+// eventsource_next_batch(). After eventsource_close() the next item is the
+// close: what was waiting is dropped. On error `*item` is NULL:
+// EVENTSOURCE_ERROR_TIMEOUT if none has come, EVENTSOURCE_ERROR_CLOSED if
+// the close has been taken, EVENTSOURCE_ERROR_NOT_CONNECTED before
+// eventsource_connect(), EVENTSOURCE_ERROR_QUEUE if the source has no queue.
+// One thread at a time may call it, EVENTSOURCE_ERROR_BUSY for another; in
+// `on_request` and `on_retry` there is no waiting for what follows,
+// EVENTSOURCE_ERROR_CALLBACK.
+eventsource_error eventsource_next(
+    eventsource *source,
+    int64_t timeout_ms,
+    const eventsource_item **item);
+
+// Takes as many items as are at hand, up to `max`, and stores them in
+// `items`, an array with room for that many, and their number in `*count`:
+// for programs to which each call is dear. Waits for the first as
+// eventsource_next() does.
+//
+// The items are borrowed until the next call of this or eventsource_next().
+// The ready state and the last event ID string are those of the last of
+// them. On error `*count` is 0: as eventsource_next(), and
+// EVENTSOURCE_ERROR_VALUE if `max` is 0.
+eventsource_error eventsource_next_batch(
+    eventsource *source,
+    int64_t timeout_ms,
+    const eventsource_item **items,
+    size_t max,
+    size_t *count);
+
+// Returns a descriptor that is readable exactly while an item waits, for
+// poll(2) and event loops; -1 if the source has no queue.
+//
+// It is the source's, there from eventsource_set_queue() to
+// eventsource_free(), and only to be waited for: to read it takes a wake-up
+// away. After eventsource_close() it is readable until the close has been
+// taken. May be called from any thread.
+int eventsource_fd(const eventsource *source);
 
 // Returns the status of `response`; 0 if `response` is NULL.
 int eventsource_response_status(const eventsource_response *response);

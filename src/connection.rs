@@ -135,8 +135,9 @@ impl Connection {
         excerpt
     }
 
-    /// Reads the body to its end, piece by piece. Returns why it ended (R27):
-    /// ENDED if all of it has come, else why there is no more.
+    /// Reads the body to its end, piece by piece; an empty piece says that
+    /// there is no more for now. Returns why it ended (R27): ENDED if all of
+    /// it has come, else why there is no more.
     pub(crate) fn read(
         &mut self,
         state: &State,
@@ -146,7 +147,7 @@ impl Connection {
     ) -> Failure {
         let mut unread = std::mem::take(&mut self.unread);
         stats.received(unread.len());
-        let mut progress = self.body.decode(&mut unread, &mut sink);
+        let mut progress = self.receive(&mut unread, &mut sink);
         drop(unread);
         sys::release_dead_stack();
         loop {
@@ -166,6 +167,17 @@ impl Connection {
                 Err(cause) => return broken(&cause),
             }
             progress = self.read_some(state, stats, &mut sink);
+        }
+    }
+
+    fn receive(
+        &mut self,
+        received: &mut [u8],
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Progress, Failure> {
+        match self.body.decode(received, sink)? {
+            Progress::More if sink(&mut []).is_break() => Ok(Progress::Stopped),
+            progress => Ok(progress),
         }
     }
 
@@ -192,7 +204,7 @@ impl Connection {
                 },
             };
             stats.received(read);
-            match self.body.decode(&mut buffer.0[..read], sink)? {
+            match self.receive(&mut buffer.0[..read], sink)? {
                 Progress::More => {}
                 ended => return Ok(ended),
             }

@@ -75,10 +75,15 @@ pub enum Error {
     PrivateKey = 26,
     /// A proxy refuses, or does not answer as a proxy does.
     Proxy = 27,
+
+    /// The call is for sources with a queue, or for those without.
+    Queue = 28,
+    /// Another thread is inside this call.
+    Busy = 29,
 }
 
 impl Error {
-    const ALL: [Error; 28] = [
+    const ALL: [Error; 30] = [
         Error::None,
         Error::Null,
         Error::Utf8,
@@ -107,6 +112,8 @@ impl Error {
         Error::Certificate,
         Error::PrivateKey,
         Error::Proxy,
+        Error::Queue,
+        Error::Busy,
     ];
 
     /// The error that has this number.
@@ -145,6 +152,8 @@ impl Error {
             Error::Certificate => c"no certificate in the file",
             Error::PrivateKey => c"no private key that matches",
             Error::Proxy => c"no way through the proxy",
+            Error::Queue => c"the other way to get events was chosen",
+            Error::Busy => c"another thread is inside this call",
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::response::Response;
 
 /// Why a connection was refused, lost or given up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     /// The kind of failure.
     pub(crate) error: Error,

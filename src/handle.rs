@@ -1,15 +1,18 @@
-//! What other threads may touch: ready state, close, listeners, and the
-//! thread itself.
+//! What other threads may touch: ready state, close, listeners, items, and
+//! the thread itself.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::mem;
+use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst,
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -18,6 +21,7 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::panic::catch;
 use crate::parser::{Event, Text};
+use crate::queue::{Batch, Item, Queue, Taken, Writer};
 use crate::request::Request;
 use crate::response::Response;
 use crate::source::{Handler, Outlook, Source, Told};
@@ -49,10 +53,23 @@ pub(crate) struct Callbacks {
     pub(crate) retry: Option<OnRetry>,
 }
 
+impl Callbacks {
+    /// Whether one is set that only tells what has happened. The others are
+    /// asked what is to happen, and are for sources with a queue, too.
+    fn tell(&self) -> bool {
+        self.open.is_some()
+            || self.event.is_some()
+            || self.error.is_some()
+            || self.comment.is_some()
+    }
+}
+
 /// What the program sets until it connects.
 pub(crate) struct Setup {
     pub(crate) options: Options,
     pub(crate) callbacks: Callbacks,
+    /// Whether comments go into the queue.
+    pub(crate) comments: bool,
 }
 
 #[derive(Clone)]
@@ -75,6 +92,12 @@ pub(crate) struct Handle {
     listeners: Mutex<Vec<Listener>>,
     /// Changes with every change of `listeners`; also the last id given.
     listeners_version: AtomicU64,
+    /// In pull mode: what waits for the program to take it.
+    queue: OnceLock<Arc<Queue>>,
+    /// In pull mode: the ready state as of the item last taken.
+    seen: AtomicU8,
+    /// How often the program has wished to reconnect.
+    reconnects: AtomicU32,
     /// Why the connection was failed, if it was.
     failed: OnceLock<Error>,
     /// The last event ID string, as of the event last dispatched.
@@ -95,15 +118,19 @@ impl Handle {
         // A URL is ASCII once serialized, and has no NUL.
         let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
         let callbacks = Callbacks::default();
+        let setup = Setup { options, callbacks, comments: false };
         Ok(Handle {
             url,
             state: Arc::default(),
             stats: Arc::default(),
             with_credentials: AtomicBool::new(false),
-            setup: Mutex::new(Some(Box::new(Setup { options, callbacks }))),
+            setup: Mutex::new(Some(Box::new(setup))),
             on_close: Mutex::default(),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
+            queue: OnceLock::new(),
+            seen: AtomicU8::new(ReadyState::Connecting as u8),
+            reconnects: AtomicU32::new(0),
             failed: OnceLock::new(),
             last_event_id: Mutex::default(),
             thread: Mutex::default(),
@@ -151,6 +178,27 @@ impl Handle {
         })
     }
 
+    /// Lets items wait, up to so many, until the program takes them.
+    pub(crate) fn set_queue(&self, capacity: usize) -> Result<(), Error> {
+        self.set(|_| {
+            if capacity == 0 {
+                return Err(Error::Value);
+            }
+            if self.queue.get().is_none() {
+                let queue = Queue::new(self.state.clone());
+                let queue = queue.map_err(|_| Error::System)?;
+                // By one thread only: the lock of the setup is held.
+                let _ = self.queue.set(Arc::new(queue));
+            }
+            self.queue()?.set_capacity(capacity);
+            Ok(())
+        })
+    }
+
+    fn queue(&self) -> Result<&Arc<Queue>, Error> {
+        self.queue.get().ok_or(Error::Queue)
+    }
+
     pub(crate) fn with_credentials(&self) -> bool {
         self.with_credentials.load(SeqCst)
     }
@@ -165,12 +213,15 @@ impl Handle {
         &self,
         event_type: &str,
         on_event: OnEvent,
-    ) -> u64 {
+    ) -> Result<u64, Error> {
+        if self.queue.get().is_some() {
+            return Err(Error::Queue);
+        }
         let mut listeners = lock(&self.listeners);
         let id = self.listeners_version.fetch_add(1, SeqCst) + 1;
         let event_type = event_type.as_bytes().into();
         listeners.push(Listener { id, event_type, on_event });
-        id
+        Ok(id)
     }
 
     pub(crate) fn remove_listener(&self, id: u64) -> Result<(), Error> {
@@ -184,17 +235,24 @@ impl Handle {
     /// Starts the source's thread.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
         let mut setup = lock(&self.setup);
-        if self.ready_state() == ReadyState::Closed {
+        if self.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
         }
-        if setup.is_none() {
+        let Some(settings) = &mut *setup else {
             return Err(Error::AlreadyConnected);
+        };
+        if let Some(queue) = self.queue.get() {
+            let listens = !lock(&self.listeners).is_empty();
+            let hears_close = lock(&self.on_close).is_some();
+            if settings.callbacks.tell() || listens || hears_close {
+                return Err(Error::Queue);
+            }
+            let max = settings.options.max_event_size;
+            queue.set_max_bytes(if max == 0 { usize::MAX } else { max });
         }
         self.state.arm().map_err(|_| Error::System)?;
         // On the program's thread, which knows whether another changes it.
-        if let Some(setup) = &mut *setup {
-            setup.options.network().read_environment();
-        }
+        settings.options.network().read_environment();
         let (sender, receiver) = crossbeam_channel::bounded(0);
         // What the thread takes with it, unless it cannot be made.
         let luggage = Arc::new(Mutex::new(setup.take()));
@@ -245,21 +303,29 @@ impl Handle {
     /// does not stay on the stack for as long as the source lives.
     #[inline(never)]
     fn source(self: &Arc<Self>, setup: Box<Setup>) -> Box<Source<Dispatcher>> {
-        let Setup { options, callbacks } = *setup;
-        let comments = callbacks.comment.is_some();
+        let Setup { options, callbacks, comments } = *setup;
+        let queue = self.queue.get().cloned().map(Writer::new);
+        let comments = match queue {
+            Some(_) => comments,
+            None => callbacks.comment.is_some(),
+        };
         let dispatcher = Dispatcher {
             handle: self.clone(),
             callbacks,
             listeners: Vec::new(),
             version: 0,
+            queue,
         };
         let state = self.state.clone();
         let stats = self.stats.clone();
         Box::new(Source::new(options, comments, state, stats, dispatcher))
     }
 
-    /// Calls `on_close`, the first time.
+    /// Calls `on_close`, or puts the last item, the first time.
     fn tell_close(&self, reason: Error) {
+        if let Some(queue) = self.queue.get() {
+            queue.close(reason);
+        }
         let on_close = lock(&self.on_close).take();
         if let Some(on_close) = on_close {
             on_close(reason);
@@ -268,16 +334,120 @@ impl Handle {
 
     pub(crate) fn close(&self) {
         self.state.close();
+        // The program need not wait for the thread to be told.
+        if let Some(queue) = self.queue.get()
+            && self.done.get().is_some()
+            && !queue.is_a_parents()
+        {
+            queue.close(Error::None);
+        }
     }
 
     pub(crate) fn reconnect(&self) -> Result<(), Error> {
-        if self.ready_state() == ReadyState::Closed {
+        if self.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
         }
         if self.done.get().is_none() {
             return Err(Error::NotConnected);
         }
-        if self.state.reconnect() { Ok(()) } else { Err(Error::Closed) }
+        // What waits of earlier connections changes the state no more.
+        self.reconnects.fetch_add(1, SeqCst);
+        let seen = self.seen.swap(ReadyState::Connecting as u8, SeqCst);
+        if self.state.reconnect() {
+            return Ok(());
+        }
+        self.seen.store(seen, SeqCst);
+        Err(Error::Closed)
+    }
+
+    /// Takes the next item into `batch`, waiting for it until the timeout.
+    pub(crate) fn next(
+        &self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let queue = self.queue()?;
+        let mut deadline = None;
+        loop {
+            match queue.take(batch) {
+                Taken::Item => {
+                    self.taken(batch);
+                    return Ok(());
+                }
+                Taken::End => return Err(Error::Closed),
+                Taken::Nothing => {}
+            }
+            if self.done.get().is_none() {
+                let closed = self.state.closed_by_program();
+                return Err(match closed {
+                    true => Error::Closed,
+                    false => Error::NotConnected,
+                });
+            }
+            if self.is_current() {
+                return Err(Error::Callback);
+            }
+            if queue.is_a_parents() {
+                return Err(Error::System);
+            }
+            if timeout == Some(Duration::ZERO) {
+                return Err(Error::Timeout);
+            }
+            // A time longer than the clock can count is one for ever.
+            if deadline.is_none()
+                && let Some(timeout) = timeout
+            {
+                deadline = Instant::now().checked_add(timeout);
+            }
+            match queue.wait(deadline) {
+                Ok(true) => {}
+                Ok(false) => return Err(Error::Timeout),
+                Err(_) => return Err(Error::System),
+            }
+        }
+    }
+
+    /// Takes the next item if it is in `batch` already.
+    pub(crate) fn take_more(&self, batch: &mut Batch) -> bool {
+        let queue = self.queue.get();
+        let more = queue.is_some_and(|queue| queue.take_more(batch));
+        if more {
+            self.taken(batch);
+        }
+        more
+    }
+
+    /// The source is now as of the item just taken.
+    fn taken(&self, batch: &Batch) {
+        if let Some(id) = batch.sets_last_event_id() {
+            self.set_seen_last_event_id(id);
+        }
+        let state = match batch.item() {
+            Item::Open(_) => ReadyState::Open,
+            Item::Error(_, outlook) if outlook.retry.is_some() => {
+                ReadyState::Connecting
+            }
+            Item::Error(failure, _) if failure.error == Error::TooLarge => {
+                return;
+            }
+            Item::Error(..) | Item::Close(_) => ReadyState::Closed,
+            Item::Event(..) | Item::Comment(_) => return,
+        };
+        let outdated = batch.reconnects != self.reconnects.load(SeqCst);
+        if state == ReadyState::Closed || !outdated {
+            self.seen.store(state as u8, SeqCst);
+        }
+    }
+
+    fn set_seen_last_event_id(&self, id: Text<'_>) {
+        let mut last = lock(&self.last_event_id);
+        last.clear();
+        last.extend_from_slice(id.bytes());
+    }
+
+    /// Readable while an item waits.
+    pub(crate) fn fd(&self) -> Result<RawFd, Error> {
+        Ok(self.queue()?.fd())
     }
 
     /// Waits until the last callback has returned.
@@ -322,8 +492,12 @@ impl Handle {
         ptr::eq(CURRENT.get(), self)
     }
 
+    /// The ready state, as far as the program has been told.
     pub(crate) fn ready_state(&self) -> ReadyState {
-        self.state.ready_state()
+        if self.queue.get().is_none() || self.state.closed_by_program() {
+            return self.state.ready_state();
+        }
+        ReadyState::of_number(self.seen.load(SeqCst))
     }
 
     pub(crate) fn url(&self) -> &CStr {
@@ -345,13 +519,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands what the source says to the program's callbacks.
+/// Hands what the source says to the program's callbacks, or to the queue.
 struct Dispatcher {
     handle: Arc<Handle>,
     callbacks: Callbacks,
     /// A copy of the handle's, as of `version`.
     listeners: Vec<Listener>,
     version: u64,
+    queue: Option<Writer>,
 }
 
 impl Dispatcher {
@@ -383,6 +558,9 @@ impl Handler for Dispatcher {
         attempt: u64,
         failure: Option<&Told>,
     ) -> Request {
+        if let Some(queue) = &mut self.queue {
+            queue.set_reconnects(self.handle.reconnects.load(SeqCst));
+        }
         match &self.callbacks.request {
             Some(on_request) if !self.silenced() => {
                 on_request(request, attempt, failure)
@@ -406,6 +584,9 @@ impl Handler for Dispatcher {
     }
 
     fn open(&mut self, response: &Response) {
+        if let Some(queue) = &mut self.queue {
+            return queue.open(response);
+        }
         if let Some(on_open) = &self.callbacks.open
             && !self.silenced()
         {
@@ -414,6 +595,12 @@ impl Handler for Dispatcher {
     }
 
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
+        if let Some(queue) = &mut self.queue {
+            return queue.event(event, origin);
+        }
+        if event.sets_last_event_id {
+            self.handle.set_seen_last_event_id(event.last_event_id);
+        }
         // A listener added from here on waits for the next event.
         self.refresh_listeners();
         if let Some(on_event) = &self.callbacks.event {
@@ -433,21 +620,34 @@ impl Handler for Dispatcher {
     }
 
     fn comment(&mut self, comment: Text<'_>) {
+        if let Some(queue) = &mut self.queue {
+            return queue.comment(comment);
+        }
         if let Some(on_comment) = &self.callbacks.comment {
             on_comment(comment);
         }
     }
 
+    fn pause(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.hand_over();
+        }
+    }
+
     fn last_event_id(&mut self, id: Text<'_>) {
-        let mut last = lock(&self.handle.last_event_id);
-        last.clear();
-        last.extend_from_slice(id.bytes());
+        match &mut self.queue {
+            Some(queue) => queue.last_event_id(id),
+            None => self.handle.set_seen_last_event_id(id),
+        }
     }
 
     fn error(&mut self, failure: &Failure, outlook: Outlook) {
         if outlook.retry.is_none() && failure.error != Error::TooLarge {
             // Once: nothing follows.
             let _ = self.handle.failed.set(failure.error);
+        }
+        if let Some(queue) = &mut self.queue {
+            return queue.error(failure, outlook);
         }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()

@@ -23,8 +23,9 @@
 //! checks, one body to read.
 //!
 //! The life: `source` announces, reestablishes and fails, connection after
-//! connection, on one thread; `handle` is what other threads may touch of it;
-//! [`ffi`] is the C door, and its text is the header.
+//! connection, on one thread; `queue` keeps what it says for programs that
+//! take it themselves; `handle` is what other threads may touch of it; [`ffi`]
+//! is the C door, and its text is the header.
 
 pub mod ffi;
 pub mod parser;
@@ -40,6 +41,7 @@ mod handle;
 mod options;
 mod panic;
 mod proxy;
+mod queue;
 mod request;
 mod resolve;
 mod response;

@@ -69,6 +69,11 @@ pub struct Event<'a> {
 pub struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
+    /// Text that a parser has given, with its NUL.
+    pub(crate) fn with_nul(text: &'a [u8]) -> Text<'a> {
+        Text(text)
+    }
+
     /// The text.
     pub fn bytes(self) -> &'a [u8] {
         &self.0[..self.0.len() - 1]

@@ -42,11 +42,13 @@ pub(crate) trait Handler {
     ) -> Option<Duration>;
     /// The connection is announced.
     fn open(&mut self, response: &Response);
-    /// An event, from `origin`.
+    /// An event, from `origin`; it may change the last event ID string.
     fn event(&mut self, event: &Event<'_>, origin: &CStr);
     /// A comment, if they are wanted.
     fn comment(&mut self, comment: Text<'_>);
-    /// The last event ID string has changed.
+    /// All that has come so far has been told.
+    fn pause(&mut self);
+    /// The last event ID string has changed, without an event.
     fn last_event_id(&mut self, id: Text<'_>);
     /// A connection was refused or lost, or an event was dropped.
     fn error(&mut self, failure: &Failure, outlook: Outlook);
@@ -218,6 +220,9 @@ impl<H: Handler> Source<H> {
         };
         let idle_timeout = self.options.idle_timeout;
         let sink = |bytes: &mut [u8]| {
+            if bytes.is_empty() {
+                dispatch.handler.pause();
+            }
             self.parser.feed(bytes, |item| dispatch.item(item))
         };
         let failure =
@@ -327,9 +332,6 @@ impl<H: Handler> Dispatch<'_, H> {
             Item::Event(event) => {
                 self.fruitful = true;
                 self.stats.events.add(1);
-                if event.sets_last_event_id {
-                    self.handler.last_event_id(event.last_event_id);
-                }
                 self.handler.event(&event, self.origin);
             }
             Item::Comment(comment) => {

@@ -27,6 +27,16 @@ pub enum ReadyState {
     Closed = 2,
 }
 
+impl ReadyState {
+    pub(crate) fn of_number(number: u8) -> ReadyState {
+        match number {
+            CONNECTING => ReadyState::Connecting,
+            OPEN => ReadyState::Open,
+            _ => ReadyState::Closed,
+        }
+    }
+}
+
 const CONNECTING: u8 = 0;
 const OPEN: u8 = 1;
 const CLOSED: u8 = 2;
@@ -63,11 +73,7 @@ impl State {
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
-        match self.word.load(SeqCst) & READY_STATE {
-            CONNECTING => ReadyState::Connecting,
-            OPEN => ReadyState::Open,
-            _ => ReadyState::Closed,
-        }
+        ReadyState::of_number(self.word.load(SeqCst) & READY_STATE)
     }
 
     /// Whether the source's thread has to leave what it is doing. True from
@@ -133,7 +139,7 @@ impl State {
 
     /// The entry that the first place of [`State::wait`] is for.
     pub(crate) fn entry(&self) -> libc::pollfd {
-        sys::entry(self.wake().file.as_fd(), Interest::Read)
+        self.wake().entry()
     }
 
     /// Waits until an entry is ready, the deadline has passed, or another
@@ -157,43 +163,71 @@ impl State {
         }
     }
 
+    /// Waits until `ready` says so, which is asked again after each
+    /// [`State::signal`], or until another thread wishes something.
+    pub(crate) fn wait_until(&self, ready: impl Fn() -> bool) {
+        let mut entries = [self.entry()];
+        while !self.interrupted() && !ready() {
+            if sys::poll(&mut entries, None).is_err() {
+                return;
+            }
+            self.wake().clear();
+        }
+    }
+
     /// Whether this process was forked from the one that connected: the
     /// source's thread is not here, and what it holds is not ours to wake.
     pub(crate) fn is_a_parents(&self) -> bool {
-        self.wake.get().is_some_and(|wake| wake.process_id != sys::process_id())
+        self.wake.get().is_some_and(Wake::is_a_parents)
     }
 
     fn wake(&self) -> &Wake {
         self.wake.get().expect("armed before the thread starts")
     }
 
-    fn signal(&self) {
+    /// Wakes the source's thread, to look again.
+    pub(crate) fn signal(&self) {
         // A source that was never connected has nobody to wake.
         if let Some(wake) = self.wake.get()
-            && !self.is_a_parents()
+            && !wake.is_a_parents()
         {
-            // It fails only at 2^64 - 1 signals, and is readable then.
-            let _ = (&wake.file).write(&1_u64.to_ne_bytes());
+            wake.set();
         }
     }
 }
 
-/// An eventfd. It is shared with the children of the process: a child must
-/// not wake its parent's threads.
+/// A descriptor that one thread makes readable for another, an eventfd. It
+/// is shared with the children of the process: a child must not wake its
+/// parent's threads.
 #[derive(Debug)]
-struct Wake {
+pub(crate) struct Wake {
     file: File,
     process_id: u32,
 }
 
 impl Wake {
-    fn new() -> io::Result<Wake> {
+    pub(crate) fn new() -> io::Result<Wake> {
         let file = File::from(sys::eventfd()?);
         Ok(Wake { file, process_id: sys::process_id() })
     }
 
-    fn clear(&self) {
+    /// Makes it readable.
+    pub(crate) fn set(&self) {
+        // It fails only at 2^64 - 1 signals, and is readable then.
+        let _ = (&self.file).write(&1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn clear(&self) {
         // It fails only if there is nothing to clear.
         let _ = (&self.file).read(&mut [0; 8]);
+    }
+
+    /// An entry to wait for it with.
+    pub(crate) fn entry(&self) -> libc::pollfd {
+        sys::entry(self.file.as_fd(), Interest::Read)
+    }
+
+    pub(crate) fn is_a_parents(&self) -> bool {
+        self.process_id != sys::process_id()
     }
 }

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of a program's life.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "src/error.rs",
     "src/state.rs",
     "src/retry.rs",
     "src/ffi/source.rs",
+    "src/ffi/queue.rs",
     "src/ffi/event.rs",
     "src/ffi/request.rs",
     "src/ffi/stats.rs",

@@ -46,11 +46,20 @@
 //! eventsource_add_listener() and eventsource_remove_listener(). A callback
 //! must return; it must not throw, nor leave by longjmp().
 //!
+//! Pull mode
+//! ---------
+//! A program with a loop of its own, or in a language to which callbacks are
+//! dear, gives the source a queue, eventsource_set_queue(), and takes from it
+//! what callbacks would have been told, eventsource_next(), on whichever
+//! thread it likes. eventsource_fd() is a descriptor for the loop. While the
+//! queue is full, nothing more is read.
+//!
 //! Memory
 //! ------
 //! What a function is given is copied. What a callback is given is borrowed
-//! until it returns. A `user_data` is never looked at; it must live until
-//! eventsource_free() has returned. No callback begins after that.
+//! until it returns, and an item until the next is asked for. A `user_data`
+//! is never looked at; it must live until eventsource_free() has returned. No
+//! callback begins after that.
 //!
 //! Text
 //! ----
@@ -84,6 +93,7 @@
 mod event;
 mod library;
 mod parser;
+mod queue;
 mod request;
 mod source;
 mod stats;
@@ -96,6 +106,7 @@ pub use crate::state::ReadyState;
 pub use event::*;
 pub use library::*;
 pub use parser::*;
+pub use queue::*;
 pub use request::*;
 pub use source::*;
 pub use stats::*;

@@ -1,16 +1,17 @@
 //! The object `eventsource`.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::ptr;
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::event::{
     Event, Failure, FailureText, Response, milliseconds, pointer,
 };
+use super::queue::Taken;
 use super::request::Request;
 use super::stats::Stats;
 use super::{Pointer, UserData, guard, optional, text};
@@ -107,28 +108,31 @@ pub type RetryCallback = Option<
     ) -> i64,
 >;
 
-/// The handle behind the pointer that C holds.
-///
+/// What is behind the pointer that C holds.
+pub(super) struct Source {
+    pub(super) handle: Arc<Handle>,
+    /// What the program has taken from the queue.
+    pub(super) taken: Mutex<Taken>,
+}
+
 /// # Safety
 ///
 /// `source` is NULL, or came from eventsource_new() and was not freed.
-unsafe fn handle<'a>(source: *const EventSource) -> Result<&'a Handle, Error> {
-    // SAFETY: promised by the caller; it was made from an `Arc<Handle>`.
-    unsafe { source.cast::<Handle>().as_ref() }.ok_or(Error::Null)
+pub(super) unsafe fn inner<'a>(
+    source: *const EventSource,
+) -> Result<&'a Source, Error> {
+    // SAFETY: promised by the caller; it was made from a `Box<Source>`.
+    unsafe { source.cast::<Source>().as_ref() }.ok_or(Error::Null)
 }
 
-/// As [`handle`], counted once more.
-///
 /// # Safety
 ///
-/// As [`handle`].
-unsafe fn shared(source: *const EventSource) -> Result<Arc<Handle>, Error> {
+/// As [`inner`].
+pub(super) unsafe fn handle<'a>(
+    source: *const EventSource,
+) -> Result<&'a Arc<Handle>, Error> {
     // SAFETY: promised by the caller.
-    let handle = unsafe { handle(source) }?;
-    // SAFETY: the pointer came from `Arc::into_raw` and its count is held.
-    unsafe { Arc::increment_strong_count(handle) };
-    // SAFETY: the count just made is this one's.
-    Ok(unsafe { Arc::from_raw(handle) })
+    unsafe { inner(source) }.map(|inner| &inner.handle)
 }
 
 /// Makes a source for `url`, and stores it in `*source`.
@@ -152,8 +156,9 @@ pub unsafe extern "C" fn eventsource_new(
     out.write(ptr::null_mut());
     guard(|| {
         // SAFETY: the header asks for NUL-terminated text.
-        let handle = Handle::new(unsafe { text(url) }?)?;
-        out.write(Arc::into_raw(Arc::new(handle)).cast_mut().cast());
+        let handle = Arc::new(Handle::new(unsafe { text(url) }?)?);
+        let source = Source { handle, taken: Mutex::default() };
+        out.write(Box::into_raw(Box::new(source)).cast());
         Ok(())
     })
 }
@@ -358,7 +363,8 @@ pub unsafe extern "C" fn eventsource_on_retry(
 /// type are called in the order in which they were added; one that is added
 /// while an event is dispatched is called from the next event on. `message`
 /// is the type of events that the stream gives none (R57). `id` may be NULL,
-/// for a listener that is to stay.
+/// for a listener that is to stay. EVENTSOURCE_ERROR_QUEUE if the source has
+/// a queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_add_listener(
     source: *mut EventSource,
@@ -381,7 +387,7 @@ pub unsafe extern "C" fn eventsource_add_listener(
         let event_type = unsafe { text(r#type) }?;
         let on_event = on_event.ok_or(Error::Null)?;
         let on_event = listener(pointer, on_event, user_data);
-        let id = handle.add_listener(event_type, on_event);
+        let id = handle.add_listener(event_type, on_event)?;
         if let Some(out) = out {
             out.write(id);
         }
@@ -891,7 +897,7 @@ pub unsafe extern "C" fn eventsource_connect(
     source: *mut EventSource,
 ) -> Error {
     // SAFETY: NULL or a living source, as the header asks.
-    guard(|| unsafe { shared(source) }?.connect())
+    guard(|| unsafe { handle(source) }?.connect())
 }
 
 /// Drops the connection, or ends the wait for one, and connects again at
@@ -949,7 +955,7 @@ pub unsafe extern "C" fn eventsource_ready_state(
 ) -> ReadyState {
     // SAFETY: NULL or a living source, as the header asks.
     let handle = unsafe { handle(source) };
-    handle.map_or(ReadyState::Closed, Handle::ready_state)
+    handle.map_or(ReadyState::Closed, |handle| handle.ready_state())
 }
 
 /// Returns the URL of the source as the URL Standard serializes it;
@@ -1008,7 +1014,7 @@ pub unsafe extern "C" fn eventsource_with_credentials(
 ) -> c_int {
     // SAFETY: NULL or a living source, as the header asks.
     let handle = unsafe { handle(source) };
-    handle.is_ok_and(Handle::with_credentials).into()
+    handle.is_ok_and(|handle| handle.with_credentials()).into()
 }
 
 /// Stores what the source has counted in `*stats`, which has `size` bytes:
@@ -1028,7 +1034,7 @@ pub unsafe extern "C" fn eventsource_get_stats(
             return Err(Error::Null);
         }
         // SAFETY: NULL or a living source, as the header asks.
-        let counted = unsafe { handle(source) }.map(Handle::stats);
+        let counted = unsafe { handle(source) }.map(|handle| handle.stats());
         let shown = counted
             .as_ref()
             .map_or_else(|_| Stats::default(), |counted| Stats::new(counted));
@@ -1046,16 +1052,15 @@ pub unsafe extern "C" fn eventsource_get_stats(
 /// the release happens when the callback has returned. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut EventSource) {
-    if source.is_null() {
+    // SAFETY: NULL or a living source, as the header asks.
+    let Ok(handle) = (unsafe { handle(source) }) else { return };
+    // Kept by a callback's own thread until that has returned.
+    let handle = handle.clone();
+    if catch(|| handle.free()).is_none() {
+        // The thread may still be there; a leak is the lesser evil.
         return;
     }
-    // SAFETY: a living source, as the header asks, whose count was given to
-    // the caller by eventsource_new() and comes back here.
-    let handle = unsafe { Arc::from_raw(source.cast::<Handle>()) };
-    let kept = handle.clone();
-    let freed = catch(|| handle.free());
-    if freed.is_none() {
-        // The thread may still be there; a leak is the lesser evil.
-        mem::forget(kept);
-    }
+    // SAFETY: made by eventsource_new(); the program uses it no more, nor does
+    // the source's thread, which has ended or only knows the handle.
+    drop(unsafe { Box::from_raw(source.cast::<Source>()) });
 }

@@ -19,6 +19,7 @@ mod last_event_id;
 mod models;
 mod policies;
 mod proxies;
+mod pulling;
 mod reconnecting;
 mod redirects;
 mod requests;

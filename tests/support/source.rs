@@ -84,6 +84,18 @@ struct Recorder {
 }
 
 impl Recorder {
+    fn new(sender: mpsc::Sender<Call>) -> &'static Recorder {
+        Box::leak(Box::new(Recorder {
+            sender,
+            calls: Mutex::default(),
+            running: AtomicUsize::default(),
+            freed: AtomicBool::default(),
+            action: Mutex::default(),
+            failure: Mutex::default(),
+            wanted: Mutex::default(),
+        }))
+    }
+
     fn record(&'static self, source: *mut EventSource, seen: Seen) {
         let at = Instant::now();
         let nested = self.running.fetch_add(1, Ordering::SeqCst) > 0;
@@ -123,29 +135,79 @@ impl Recorder {
         }
     }
 
-    fn response(&self, response: *const ffi::Response) -> Option<Response> {
-        if response.is_null() {
-            return None;
-        }
-        let mut headers = HashMap::new();
-        for &name in self.wanted.lock().unwrap().iter() {
-            let c_name = CString::new(name).unwrap();
-            // SAFETY: borrowed until the callback returns.
-            let value = unsafe {
-                ffi::eventsource_response_header(response, c_name.as_ptr())
-            };
-            if !value.is_null() {
-                headers.insert(name, text(value));
-            }
-        }
-        // SAFETY: borrowed until the callback returns.
-        let (status, url) = unsafe {
-            (
-                ffi::eventsource_response_status(response),
-                ffi::eventsource_response_url(response),
-            )
+    fn response(&self, head: *const ffi::Response) -> Option<Response> {
+        response(head, &self.wanted.lock().unwrap())
+    }
+}
+
+/// The head of a response, if there is one, with the headers that are wanted.
+fn response(
+    response: *const ffi::Response,
+    wanted: &[&'static str],
+) -> Option<Response> {
+    if response.is_null() {
+        return None;
+    }
+    let mut headers = HashMap::new();
+    for &name in wanted {
+        let c_name = CString::new(name).unwrap();
+        // SAFETY: borrowed for as long as it is looked at.
+        let value = unsafe {
+            ffi::eventsource_response_header(response, c_name.as_ptr())
         };
-        Some(Response { status, url: text(url), headers })
+        if !value.is_null() {
+            headers.insert(name, text(value));
+        }
+    }
+    // SAFETY: as above.
+    let (status, url) = unsafe {
+        (
+            ffi::eventsource_response_status(response),
+            ffi::eventsource_response_url(response),
+        )
+    };
+    Some(Response { status, url: text(url), headers })
+}
+
+fn failure(failure: *const ffi::Failure, wanted: &[&'static str]) -> Failure {
+    // SAFETY: borrowed for as long as it is looked at.
+    let failure = unsafe { &*failure };
+    Failure {
+        error: failure.error,
+        message: text(failure.message),
+        http_status: failure.http_status,
+        response: response(failure.response, wanted),
+        attempt: failure.attempt,
+        will_retry: failure.will_retry != 0,
+        delay_ms: failure.delay_ms,
+        body: counted(failure.body, failure.body_len),
+    }
+}
+
+impl Seen {
+    /// What an item tells; no member is set but those of its type.
+    pub(crate) fn item(item: &ffi::Item) -> Seen {
+        let set = [
+            (ffi::ItemType::Open, !item.response.is_null()),
+            (ffi::ItemType::Event, !item.event.is_null()),
+            (ffi::ItemType::Comment, !item.comment.is_null()),
+            (ffi::ItemType::Error, !item.failure.is_null()),
+        ];
+        for (kind, is_set) in set {
+            assert_eq!(kind == item.r#type, is_set, "{:?}", item.r#type);
+        }
+        match item.r#type {
+            ffi::ItemType::Open => {
+                let wanted = ["content-type"];
+                Seen::Open(response(item.response, &wanted).expect("a head"))
+            }
+            ffi::ItemType::Event => Seen::Event(event(item.event)),
+            ffi::ItemType::Comment => {
+                Seen::Comment(counted(item.comment, item.comment_len))
+            }
+            ffi::ItemType::Error => Seen::Error(failure(item.failure, &[])),
+            ffi::ItemType::Close => Seen::Close(item.reason),
+        }
     }
 }
 
@@ -207,18 +269,7 @@ extern "C" fn on_error(
     user_data: *mut c_void,
 ) {
     let recorder = recorder(user_data);
-    // SAFETY: borrowed until the callback returns.
-    let failure = unsafe { &*failure };
-    let failure = Failure {
-        error: failure.error,
-        message: text(failure.message),
-        http_status: failure.http_status,
-        response: recorder.response(failure.response),
-        attempt: failure.attempt,
-        will_retry: failure.will_retry != 0,
-        delay_ms: failure.delay_ms,
-        body: counted(failure.body, failure.body_len),
-    };
+    let failure = self::failure(failure, &recorder.wanted.lock().unwrap());
     recorder.record(source, Seen::Error(failure));
 }
 
@@ -268,6 +319,17 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 impl Handle {
+    /// A source without callbacks.
+    pub(crate) fn bare(url: &str) -> Handle {
+        let url = CString::new(url).unwrap();
+        let mut source = ptr::null_mut();
+        // SAFETY: a text, and a place for the source.
+        let error = unsafe { ffi::eventsource_new(url.as_ptr(), &mut source) };
+        assert_eq!(error, Error::None, "new");
+        let (sender, _) = mpsc::channel();
+        Handle { source, recorder: Recorder::new(sender) }
+    }
+
     /// For callbacks that are set elsewhere.
     pub(crate) fn guard<T>(self, run: impl FnOnce() -> T) -> Option<T> {
         self.recorder.guard(run)
@@ -482,15 +544,7 @@ impl Source {
     /// The same, with the library's own reconnection time.
     pub(crate) fn unhurried(url: &str) -> Self {
         let (sender, seen) = mpsc::channel();
-        let recorder: &'static Recorder = Box::leak(Box::new(Recorder {
-            sender,
-            calls: Mutex::default(),
-            running: AtomicUsize::default(),
-            freed: AtomicBool::default(),
-            action: Mutex::default(),
-            failure: Mutex::default(),
-            wanted: Mutex::default(),
-        }));
+        let recorder = Recorder::new(sender);
         certificates::install();
         let url = CString::new(url).unwrap();
         let user_data = ptr::from_ref(recorder).cast_mut().cast();
