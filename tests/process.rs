@@ -12,26 +12,7 @@ use eventsource::ffi::Error;
 use support::phases::{Phase, stage};
 use support::server::{CHUNKED, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
-use support::{certificates, names, until};
-
-const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
-
-/// Runs `body` in a process of its own, which must end well and say nothing.
-fn alone(test: &str, body: fn()) {
-    if std::env::var(ALONE).is_ok_and(|name| name == test) {
-        return body();
-    }
-    let output = Command::new(std::env::current_exe().expect("a program"))
-        .args(["--exact", test, "--test-threads=1", "--nocapture"])
-        .env(ALONE, test)
-        .output()
-        .expect("a process");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
-    // The harness itself writes to the other one.
-    assert_eq!(stderr, "", "a library says nothing");
-}
+use support::{ALONE, alone, certificates, names, until};
 
 /// Names what /proc/self/`table` lists: threads (`task`), descriptors (`fd`).
 fn count(table: &str) -> usize {
