@@ -56,7 +56,7 @@ fn survive(
             other => said.push(other),
         }
     }
-    let growth = peak() - before;
+    let growth = peak().saturating_sub(before);
     assert!(growth < GROWTH, "{growth} KiB");
     drop(sender.join().expect("a server that has done its worst"));
     said
