@@ -333,6 +333,7 @@ fn strike(
     cause: Cause,
 ) -> Option<Connection> {
     const EVENT: &str = "\n\ndata: x\n\n";
+    // The source may have gone by now.
     match cause {
         Cause::Reset => {
             connection.reset();
@@ -341,11 +342,11 @@ fn strike(
         Cause::HalfClose => connection.half_close(),
         Cause::Stall => {}
         Cause::Refusal => {
-            connection.send("HTTP/1.1 403 Forbidden\r\n\r\n");
+            _ = connection.try_send("HTTP/1.1 403 Forbidden\r\n\r\n");
         }
         Cause::Garbage => {
-            connection.send(b"\0\xff\xfe no protocol\r\n\r\n");
-            connection.send(EVENT);
+            _ = connection.try_send(b"\0\xff\xfe no protocol\r\n\r\n");
+            _ = connection.try_send(EVENT);
         }
         Cause::SlowBytes => {
             let slow = match phase {
@@ -354,11 +355,11 @@ fn strike(
                 _ => EVENT_STREAM.to_owned() + EVENT,
             };
             for byte in slow.as_bytes() {
-                connection.send([*byte]);
+                _ = connection.try_send([*byte]);
             }
         }
         Cause::WrongLength | Cause::CutGzip | Cause::CutChunk => {
-            connection.send(match cause {
+            _ = connection.try_send(match cause {
                 Cause::WrongLength => &b": too little\n"[..],
                 Cause::CutChunk => b"40\r\n: cut",
                 _ => b"\x1f\x8b\x08\0\0\0\0\0",
