@@ -536,11 +536,33 @@ impl Dispatcher {
         self.handle.state.closed_by_program()
     }
 
+    #[inline]
     fn refresh_listeners(&mut self) {
         let version = self.handle.listeners_version.load(SeqCst);
         if version != self.version {
-            self.listeners.clone_from(&lock(&self.handle.listeners));
-            self.version = version;
+            self.copy_listeners(version);
+        }
+    }
+
+    #[cold]
+    fn copy_listeners(&mut self, version: u64) {
+        self.listeners.clone_from(&lock(&self.handle.listeners));
+        self.version = version;
+    }
+
+    /// Calls the listeners for the type of `event`.
+    #[inline(never)]
+    fn tell_listeners(&self, event: &Event<'_>, origin: &CStr) {
+        for listener in &self.listeners {
+            if *listener.event_type != *event.event_type.bytes()
+                || self.removed(listener.id)
+            {
+                continue;
+            }
+            if self.handle.state.interrupted() {
+                return;
+            }
+            (listener.on_event)(event, origin);
         }
     }
 
@@ -594,6 +616,7 @@ impl Handler for Dispatcher {
         }
     }
 
+    #[inline]
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
         if let Some(queue) = &mut self.queue {
             return queue.event(event, origin);
@@ -606,16 +629,8 @@ impl Handler for Dispatcher {
         if let Some(on_event) = &self.callbacks.event {
             on_event(event, origin);
         }
-        for listener in &self.listeners {
-            if *listener.event_type != *event.event_type.bytes()
-                || self.removed(listener.id)
-            {
-                continue;
-            }
-            if self.handle.state.interrupted() {
-                return;
-            }
-            (listener.on_event)(event, origin);
+        if !self.listeners.is_empty() {
+            self.tell_listeners(event, origin);
         }
     }
 

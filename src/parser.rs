@@ -166,7 +166,7 @@ enum Field {
 
 impl Field {
     /// Tells the field and its value; `None` for a field to be ignored.
-    #[inline]
+    #[inline(always)]
     fn of(line: &[u8]) -> Option<(Field, &[u8])> {
         // Names are compared literally (R48).
         let (field, rest) = match line {
@@ -352,13 +352,13 @@ impl Parser {
             // The marks are taken before anything moves, and nothing moves
             // but what lies before the line end that is next.
             let mut marks = Marks::at(piece, base);
-            while let Some((end, high)) = marks.next_end() {
+            ascii &= marks.ascii;
+            while let Some(end) = marks.next_end() {
                 let end = base + end;
-                self.end_line(piece, start, end, ascii && !high, dispatch)?;
+                self.end_line(piece, start, end, ascii, dispatch)?;
                 start = end + 1;
-                ascii = true;
+                ascii = marks.ascii;
             }
-            ascii &= !marks.high();
             base += WINDOW;
             if base - start > LONG_LINE {
                 // A long line: all that is sought is its end.
@@ -445,7 +445,7 @@ impl Parser {
 
     /// Appends the value in `piece[start..end]`, with its NUL, to the data
     /// buffer (R51).
-    #[inline]
+    #[inline(always)]
     fn add_data(&mut self, piece: &mut [u8], start: usize, end: usize) {
         self.data = match self.data {
             Data::None => Data::InPiece { start, end },
@@ -490,28 +490,27 @@ impl Parser {
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let new_id = self.has_id && self.id != self.last_event_id;
-        match mem::replace(&mut self.data, Data::None) {
-            Data::InPiece { start, end } => {
-                dispatch(self.event(&piece[start..end], new_id))?;
-            }
-            Data::Own { start } => {
-                dispatch(self.event(&self.own_data[start..], new_id))?;
-                clear(&mut self.own_data);
-            }
+        let data = mem::replace(&mut self.data, Data::None);
+        let text = match data {
+            Data::InPiece { start, end } => Some(&piece[start..end]),
+            Data::Own { start } => Some(&self.own_data[start..]),
             // No data line: no event (R54).
-            no_event => {
-                if new_id {
-                    dispatch(Item::LastEventId(self.id.get_or_empty()))?;
-                }
-                if matches!(no_event, Data::TooLarge) {
-                    self.take_id_over();
-                    dispatch(Item::TooLarge)?;
-                }
-            }
+            Data::None | Data::TooLarge => None,
+        };
+        if let Some(text) = text {
+            dispatch(self.event(text, new_id))?;
+        } else if new_id {
+            dispatch(Item::LastEventId(self.id.get_or_empty()))?;
+        }
+        if matches!(data, Data::Own { .. }) {
+            clear(&mut self.own_data);
         }
         self.take_id_over();
         self.event_type.clear();
-        Continue(())
+        match data {
+            Data::TooLarge => dispatch(Item::TooLarge),
+            _ => Continue(()),
+        }
     }
 
     /// R53: the last event ID string takes its buffer's value.

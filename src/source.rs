@@ -223,10 +223,12 @@ impl<H: Handler> Source<H> {
             if bytes.is_empty() {
                 dispatch.handler.pause();
             }
-            self.parser.feed(bytes, |item| dispatch.item(item))
+            self.parser.feed(bytes, |item| dispatch.item(&item))
         };
         let failure =
             connection.read(&self.state, &self.stats, idle_timeout, sink);
+        // No error need follow that would take the last events along.
+        dispatch.handler.pause();
         let fruitful = dispatch.fruitful;
         (failure, fruitful)
     }
@@ -322,7 +324,7 @@ struct Dispatch<'a, H> {
 }
 
 impl<H: Handler> Dispatch<'_, H> {
-    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+    fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
         // asked for again once it is to reconnect.
         if self.state.interrupted() {
@@ -332,22 +334,24 @@ impl<H: Handler> Dispatch<'_, H> {
             Item::Event(event) => {
                 self.fruitful = true;
                 self.stats.events.add(1);
-                self.handler.event(&event, self.origin);
+                self.handler.event(event, self.origin);
             }
             Item::Comment(comment) => {
                 self.stats.comments.add(1);
-                self.handler.comment(comment);
+                self.handler.comment(*comment);
             }
-            Item::LastEventId(id) => self.handler.last_event_id(id),
-            Item::Retry(time) => self.backoff.set_reconnection_time(time),
-            Item::TooLarge => {
-                self.stats.dropped.add(1);
-                let failure =
-                    Failure::new(Error::TooLarge, "event over the size limit");
-                let attempt = 0;
-                self.handler.error(&failure, Outlook { attempt, retry: None });
-            }
+            Item::LastEventId(id) => self.handler.last_event_id(*id),
+            Item::Retry(time) => self.backoff.set_reconnection_time(*time),
+            Item::TooLarge => self.too_large(),
         }
         Continue(())
+    }
+
+    #[cold]
+    fn too_large(&mut self) {
+        self.stats.dropped.add(1);
+        let failure =
+            Failure::new(Error::TooLarge, "event over the size limit");
+        self.handler.error(&failure, Outlook { attempt: 0, retry: None });
     }
 }

@@ -5,39 +5,27 @@ use wide::u8x16;
 /// How many bytes are looked at together.
 pub(super) const WINDOW: usize = 64;
 
-/// A window of the stream: a bit for each CR or LF, a bit for each byte that
-/// is not ASCII. The first byte has the lowest bit.
+/// A window of the stream.
 pub(super) struct Marks {
+    /// A bit for each CR or LF. The first byte has the lowest bit.
     ends: u64,
-    high: u64,
+    /// Whether all of it is ASCII.
+    pub(super) ascii: bool,
 }
 
 impl Marks {
     /// Marks the window that begins at `base`; the last one may be short.
     #[inline]
     pub(super) fn at(bytes: &[u8], base: usize) -> Marks {
-        match bytes[base..].first_chunk() {
-            Some(window) => Marks::of(window),
-            None => Marks::of_tail(bytes, base),
+        if let Some(window) = bytes[base..].first_chunk() {
+            return Marks::of(window);
         }
-    }
-
-    #[inline]
-    fn of(window: &[u8; WINDOW]) -> Marks {
-        let parts = parts(window);
-        let ends = bits(parts.map(ends));
-        // Most streams are ASCII: one look for all.
-        let high = if any(parts) { bits(parts) } else { 0 };
-        Marks { ends, high }
-    }
-
-    fn of_tail(bytes: &[u8], base: usize) -> Marks {
         // The last full window covers the tail and bytes before it, whose
         // marks are shifted out.
         if let Some(window) = bytes.last_chunk() {
             let seen = base + WINDOW - bytes.len();
-            let Marks { ends, high } = Marks::of(window);
-            return Marks { ends: ends >> seen, high: high >> seen };
+            let Marks { ends, ascii } = Marks::of(window);
+            return Marks { ends: ends >> seen, ascii };
         }
         let tail = &bytes[base..];
         let mut window = [0; WINDOW];
@@ -45,25 +33,21 @@ impl Marks {
         Marks::of(&window)
     }
 
-    /// Takes the next line end: where it is in the window, and whether a byte
-    /// that is not ASCII stands between it and the end before.
     #[inline]
-    pub(super) fn next_end(&mut self) -> Option<(usize, bool)> {
+    fn of(window: &[u8; WINDOW]) -> Marks {
+        let parts = parts(window);
+        Marks { ends: bits(parts.map(ends)), ascii: !any(parts) }
+    }
+
+    /// Takes the next line end: where it is in the window.
+    #[inline]
+    pub(super) fn next_end(&mut self) -> Option<usize> {
         if self.ends == 0 {
             return None;
         }
         let at = self.ends.trailing_zeros() as usize;
-        let up_to = self.ends ^ (self.ends - 1);
-        let high = self.high & up_to != 0;
-        self.high &= !up_to;
         self.ends &= self.ends - 1;
-        Some((at, high))
-    }
-
-    /// Whether a byte that is not ASCII stands after the last line end taken.
-    #[inline]
-    pub(super) fn high(&self) -> bool {
-        self.high != 0
+        Some(at)
     }
 }
 
