@@ -59,6 +59,11 @@ sanitize:
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
 		--lib --test source --test parser --test faults
 
+# Every order in which threads can meet.
+models:
+	cd models && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
+		$(CARGO) test --locked
+
 # Each target of fuzz/ for TIME seconds.
 fuzz: TIME ?= 60
 fuzz:
@@ -126,4 +131,4 @@ parity: library
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test sanitize fuzz soak bench install uninstall html deb deb-test parity clean
+.PHONY: library demo test sanitize models fuzz soak bench install uninstall html deb deb-test parity clean
