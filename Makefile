@@ -19,7 +19,7 @@ SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
 HEADERS = include/eventsource.h
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
-DOCS = README.md STANDARD.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
+DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
 	examples/listen.c
 # A template with the version, and with directories as far as a prefix that
 # may be moved.
@@ -51,6 +51,29 @@ demo: library
 
 test:
 	$(CARGO) test --locked --no-fail-fast
+
+# The tests of sources and processes, in memory that is watched.
+sanitize:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
+		CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test --locked \
+		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
+		--lib --test source --test parser
+
+# Every order in which threads can meet.
+models:
+	cd models && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
+		$(CARGO) test --locked
+
+# Each target of fuzz/ for TIME seconds.
+fuzz: TIME ?= 60
+fuzz:
+	fuzz/run $(TIME)
+
+# A thousand sources for TIME seconds; the figures are in tmp/soak.csv, beside
+# release.
+soak: TIME ?= 1800
+soak:
+	SOAK=$(TIME) $(CARGO) test --release --locked --test soak -- --nocapture
 
 bench: library
 	$(CARGO) bench --locked
@@ -108,4 +131,4 @@ parity: library
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test bench install uninstall html deb deb-test parity clean
+.PHONY: library demo test sanitize models fuzz soak bench install uninstall html deb deb-test parity clean

@@ -254,7 +254,8 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server");
-        let output = process.stdout.take().expect("piped");
+        // It stays open: the harness writes to it now and then.
+        let output = process.stdout.as_mut().expect("piped");
         let mut words = BufReader::new(output)
             .lines()
             .map(|line| line.expect("text"))

@@ -99,6 +99,7 @@ fn installs_what_a_c_library_has() {
         "share/doc/libeventsource/LICENSE-MIT",
         "share/doc/libeventsource/LICENSE-THIRD-PARTY",
         "share/doc/libeventsource/README.md",
+        "share/doc/libeventsource/SECURITY.md",
         "share/doc/libeventsource/STANDARD.md",
         "share/doc/libeventsource/listen.c",
         "share/man/man3/eventsource.3",
