@@ -28,7 +28,7 @@ const CLIENTS: [(&str, &[&str]); 7] = [
     ("launchdarkly/eventsource 1.11, Go", &["./go-peers", "launchdarkly"]),
     ("eventsource-client 0.18, Rust", &["./eventsource-client"]),
     ("reqwest-eventsource 0.6, Rust", &["./reqwest-eventsource"]),
-    ("eventsource 4.0, Node", &["node", "eventsource.mjs", "."]),
+    ("eventsource 4.0, Node", &["node", "eventsource.mjs"]),
 ];
 
 fn main() {

@@ -1,9 +1,8 @@
 // As libeventsource.c, with the package eventsource.
 import { writeSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { EventSource } from 'eventsource'
 
-const [, , directory, url, count] = process.argv
-const { EventSource } = createRequire(directory + '/')('eventsource')
+const [, , url, count] = process.argv
 let events = 0
 let bytes = 0
 
