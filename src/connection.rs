@@ -316,7 +316,10 @@ fn refusal(response: &Response) -> Option<Failure> {
     Some(Failure::new(Error::ContentType, message))
 }
 
-fn follow(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
+pub(crate) fn follow(
+    url: &Url,
+    location: &HeaderValue,
+) -> Result<Url, Failure> {
     let refused = |why: &str| Failure::new(Error::Redirect, why);
     let next = str::from_utf8(location.as_bytes())
         .ok()

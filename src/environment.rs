@@ -39,7 +39,7 @@ impl Environment {
         })
     }
 
-    fn read(value: impl Fn(&str) -> Option<String>) -> Environment {
+    pub(crate) fn read(value: impl Fn(&str) -> Option<String>) -> Environment {
         let variable = |name| {
             let value = value(name)?;
             (!value.is_empty()).then_some(Variable(name, value))

@@ -54,3 +54,8 @@ mod sys;
 mod tls;
 mod transport;
 mod trust;
+
+/// What fuzz/ reaches and programs do not.
+#[cfg(fuzzing)]
+#[path = "../fuzz/doors.rs"]
+pub mod doors;

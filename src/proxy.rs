@@ -504,7 +504,7 @@ fn is_success(head: &[u8]) -> bool {
 }
 
 /// Status and headers; what is no header is left out.
-fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
+pub(crate) fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let line = lines.next()?.trim_ascii_end().strip_prefix(b"HTTP/1.")?;
     let [b'0'..=b'9', b' ', status @ ..] = line else { return None };

@@ -83,12 +83,46 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// More than a receive buffer of small events, and less than large ones.
+    const LARGE: usize = 8 * 1024;
+    const OUTSIZED: usize = 256 * 1024;
+    /// More threads than this seldom fill a batch at the same moment.
+    const SPARE: usize = 16;
+
+    /// An empty batch, for so much. Large ones come from a pool that all
+    /// sources share: memory that was never used before is slow.
     fn with_capacity(size: Size) -> Batch {
+        if size.bytes >= Batch::LARGE
+            && let Some(spare) = Batch::pool().pop()
+        {
+            return spare;
+        }
         Batch {
             entries: Vec::with_capacity(size.items),
             text: Vec::with_capacity(size.bytes),
             ..Batch::default()
         }
+    }
+
+    /// Empties the batch, which may be of use to others.
+    fn recycle(&mut self) {
+        let mut batch = mem::take(self);
+        if !(Batch::LARGE..Batch::OUTSIZED).contains(&batch.text.capacity()) {
+            return;
+        }
+        batch.entries.clear();
+        batch.next = 0;
+        batch.text.clear();
+        batch.origin = None;
+        let mut pool = Batch::pool();
+        if pool.len() < Batch::SPARE {
+            pool.push(batch);
+        }
+    }
+
+    fn pool() -> MutexGuard<'static, Vec<Batch>> {
+        static POOL: Mutex<Vec<Batch>> = Mutex::new(Vec::new());
+        POOL.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn size(&self) -> Size {
@@ -113,14 +147,6 @@ impl Batch {
         let start = self.text.len();
         self.text.extend_from_slice(text.bytes_with_nul());
         Span { start, end: self.text.len() }
-    }
-
-    /// As `add`, unless the text stands at `known` already.
-    fn add_once(&mut self, text: Text<'_>, known: Option<Span>) -> Span {
-        match known {
-            Some(span) if self.text(span) == text => span,
-            _ => self.add(text),
-        }
     }
 
     fn text(&self, span: Span) -> Text<'_> {
@@ -224,7 +250,7 @@ impl Queue {
         // What had come when the program closed the source is dropped.
         let dropped = self.state.closed_by_program() && !batch.closes();
         if batch.left() == 0 || dropped {
-            *batch = Batch::default();
+            batch.recycle();
             let mut shared = self.lock();
             match shared.batches.pop_front() {
                 Some(next) => *batch = next,
@@ -366,13 +392,21 @@ impl Writer {
         if batch.origin.is_none() {
             batch.origin = Some(origin.into());
         }
-        let event_type = batch.add_once(event.event_type, self.event_type);
+        let event_type = match self.event_type {
+            Some(known) if batch.text(known) == event.event_type => known,
+            _ => batch.add(event.event_type),
+        };
         let data = batch.add(event.data);
-        let id = batch.add_once(event.last_event_id, self.last_event_id);
+        let new_id =
+            event.sets_last_event_id || self.new_last_event_id.is_some();
+        let id = match self.last_event_id {
+            Some(id) if !new_id => id,
+            _ => batch.add(event.last_event_id),
+        };
         self.event_type = Some(event_type);
         self.last_event_id = Some(id);
-        let new_id = self.new_last_event_id.take().is_some();
-        let new_id = (new_id || event.sets_last_event_id).then_some(id);
+        self.new_last_event_id = None;
+        let new_id = new_id.then_some(id);
         batch.push(Kept::Event { event_type, data, last_event_id: id }, new_id);
         self.make_room();
     }

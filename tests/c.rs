@@ -5,7 +5,7 @@
 mod program;
 
 use program::{Ended, Program, SONAME, WARNINGS};
-use program::{compile, library, path, scratch, succeed};
+use program::{compile, compile_with, library, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -46,7 +46,9 @@ fn make_two_units(compiler: &str, language: &str, std: &str) {
 #[test]
 fn the_examples_are_clean_c99() {
     for compiler in ["gcc", "clang"] {
-        for example in ["examples/listen.c", "examples/chat.c"] {
+        for example in
+            ["examples/listen.c", "examples/chat.c", "examples/epoll.c"]
+        {
             let mut command = Command::new(compiler);
             command.arg("-std=c99").args(WARNINGS).arg("-fsyntax-only");
             command.arg("-I").arg(path("include")).arg(path(example));
@@ -319,6 +321,87 @@ fn chat(url: &str) -> Command {
     let mut command = directly(&compile(&path("examples/chat.c")));
     command.args([url, "{\"stream\":true}"]).env("OPENAI_API_KEY", "k3y");
     command
+}
+
+#[test]
+fn a_loop_of_epoll_follows_three_streams_on_one_thread() {
+    follow_three_streams(&compile(&path("examples/epoll.c")));
+}
+
+#[test]
+fn a_loop_of_glib_follows_three_streams_on_one_thread() {
+    let mut pkg_config = Command::new("pkg-config");
+    pkg_config.args(["--cflags", "--libs", "glib-2.0"]);
+    let flags = String::from_utf8(succeed(pkg_config).stdout);
+    let flags = flags.expect("flags are text");
+    let flags: Vec<_> = flags.split_whitespace().collect();
+    follow_three_streams(&compile_with(&path("examples/glib.c"), &flags));
+}
+
+/// Each stream is lost once and resumed; then the program is told to end, or
+/// the servers want no more.
+fn follow_three_streams(program: &Path) {
+    let urls = || {
+        [(); 3].map(|()| {
+            serve(|number, request, mut stream| {
+                let id = last_event_id(request);
+                let body = match number {
+                    0 => "retry: 1\nid: 1\ndata: one\n\n".to_owned(),
+                    1 => format!("event: ping\ndata: after {id}\n\n"),
+                    _ => return no_content(stream),
+                };
+                stream.write_all(format!("{HEAD}{body}").as_bytes())?;
+                match number {
+                    1 if request.contains("/stay") => {
+                        wait_for_the_end_of(stream)
+                    }
+                    _ => Ok(()),
+                }
+            })
+        })
+    };
+    let started = |urls: &[String; 3]| {
+        let mut command = directly(program);
+        command.args(urls);
+        Program::start(command)
+    };
+    let lines = |ended: &Ended, url: &str| -> Vec<String> {
+        let lines = ended.lines.iter().filter_map(|it| it.strip_prefix(url));
+        lines.map(|line| line.trim_start().to_owned()).collect()
+    };
+
+    let staying = urls().map(|url| format!("{url}stay"));
+    let mut program_staying = started(&staying);
+    for _ in &staying {
+        program_staying.wait_until(|line| line.ends_with(" ping after 1"));
+    }
+    program_staying.signal("INT");
+    let ended = program_staying.end();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    for url in &staying {
+        let lines = lines(&ended, url);
+        assert_eq!(lines.len(), 6, "{lines:?}");
+        assert_eq!(lines[..2], ["open 200", "message one"]);
+        assert!(lines[2].starts_with("error "), "{lines:?}");
+        assert_eq!(lines[3..], ["open 200", "ping after 1", "close no error"]);
+    }
+
+    let leaving = urls();
+    let ended = started(&leaving).end();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    for url in &leaving {
+        let lines = lines(&ended, url);
+        let [.., error, close] = &lines[..] else { panic!("{lines:?}") };
+        assert!(error.contains("204"), "{lines:?}");
+        assert_eq!(close, "close unexpected status");
+    }
+    let nowhere = started(&["nowhere", "a", "b"].map(str::to_owned)).end();
+    assert_eq!(nowhere.status, Some(2));
+    assert!(!nowhere.stderr.is_empty());
+}
+
+fn no_content(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
 }
 
 // The readme

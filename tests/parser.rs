@@ -820,6 +820,20 @@ fn stops_at_once_when_dispatch_breaks() {
     }
 }
 
+/// R31, R53: an id that was taken counts, whatever breaks off behind it.
+#[test]
+fn keeps_the_id_of_a_block_over_the_limit_that_breaks_off() {
+    let wishes = Wishes { max_event_size: 1, ..WISHES };
+    let mut parser = parser(&wishes);
+    let flow =
+        parser.feed(&mut b"id: 1\ndata: ab\n\n".to_vec(), |item| match item {
+            Item::TooLarge => Break(()),
+            _ => Continue(()),
+        });
+    assert!(flow.is_break());
+    assert_eq!(parser.last_event_id().as_str(), "1");
+}
+
 /// The parser may be made on one thread and fed on another.
 #[test]
 fn is_send() {

@@ -52,6 +52,11 @@ pub(crate) fn library() -> PathBuf {
 
 /// Compiles a C program, and returns its path.
 pub(crate) fn compile(source: &Path) -> PathBuf {
+    compile_with(source, &[])
+}
+
+/// The same, with what other libraries need.
+pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
     let library = library();
     let directory = library.parent().expect("the library is in a directory");
     match symlink("libeventsource.so", directory.join(SONAME)) {
@@ -69,7 +74,7 @@ pub(crate) fn compile(source: &Path) -> PathBuf {
     cc.args(["-std=c11", "-g"]).args(WARNINGS);
     cc.arg("-I").arg(path("include")).arg("-o").arg(&new).arg(source);
     cc.arg("-L").arg(directory).arg("-leventsource").arg("-pthread");
-    cc.arg(format!("-Wl,-rpath,{}", directory.display()));
+    cc.arg(format!("-Wl,-rpath,{}", directory.display())).args(flags);
     succeed(cc);
     fs::rename(&new, &program).expect("a program can be moved into place");
     program

@@ -1,0 +1,217 @@
+//! From the socket to `eventsource_next`: `cargo bench --bench queue`.
+//!
+//! A server in a process of its own sends events of 64 bytes as fast as they
+//! are read. They reach the program by callbacks on the source's thread, by
+//! `eventsource_next` and by `eventsource_next_batch` on the program's; the
+//! three take turns, and the median of the rounds is shown. What is counted is
+//! the CPU time of this process, how often the program waited for the
+//! descriptor, and how often any of its threads had to sleep.
+
+#![expect(unsafe_code, reason = "the C API is what is measured")]
+
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
+
+use std::env;
+use std::ffi::{CString, c_void};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::ptr;
+use std::time::Instant;
+
+use eventsource::ffi::*;
+use support::cpu::time_of_all;
+use support::shapes::{SHAPES, corpus};
+
+const ROUNDS: usize = 7;
+const EVENTS: usize = 8 << 20;
+const EVENT: usize = 64;
+const CAPACITY: usize = 8192;
+const BATCH: usize = 256;
+
+/// A way to get events; how many came, and how often it waited.
+type Way = fn(*mut EventSource) -> (usize, usize);
+
+const WAYS: [(&str, Way); 3] =
+    [("callback", called), ("next", one_by_one), ("next_batch", in_batches)];
+
+fn main() {
+    if env::var_os("SERVE").is_some() {
+        return serve();
+    }
+    let (mut server, url) = start_server();
+    let mut results = [const { Vec::new() }; WAYS.len()];
+    for _ in 0..ROUNDS {
+        for ((_, way), results) in WAYS.iter().zip(&mut results) {
+            results.push(measure(&url, *way));
+        }
+    }
+    server.kill().expect("a server to kill");
+    server.wait().expect("a server that ends");
+    println!(
+        "Events of {EVENT} bytes, {EVENTS} of them; median of {ROUNDS} rounds, \
+         queue of {CAPACITY}\n"
+    );
+    println!(
+        "{:10} | {:>9} | {:>9} | {:>17} | {:>17}",
+        "", "M/s", "CPU ns", "waits per million", "sleeps per million"
+    );
+    for ((name, _), results) in WAYS.iter().zip(&mut results) {
+        let median = |column: usize| {
+            let mut values: Vec<f64> =
+                results.iter().map(|row: &[f64; 4]| row[column]).collect();
+            values.sort_by(f64::total_cmp);
+            values[ROUNDS / 2]
+        };
+        println!(
+            "{name:10} | {:9.1} | {:9.1} | {:17.0} | {:17.0}",
+            median(0),
+            median(1),
+            median(2),
+            median(3),
+        );
+    }
+}
+
+/// Million events a second, CPU nanoseconds for each, waits and sleeps.
+fn measure(url: &str, way: Way) -> [f64; 4] {
+    let url = CString::new(url).expect("our URL");
+    let mut source = ptr::null_mut();
+    // SAFETY: a text, and a place for the source.
+    let error = unsafe { eventsource_new(url.as_ptr(), &mut source) };
+    assert_eq!(error, Error::None);
+    let (mut count, mut waits) = (0, 0);
+    let sleeps = sleeps();
+    let start = Instant::now();
+    let cpu = time_of_all(|| (count, waits) = way(source));
+    let time = start.elapsed().as_secs_f64();
+    let sleeps = self::sleeps() - sleeps;
+    assert_eq!(count, EVENTS);
+    // SAFETY: used no more.
+    unsafe { eventsource_free(source) };
+    let million = count as f64 / 1e6;
+    [
+        million / time,
+        cpu / count as f64 * 1e9,
+        waits as f64 / million,
+        sleeps as f64 / million,
+    ]
+}
+
+fn called(source: *mut EventSource) -> (usize, usize) {
+    extern "C" fn on_event(
+        _: *mut EventSource,
+        _: *const Event,
+        count: *mut c_void,
+    ) {
+        // SAFETY: `count` below, on this thread alone until the end.
+        unsafe { *count.cast::<usize>() += 1 };
+    }
+    let mut count = 0_usize;
+    // SAFETY: `count` outlives the last callback.
+    unsafe {
+        let user_data = (&raw mut count).cast();
+        eventsource_on_event(source, Some(on_event), user_data);
+        eventsource_set_retry(source, Retry::Never as i32);
+        assert_eq!(eventsource_connect(source), Error::None);
+        assert_eq!(eventsource_wait(source, -1), Error::None);
+    }
+    (count, 1)
+}
+
+fn one_by_one(source: *mut EventSource) -> (usize, usize) {
+    taken(source, 1)
+}
+
+fn in_batches(source: *mut EventSource) -> (usize, usize) {
+    taken(source, BATCH)
+}
+
+fn taken(source: *mut EventSource, most: usize) -> (usize, usize) {
+    let mut items = [ptr::null(); BATCH];
+    let (mut events, mut waits) = (0, 0);
+    // SAFETY: the source is alive, there is room for `most` items, and those
+    // that were taken are alive until the next are.
+    unsafe {
+        eventsource_set_queue(source, CAPACITY);
+        eventsource_set_retry(source, Retry::Never as i32);
+        assert_eq!(eventsource_connect(source), Error::None);
+        loop {
+            let mut count = 0;
+            let error = match most {
+                1 => eventsource_next(source, 0, items.as_mut_ptr()),
+                _ => {
+                    let items = items.as_mut_ptr();
+                    eventsource_next_batch(source, 0, items, most, &mut count)
+                }
+            };
+            match error {
+                Error::None => {}
+                Error::Timeout => {
+                    wait(eventsource_fd(source));
+                    waits += 1;
+                    continue;
+                }
+                error => panic!("{error:?}"),
+            }
+            for item in &items[..count.max(1)] {
+                match (**item).r#type {
+                    ItemType::Event => events += 1,
+                    ItemType::Close => return (events, waits),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn wait(fd: i32) {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, alive.
+    let ready = unsafe { libc::poll(&mut entry, 1, -1) };
+    assert_eq!(ready, 1);
+}
+
+/// How often threads of this process have given up the processor to wait.
+fn sleeps() -> i64 {
+    // SAFETY: all of it may be zero.
+    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
+    // SAFETY: a place for it.
+    let error = unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    assert_eq!(error, 0);
+    usage.ru_nvcsw
+}
+
+fn start_server() -> (Child, String) {
+    let program = env::current_exe().expect("this program");
+    let mut server = Command::new(program)
+        .env("SERVE", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a server");
+    let mut url = String::new();
+    let output = server.stdout.take().expect("piped");
+    BufReader::new(output).read_line(&mut url).expect("its URL");
+    (server, url.trim().to_owned())
+}
+
+/// Serves one client after the other.
+fn serve() {
+    const PIECE: usize = 4096;
+    let (_, block) = SHAPES[0];
+    let piece = corpus(block, PIECE * EVENT);
+    assert_eq!(piece.len(), PIECE * EVENT);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    println!("http://{}/", listener.local_addr().expect("an address"));
+    loop {
+        let (mut client, _) = listener.accept().expect("a client");
+        let _ = client.read(&mut [0; 4096]);
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                     Connection: close\r\n\r\n";
+        let mut sent = client.write_all(head);
+        for _ in 0..EVENTS / PIECE {
+            sent = sent.and_then(|()| client.write_all(&piece));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Doors into the library that only fuzzing finds open: what a server, a proxy
+//! or the environment may say, and what becomes of it. A part of the library,
+//! so that nothing of it needs to be public.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::body::{Body, Progress};
+use crate::connection::{Connection, follow};
+use crate::cookies::Cookies;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::options::Options;
+use crate::proxy::{self, Proxy};
+use crate::state::State;
+use crate::stats::Stats;
+use crate::{response, retry};
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It goes on.
+    More,
+    /// All of it has come.
+    End,
+    /// It makes no sense.
+    Broken,
+}
+
+/// What a body that comes in `pieces` decodes to.
+pub fn decode(headers: &[(&str, &str)], pieces: &[&[u8]]) -> (Vec<u8>, Ending) {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::try_from(*name).expect("a name");
+        map.append(name, HeaderValue::try_from(*value).expect("a value"));
+    }
+    let mut body = Body::new(&map).expect("a body that can be decoded");
+    let mut decoded = Vec::new();
+    for piece in pieces {
+        let progress = body.decode(&mut piece.to_vec(), &mut |part| {
+            decoded.extend_from_slice(part);
+            Continue(())
+        });
+        match progress {
+            Ok(Progress::More) => {}
+            Ok(Progress::End) => return (decoded, Ending::End),
+            Ok(Progress::Stopped) => unreachable!("nobody stops it"),
+            Err(_) => return (decoded, Ending::Broken),
+        }
+    }
+    (decoded, Ending::More)
+}
+
+/// What became of one attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Of the last response; 0 if there was none.
+    pub status: u16,
+    /// What the response was announced from.
+    pub url: String,
+    /// The body, or the excerpt of one that was refused.
+    pub body: Vec<u8>,
+    /// Why there is no more.
+    pub error: i32,
+    /// The same for people.
+    pub message: String,
+}
+
+/// One attempt to follow `url`, through a Unix socket or a proxy, up to
+/// `most` bytes of its body.
+pub fn attempt(
+    url: &str,
+    unix_socket: Option<&Path>,
+    proxy: &str,
+    most: usize,
+) -> Outcome {
+    let mut options = Options::new(url).expect("a URL");
+    let network = options.network();
+    network.set_proxy(proxy).expect("a proxy");
+    network.set_unix_socket(unix_socket).expect("a path");
+    network.trust.set_verify_peer(false);
+    let state = Arc::new(State::default());
+    state.arm().expect("a descriptor");
+    let request = options.request.clone();
+    let mut cookies = Cookies::default();
+    let opened =
+        Connection::open(&options, request, &options.url, &state, &mut cookies);
+    let (response, mut connection) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => return Outcome::refused(failure),
+    };
+    let mut body = Vec::new();
+    let failure = connection.read(&state, &Stats::default(), None, |part| {
+        body.extend_from_slice(part);
+        if body.len() > most { Break(()) } else { Continue(()) }
+    });
+    body.truncate(most);
+    let url = response.url.into();
+    Outcome { status: response.status, url, body, ..Outcome::refused(failure) }
+}
+
+impl Outcome {
+    fn refused(failure: Failure) -> Outcome {
+        let response = failure.response;
+        Outcome {
+            status: response.as_ref().map_or(0, |it| it.status),
+            url: response.map_or(String::new(), |it| it.url.into()),
+            body: failure.body,
+            error: failure.error as i32,
+            message: failure.message,
+        }
+    }
+}
+
+/// Where a redirect leads, if it is followed.
+pub fn redirected(from: &str, location: &[u8]) -> Option<String> {
+    let from = Url::parse(from).expect("a URL");
+    let location = HeaderValue::from_bytes(location).ok()?;
+    follow(&from, &location).ok().map(String::from)
+}
+
+/// The URL of a source, as it is announced and as it is logged.
+pub fn source_url(text: &str) -> Option<(String, String)> {
+    let url = Options::new(text).ok()?.url;
+    let loggable = response::loggable(&url);
+    Some((url.into(), loggable))
+}
+
+/// Whether these values of `Content-Type` announce an event stream.
+pub fn is_event_stream(values: &[&[u8]]) -> bool {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(http::header::CONTENT_TYPE, value);
+        }
+    }
+    response::is_event_stream(&headers)
+}
+
+/// How long a `Retry-After` asks to wait, by a `Date`.
+pub fn retry_after(
+    value: &[u8],
+    date: &[u8],
+    limit: Option<Duration>,
+) -> Option<Duration> {
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_bytes(value).ok()?;
+    headers.insert(http::header::RETRY_AFTER, value);
+    if let Ok(date) = HeaderValue::from_bytes(date) {
+        headers.insert(http::header::DATE, date);
+    }
+    retry::retry_after(&headers, limit, UNIX_EPOCH)
+}
+
+/// A proxy's URL as it is shown.
+pub fn proxy(text: &str) -> Option<String> {
+    Proxy::parse(text).ok().map(|proxy| proxy.to_string())
+}
+
+/// Whether an environment with these variables sends `url` to a proxy.
+pub fn goes_through_a_proxy(
+    variables: &[(&str, &str)],
+    url: &str,
+) -> Option<bool> {
+    let environment = Environment::read(|name| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.to_string())
+    });
+    let url = Options::new(url).ok()?.url;
+    environment.proxy(&url).ok().map(|proxy| proxy.is_some())
+}
+
+/// The `Cookie` header of a request to `to`, after responses from `from`.
+pub fn cookies(set: &[&[u8]], from: &str, to: &str) -> Option<Vec<u8>> {
+    let mut cookies = Cookies::default();
+    for value in set {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(http::header::SET_COOKIE, value);
+        }
+        cookies.keep(&headers, &Url::parse(from).expect("a URL"));
+    }
+    let value = cookies.header(&Url::parse(to).expect("a URL"))?;
+    Some(value.as_bytes().to_vec())
+}
+
+/// The status of a proxy's answer.
+pub fn proxy_status(head: &[u8]) -> Option<u16> {
+    proxy::parse(head).map(|(status, _)| status)
+}

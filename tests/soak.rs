@@ -1,0 +1,369 @@
+//! A thousand sources whose server breaks their connections all the time: the
+//! process stays as large as it was. `make soak` takes half an hour, and
+//! leaves its figures in soak.csv; a test of every day, ten seconds.
+
+#![expect(unsafe_code, reason = "the C API is what is soaked")]
+
+#[allow(dead_code, reason = "made for more than this")]
+#[path = "support/certificates.rs"]
+mod certificates;
+
+use std::env;
+use std::ffi::{CString, c_void};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use eventsource::ffi::*;
+
+/// How many sources there are at once.
+const SOURCES: usize = 1000;
+/// One in so many speaks TLS.
+const SECURE: usize = 10;
+/// How often the process is measured.
+const SAMPLES: u32 = 100;
+/// How much larger the process may be in its last third than in its second:
+/// what the allocator does with a thousand threads.
+const GROWTH: usize = 8 * 1024;
+
+/// The two take each other's measure otherwise.
+static ALONE: Mutex<()> = Mutex::new(());
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+static LOSSES: AtomicU64 = AtomicU64::new(0);
+
+/// Seconds that `make soak` asks for.
+fn asked() -> Option<u64> {
+    let asked = env::var("SOAK").ok()?;
+    Some(asked.parse().expect("SOAK is a number of seconds"))
+}
+
+#[test]
+fn a_thousand_sources_stay_as_large_as_they_are() {
+    if env::var_os("SERVE").is_some() {
+        return serve();
+    }
+    let _alone = ALONE.lock();
+    allow_many_descriptors();
+    let seconds = asked().unwrap_or(10);
+    let server = Server::start();
+    drop(open(&server, SOURCES / 50));
+    let before = Sample::take();
+    let sources = open(&server, SOURCES);
+
+    let mut csv = String::from(
+        "seconds,resident_kib,descriptors,threads,events,losses\n",
+    );
+    let start = Instant::now();
+    let step = Duration::from_secs(seconds) / SAMPLES;
+    let mut samples = Vec::new();
+    for number in 1..=SAMPLES {
+        thread::sleep((step * number).saturating_sub(start.elapsed()));
+        let sample = Sample::take();
+        let Sample { resident, descriptors, threads } = sample;
+        let (events, losses) = (EVENTS.load(Relaxed), LOSSES.load(Relaxed));
+        let seconds = start.elapsed().as_secs_f64();
+        writeln!(
+            csv,
+            "{seconds:.1},{resident},{descriptors},{threads},{events},{losses}"
+        )
+        .expect("a string can be written to");
+        fs::write(target("soak.csv"), &csv).expect("a file");
+        samples.push(sample);
+    }
+    println!("{csv}");
+
+    assert!(LOSSES.load(Relaxed) > SOURCES as u64, "losses");
+    assert!(EVENTS.load(Relaxed) > SOURCES as u64, "events");
+    for sample in &samples {
+        assert_eq!(sample.threads, before.threads + SOURCES);
+        // Each has a descriptor to be woken by, and one connection at most.
+        let descriptors = sample.descriptors - before.descriptors;
+        assert!((SOURCES..=2 * SOURCES).contains(&descriptors), "{sample:?}");
+    }
+    let third = samples.len() / 3;
+    let most = |samples: &[Sample]| {
+        samples.iter().map(|it| it.resident).max().expect("some")
+    };
+    let (second, last) =
+        (most(&samples[third..2 * third]), most(&samples[2 * third..]));
+    assert!(last <= second + GROWTH, "{second} KiB have become {last} KiB");
+    drop(sources);
+    assert_nothing_is_left(&before);
+}
+
+#[test]
+fn nothing_is_left_of_many_sources() {
+    if env::var_os("SERVE").is_some() {
+        return;
+    }
+    let _alone = ALONE.lock();
+    let rounds = if asked().is_some() { 100 } else { 4 };
+    let server = Server::start();
+    let mut first = None;
+    for _ in 0..rounds {
+        for number in 0..1000 {
+            let source = Source::new(server.url(number));
+            let source = source.0;
+            // SAFETY: made above, freed once.
+            unsafe {
+                assert_eq!(eventsource_connect(source), Error::None);
+                match number % 3 {
+                    0 => eventsource_close(source),
+                    1 => _ = eventsource_wait(source, 1),
+                    // Freed as it is.
+                    _ => {}
+                }
+            }
+        }
+        let now = Sample::take();
+        let first = first.get_or_insert(now);
+        assert_eq!(now.threads, first.threads);
+        assert_eq!(now.descriptors, first.descriptors);
+        assert!(now.resident < first.resident + GROWTH, "{first:?} {now:?}");
+    }
+}
+
+/// A source that is freed when it is dropped.
+struct Source(*mut EventSource);
+
+impl Source {
+    fn new(url: &str) -> Source {
+        let url = CString::new(url).expect("a URL");
+        let mut source = ptr::null_mut();
+        // SAFETY: a text, and a place for the source.
+        let error = unsafe { eventsource_new(url.as_ptr(), &mut source) };
+        assert_eq!(error, Error::None);
+        // SAFETY: a living source; the callbacks look at no `user_data`.
+        unsafe {
+            eventsource_on_event(source, Some(on_event), ptr::null_mut());
+            eventsource_on_error(source, Some(on_error), ptr::null_mut());
+            eventsource_set_proxy(source, c"".as_ptr());
+            eventsource_set_retry(source, Retry::Persistent as _);
+            eventsource_set_reconnection_time(source, 10);
+            eventsource_set_max_reconnection_time(source, 1000);
+            eventsource_set_connect_timeout(source, 5000);
+            eventsource_set_response_timeout(source, 2000);
+            eventsource_set_idle_timeout(source, 1000);
+        }
+        Source(source)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, freed once.
+        unsafe { eventsource_free(self.0) };
+    }
+}
+
+extern "C" fn on_event(_: *mut EventSource, _: *const Event, _: *mut c_void) {
+    EVENTS.fetch_add(1, Relaxed);
+}
+
+extern "C" fn on_error(
+    _: *mut EventSource,
+    failure: *const Failure,
+    _: *mut c_void,
+) {
+    // SAFETY: borrowed until the callback returns.
+    let failure = unsafe { &*failure };
+    assert!(failure.will_retry != 0, "{:?}", failure.error);
+    LOSSES.fetch_add(1, Relaxed);
+}
+
+fn open(server: &Server, count: usize) -> Vec<Source> {
+    let open = |number| {
+        let source = Source::new(server.url(number));
+        // SAFETY: a living source.
+        let error = unsafe { eventsource_connect(source.0) };
+        assert_eq!(error, Error::None);
+        source
+    };
+    (0..count).map(open).collect()
+}
+
+/// What the process is made of.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// In KiB.
+    resident: usize,
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Sample {
+    fn take() -> Sample {
+        let count = |table| {
+            fs::read_dir(Path::new("/proc/self").join(table))
+                .expect("/proc")
+                .count()
+        };
+        let status = fs::read_to_string("/proc/self/status").expect("/proc");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        Sample {
+            resident: number.expect("VmRSS").parse().expect("a number"),
+            descriptors: count("fd"),
+            threads: count("task"),
+        }
+    }
+}
+
+fn assert_nothing_is_left(before: &Sample) {
+    let after = Sample::take();
+    assert_eq!(after.threads, before.threads);
+    assert_eq!(after.descriptors, before.descriptors);
+}
+
+fn target(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn allow_many_descriptors() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours, and outlives the calls.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+    }
+}
+
+// The server: a process of its own, whose size does not matter.
+
+struct Server {
+    process: Child,
+    urls: Vec<String>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let mut process = Command::new(env::current_exe().expect("a program"))
+            .args(["--exact", "a_thousand_sources_stay_as_large_as_they_are"])
+            .arg("--nocapture")
+            .env("SERVE", "")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a server");
+        let output = process.stdout.take().expect("piped");
+        let mut words = BufReader::new(output)
+            .lines()
+            .map(|line| line.expect("text"))
+            .filter_map(|line| line.strip_prefix("> ").map(str::to_owned));
+        let authority = words.next().expect("a file of authorities");
+        // SAFETY: the only threads are those of sources, none of which has
+        // been connected, and of the harness, which waits.
+        unsafe { env::set_var("SSL_CERT_FILE", authority) };
+        let plain = words.next().expect("a port");
+        let secure = words.next().expect("a port");
+        let url = |number: usize| match number % SECURE {
+            0 => format!("https://127.0.0.1:{secure}/"),
+            // Many addresses: the system keeps the ports of old connections.
+            _ => format!("http://127.0.0.{}:{plain}/", number % 250 + 1),
+        };
+        Server { process, urls: (0..SOURCES).map(url).collect() }
+    }
+
+    fn url(&self, number: usize) -> &str {
+        &self.urls[number]
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn serve() {
+    allow_many_descriptors();
+    let config = certificates::trusted("127.0.0.1");
+    println!();
+    println!("> {}", env::var("SSL_CERT_FILE").expect("set by certificates"));
+    for secure in [false, true] {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        println!("> {}", listener.local_addr().expect("an address").port());
+        let config = secure.then(|| config.clone());
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { continue };
+                let config = config.clone();
+                let answer = move || match config {
+                    None => _ = answer(&client, &client),
+                    Some(config) => {
+                        let tls = rustls::ServerConnection::new(config);
+                        let socket = &client;
+                        let tls = tls.expect("a configuration");
+                        let tls = rustls::StreamOwned::new(tls, socket);
+                        _ = answer(tls, &client);
+                    }
+                };
+                let builder = thread::Builder::new().stack_size(256 << 10);
+                builder.spawn(answer).expect("a thread");
+            }
+        });
+    }
+    // Until the test has ended, however it did.
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// One response, broken off somewhere in some way.
+fn answer(
+    mut client: impl Read + Write,
+    socket: &TcpStream,
+) -> std::io::Result<()> {
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let end = fastrand::u8(..16);
+    if end == 0 {
+        return reset(socket);
+    }
+    client.read(&mut [0; 4096])?;
+    let response = match end {
+        1 => "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nlate",
+        2 => "HTTP/1.1 200 OK\r\nContent-Ty",
+        3 => "no HTTP\r\n\r\n",
+        4 => "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        _ => {
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
+        }
+    };
+    client.write_all(response.as_bytes())?;
+    if end < 5 {
+        return Ok(());
+    }
+    for number in 0..fastrand::u32(..20) {
+        let size = 1 << fastrand::u32(..13);
+        let data = "x".repeat(size);
+        let event = format!(": alive\nid: {number}\ndata: {data}\n\n");
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        client.write_all(chunk.as_bytes())?;
+        client.flush()?;
+        thread::sleep(Duration::from_millis(fastrand::u64(..400)));
+    }
+    match end {
+        5 => reset(socket),
+        6 => client.write_all(b"ffff\r\ndata: cut"),
+        7 => client.write_all(b"no chunk"),
+        // Silence, until the client has had enough.
+        8 => client.read(&mut [0; 64]).map(|_| ()),
+        9 => client.write_all(b"0\r\n\r\n"),
+        _ => Ok(()),
+    }
+}
+
+fn reset(socket: &TcpStream) -> std::io::Result<()> {
+    let socket = socket2::SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO))
+}
