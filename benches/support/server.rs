@@ -30,16 +30,13 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server");
-        let mut url = String::new();
+        let mut line = String::new();
         let output = child.stdout.take().expect("piped");
-        BufReader::new(output).read_line(&mut url).expect("its URL");
-        let cycle = cycle(shape);
-        Server {
-            child,
-            url: url.trim().to_owned(),
-            events: cycle.len(),
-            bytes: cycle.iter().map(String::len).sum(),
-        }
+        BufReader::new(output).read_line(&mut line).expect("what it has");
+        let mut words = line.split_whitespace();
+        let url = words.next().expect("its URL").to_owned();
+        let mut number = || words.next().unwrap().parse().expect("a number");
+        Server { child, url, events: number(), bytes: number() }
     }
 }
 
@@ -53,12 +50,17 @@ impl Drop for Server {
 /// The life of the server's process, if this is it.
 pub(crate) fn serve() {
     let Ok(shape) = env::var("SERVE") else { return };
+    let found = SHAPES.iter().find(|(name, _)| *name == shape);
+    let (_, block) = found.expect("the name of a shape");
+    let cycle = events(*block, CYCLE);
+    let bytes: usize = cycle.iter().map(String::len).sum();
     let mut chunks = Vec::new();
-    for event in cycle(&shape) {
+    for event in &cycle {
         write!(chunks, "{:x}\r\n{event}\r\n", event.len()).unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    println!("http://{}/", listener.local_addr().expect("an address"));
+    let address = listener.local_addr().expect("an address");
+    println!("http://{address}/ {} {bytes}", cycle.len());
     loop {
         let (client, _) = listener.accept().expect("a client");
         // A client that has had enough leaves.
@@ -81,10 +83,4 @@ fn answer(mut client: TcpStream, cycle: &[u8]) -> std::io::Result<()> {
         }
     }
     client.write_all(b"0\r\n\r\n")
-}
-
-fn cycle(shape: &str) -> Vec<String> {
-    let found = SHAPES.iter().find(|(name, _)| *name == shape);
-    let (_, block) = found.expect("the name of a shape");
-    events(*block, CYCLE)
 }
