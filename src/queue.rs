@@ -106,17 +106,15 @@ impl Batch {
 
     /// Empties the batch, which may be of use to others.
     fn recycle(&mut self) {
-        let mut batch = mem::take(self);
-        if !(Batch::LARGE..Batch::OUTSIZED).contains(&batch.text.capacity()) {
+        let Batch { mut entries, mut text, .. } = mem::take(self);
+        if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity()) {
             return;
         }
-        batch.entries.clear();
-        batch.next = 0;
-        batch.text.clear();
-        batch.origin = None;
+        entries.clear();
+        text.clear();
         let mut pool = Batch::pool();
         if pool.len() < Batch::SPARE {
-            pool.push(batch);
+            pool.push(Batch { entries, text, ..Batch::default() });
         }
     }
 
