@@ -76,7 +76,15 @@ soak:
 	SOAK=$(TIME) $(CARGO) test --release --locked --test soak -- --nocapture
 
 bench: library
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench parser --bench stream \
+		--bench queue --bench idle --bench close
+
+# This library beside five others, which are fetched by name and built: needs
+# libcurl's header, Go and npm. SHAPES says which streams.
+PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
+compare: library
+	benches/peers/build $(PEERS) $(RELEASE)
+	PEERS=$(PEERS) $(CARGO) bench --locked --bench compare
 
 # Copies what `make` built: root may have no Rust. The prefix is known only now,
 # so this is where it is written down. A manual page has a link for each name.
@@ -131,4 +139,5 @@ parity: library
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test sanitize models fuzz soak bench install uninstall html deb deb-test parity clean
+.PHONY: library demo test sanitize models fuzz soak bench compare install \
+	uninstall html deb deb-test parity clean
