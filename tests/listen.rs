@@ -14,8 +14,8 @@ use streams::{HEAD, directly, last_event_id, serve};
 use streams::{under_valgrind, wait_for_the_end_of};
 
 /// Compiled, once.
-static PROGRAMS: LazyLock<[PathBuf; 1]> = LazyLock::new(|| {
-    ["listen.c"].map(|it| compile(&path("examples").join(it)))
+static PROGRAMS: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {
+    ["listen.c", "listen.cpp"].map(|it| compile(&path("examples").join(it)))
 });
 
 #[test]
@@ -140,7 +140,7 @@ fn ends_with_2_when_it_cannot_begin() {
     }
 }
 
-fn start(arguments: &[&str]) -> [Program; 1] {
+fn start(arguments: &[&str]) -> [Program; 2] {
     PROGRAMS.each_ref().map(|program| {
         let mut command = directly(program);
         command.args(arguments);
