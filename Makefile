@@ -17,10 +17,10 @@ D = $(DESTDIR)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
-HEADERS = include/eventsource.h
+HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
-DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
-	examples/listen.c
+DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
+	LICENSE-APACHE LICENSE-THIRD-PARTY examples/listen.c examples/listen.cpp
 # A template with the version, and with directories as far as a prefix that
 # may be moved.
 FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
