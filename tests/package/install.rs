@@ -248,6 +248,42 @@ fn meson_finds_it() {
     follow_all(&build);
 }
 
+#[test]
+fn go_finds_it() {
+    follow(&go("shared-go", &[]), "shared");
+    follow(&go("static-go", &["-tags=eventsource_static"]), "static");
+    let alone = ["-tags=eventsource_static", "-ldflags=-extldflags=-static"];
+    follow(&go("alone-go", &alone), "static");
+}
+
+#[test]
+fn another_rust_library_may_be_in_the_same_go_program() {
+    let library = scratch("go-other/libother.a");
+    fs::create_dir_all(library.parent().expect("a directory")).expect("space");
+    let mut rustc = tool("rustc");
+    rustc.args(["--edition=2024", "--crate-type=staticlib", "-o"]);
+    rustc.arg(&library).arg(path("tests/package/consumer/go/other.rs"));
+    succeed(rustc);
+    let program = go("other-go", &["-tags=eventsource_static,other"]);
+    follow(&program, "static");
+}
+
+/// Builds the Go program, which downloads nothing.
+fn go(name: &str, flags: &[&str]) -> PathBuf {
+    let program = scratch(name);
+    // Go does not see that the archive is another one.
+    _ = fs::remove_file(&program);
+    let mut go = with_pkg_config(tool("go"));
+    go.current_dir(path("tests/package/consumer/go"));
+    go.args(["build", "-o"]).arg(&program).args(flags);
+    let (ours, other) = (lib(), scratch("go-other"));
+    let flags = format!("-L{} -L{}", ours.display(), other.display());
+    go.env("CGO_LDFLAGS", flags).env("GOFLAGS", "-buildvcs=false");
+    go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+    succeed(go);
+    program
+}
+
 fn with_pkg_config(mut tool: Command) -> Command {
     tool.env("PKG_CONFIG_PATH", lib().join("pkgconfig"));
     tool

@@ -23,7 +23,7 @@ pub(crate) const WARNINGS: [&str; 4] =
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The variables that name proxies.
-const PROXIES: [&str; 8] = [
+pub(crate) const PROXIES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",
@@ -49,6 +49,19 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 pub(crate) fn library() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     test.with_file_name("libeventsource.so")
+}
+
+/// Where it has the name that programs are linked with, too.
+pub(crate) fn library_directory() -> PathBuf {
+    let library = library();
+    let directory = library.parent().expect("the library is in a directory");
+    match symlink("libeventsource.so", directory.join(SONAME)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            panic!("{SONAME}: {error}")
+        }
+        _ => {}
+    }
+    directory.to_owned()
 }
 
 /// Compiles a C program, or one in C++, and returns its path.
@@ -78,14 +91,7 @@ pub(crate) fn build(
     inputs: &[&OsStr],
     name: &str,
 ) -> PathBuf {
-    let library = library();
-    let directory = library.parent().expect("the library is in a directory");
-    match symlink("libeventsource.so", directory.join(SONAME)) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            panic!("{SONAME}: {error}")
-        }
-        _ => {}
-    }
+    let directory = library_directory();
     let program = scratch("programs").join(name);
     fs::create_dir_all(scratch("programs")).expect("scratch space");
     // Tests run side by side, so a program is moved into place complete.
@@ -94,7 +100,7 @@ pub(crate) fn build(
     compiler.args(WARNINGS).arg("-I").arg(path("include"));
     compiler.arg("-I").arg(path("bindings/cpp"));
     compiler.arg("-o").arg(&new).args(inputs);
-    compiler.arg("-L").arg(directory).arg("-leventsource").arg("-pthread");
+    compiler.arg("-L").arg(&directory).arg("-leventsource").arg("-pthread");
     compiler.arg(format!("-Wl,-rpath,{}", directory.display()));
     succeed(compiler);
     fs::rename(&new, &program).expect("a program can be moved into place");
@@ -124,6 +130,7 @@ fn missing(tool: &Command, error: &io::Error) -> ! {
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
         "danted" => "dante-server",
+        "go" | "gofmt" => "Go 1.23 or newer",
         "ip" => "iproute2",
         "nft" => "nftables",
         "php" => "php-cli",
