@@ -44,6 +44,8 @@ impl<'a> Script<'a> {
 /// A source, and what its callbacks have seen; released with it.
 struct Watched {
     source: *mut EventSource,
+    /// It has a queue, and no callbacks but two.
+    pulls: bool,
     /// What callbacks do, one byte each.
     script: RefCell<Vec<u8>>,
     connected: Cell<bool>,
@@ -70,17 +72,28 @@ impl Watched {
             eventsource_set_unix_socket(source, socket.as_ptr());
             eventsource_set_reconnection_time(source, 1);
         }
+        let which = script.next();
+        let pulls = which >= 128;
+        if pulls {
+            // SAFETY: a living source.
+            let error = unsafe {
+                eventsource_set_comments(source, 1);
+                eventsource_set_queue(source, usize::from(which % 8) + 1)
+            };
+            assert_eq!(error, Error::None);
+        }
         let mut plan = script.bytes().to_vec();
         plan.reverse();
         let watched = Box::new(Watched {
             source,
+            pulls,
             script: RefCell::new(plan),
             connected: Cell::new(false),
             callbacks: AtomicU32::new(0),
             closes: AtomicU32::new(0),
             closed_at: Cell::new(0),
         });
-        watched.hear(script.next());
+        watched.hear(which);
         watched
     }
 
@@ -91,10 +104,11 @@ impl Watched {
     /// Sets callbacks, a bit for each; `on_close` always.
     fn hear(&self, which: u8) {
         let (source, data) = (self.source, self.user_data());
-        let has = |bit: u8| which >> bit & 1 == 0;
+        let has = |bit: u8| which >> bit & 1 == 0 && (!self.pulls || bit > 3);
         // SAFETY: a living source; `self` lives until it is freed.
         unsafe {
-            eventsource_on_close(source, Some(on_close), data);
+            let on_close = (!self.pulls).then_some(on_close as _);
+            eventsource_on_close(source, on_close, data);
             eventsource_on_open(source, has(0).then_some(on_open as _), data);
             eventsource_on_event(source, has(1).then_some(on_event as _), data);
             eventsource_on_error(source, has(2).then_some(on_error as _), data);
@@ -120,6 +134,8 @@ impl Watched {
             Error::None => assert!(!self.connected.replace(true) && !closed),
             Error::AlreadyConnected => assert!(self.connected.get()),
             Error::Closed => {}
+            // A listener came before.
+            Error::Queue => assert!(self.pulls),
             other => panic!("{other:?}"),
         }
     }
@@ -187,14 +203,51 @@ impl Watched {
                 out,
             )
         };
-        assert_eq!(error, Error::None);
+        assert!(error == Error::None || self.pulls);
         id
+    }
+
+    /// Takes what there is.
+    fn pull(&self, most: usize) {
+        let mut items = [ptr::null(); 4];
+        let mut count = 0;
+        // SAFETY: see `state`; room for so many.
+        let error = unsafe {
+            match most {
+                0 => eventsource_next(self.source, 1, items.as_mut_ptr()),
+                _ => eventsource_next_batch(
+                    self.source,
+                    1,
+                    items.as_mut_ptr(),
+                    most,
+                    &mut count,
+                ),
+            }
+        };
+        if most == 0 && error == Error::None {
+            count = 1;
+        }
+        assert!(self.pulls || error != Error::None);
+        for item in &items[..count] {
+            assert_eq!(self.closes.load(SeqCst), 0, "the close is the last");
+            // SAFETY: borrowed until the next call.
+            let item = unsafe { &**item };
+            match item.r#type {
+                ItemType::Event => check_event(item.event),
+                ItemType::Comment => {
+                    check_text(item.comment, item.comment_len);
+                }
+                ItemType::Error => check_failure(item.failure),
+                ItemType::Close => _ = self.closes.fetch_add(1, SeqCst),
+                ItemType::Open => assert!(!item.response.is_null()),
+            }
+        }
     }
 
     /// What the next byte of the callbacks' script says.
     fn called(&self) -> u8 {
         self.callbacks.fetch_add(1, SeqCst);
-        assert_eq!(self.closes.load(SeqCst), 0, "on_close is the last");
+        assert!(self.pulls || self.closes.load(SeqCst) == 0, "the last");
         // Callbacks come one at a time.
         let what = self.script.borrow_mut().pop().unwrap_or_default();
         if what % 16 == 13 {
@@ -215,7 +268,8 @@ impl Watched {
         // SAFETY: living until here.
         unsafe { eventsource_free(self.source) };
         let closes = self.closes.load(SeqCst);
-        assert_eq!(closes, u32::from(self.connected.get()), "on_close");
+        let told = closes == u32::from(self.connected.get());
+        assert!(told || self.pulls, "on_close comes once");
         let callbacks = self.callbacks.load(SeqCst);
         let most = self.closed_at.get();
         assert!(most == 0 || callbacks < most, "a callback after close");
@@ -416,6 +470,9 @@ fuzz_target!(|input: &[u8]| {
             4..7 => set(watched, &mut script),
             7..11 => watched.act(script.next()),
             11 => watched.close(),
+            12 | 13 if watched.pulls => {
+                watched.pull(usize::from(script.next() % 5));
+            }
             12 | 13 => {
                 let patience = i64::from(script.next() % 4);
                 // SAFETY: a living source.

@@ -129,7 +129,14 @@ fn check_attempt(how: u8, stride: usize, bytes: &[u8]) {
     };
     let outcome = run(0);
     if how & 1 != 0 && stride > 0 {
-        assert_eq!(run(stride), outcome);
+        let mut other = run(stride);
+        let common = other.body.iter().zip(&outcome.body);
+        assert!(common.into_iter().all(|(one, other)| one == other));
+        if bytes.windows(4).any(|it| it.eq_ignore_ascii_case(b"gzip")) {
+            // More or less comes out of a broken stream.
+            other.body.clone_from(&outcome.body);
+        }
+        assert_eq!(other, outcome);
     }
 }
 

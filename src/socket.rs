@@ -229,7 +229,14 @@ fn start(address: SocketAddr) -> io::Result<Socket2> {
 }
 
 fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
-    Failure::new(Error::Connect, format!("connecting to {address}: {cause}"))
+    let error = match cause.raw_os_error() {
+        // The server has nothing to do with it.
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+            Error::System
+        }
+        _ => Error::Connect,
+    };
+    Failure::new(error, format!("connecting to {address}: {cause}"))
 }
 
 /// The program has closed the source or wants a new connection; nobody is

@@ -7,31 +7,13 @@
 mod support;
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use eventsource::ffi::Error;
 use support::phases::{Phase, stage};
 use support::server::{CHUNKED, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
-use support::{certificates, names, until};
-
-const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
-
-/// Runs `body` in a process of its own, which must end well and say nothing.
-fn alone(test: &str, body: fn()) {
-    if std::env::var(ALONE).is_ok_and(|name| name == test) {
-        return body();
-    }
-    let output = Command::new(std::env::current_exe().expect("a program"))
-        .args(["--exact", test, "--test-threads=1", "--nocapture"])
-        .env(ALONE, test)
-        .output()
-        .expect("a process");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
-    // The harness itself writes to the other one.
-    assert_eq!(stderr, "", "a library says nothing");
-}
+use support::{ALONE, alone, certificates, names, until};
 
 /// Names what /proc/self/`table` lists: threads (`task`), descriptors (`fd`).
 fn count(table: &str) -> usize {
@@ -319,4 +301,165 @@ fn sources_do_not_pile_up() {
         let grown = resident().saturating_sub(before);
         assert!(grown < 2000, "{grown} KiB for two thousand sources");
     });
+}
+
+/// Signals: a storm of them on a source's thread is not noticed.
+#[test]
+fn signals_do_not_disturb_a_source() {
+    alone("signals_do_not_disturb_a_source", || {
+        extern "C" fn nothing(_: libc::c_int) {}
+        // SAFETY: a handler that does nothing, and restarts no call.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as *const () as usize;
+            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
+        }
+        static STORM: AtomicBool = AtomicBool::new(true);
+        let storm = std::thread::spawn(|| {
+            while STORM.load(SeqCst) {
+                for task in std::fs::read_dir("/proc/self/task").unwrap() {
+                    let task = task.unwrap();
+                    let name = std::fs::read(task.path().join("comm"));
+                    if name.is_err() || name.unwrap() != b"eventsource\n" {
+                        continue;
+                    }
+                    let id = task.file_name().into_string().unwrap();
+                    let id: libc::pid_t = id.parse().unwrap();
+                    // SAFETY: takes numbers; a thread may have ended.
+                    unsafe {
+                        libc::syscall(
+                            libc::SYS_tgkill,
+                            libc::getpid(),
+                            id,
+                            libc::SIGUSR1,
+                        );
+                    }
+                }
+                std::thread::yield_now();
+            }
+        });
+        for secure in [false, true] {
+            let server = match secure {
+                true => Server::secure(certificates::trusted("127.0.0.1")),
+                false => Server::start(),
+            };
+            let source = Source::connected(&server.url("/"));
+            for _ in 0..10 {
+                let mut connection = server.accept();
+                for number in 0..10 {
+                    let event = format!("data: {number}\n\n");
+                    let head = if number == 0 { EVENT_STREAM } else { "" };
+                    connection.send(head.to_owned() + &event);
+                }
+                source.opened();
+                for number in 0..10 {
+                    source.message(&number.to_string());
+                }
+                connection.finish();
+                source.lost();
+            }
+            source.close();
+            source.closed(Error::None);
+        }
+        STORM.store(false, SeqCst);
+        storm.join().unwrap();
+    });
+}
+
+/// Descriptors: a program may have closed its first three.
+#[test]
+fn the_first_descriptors_are_like_others() {
+    alone("the_first_descriptors_are_like_others", || {
+        let server = Server::start();
+        // SAFETY: put back below, before anybody writes to them.
+        let kept = [0, 1, 2].map(|fd| unsafe {
+            let kept = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 100);
+            libc::close(fd);
+            kept
+        });
+        let source = Source::connected(&server.url("/"));
+        for _ in 0..3 {
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+            source.opened();
+            source.message("x");
+            connection.finish();
+            source.lost();
+        }
+        source.handle().free();
+        drop(server);
+        for (fd, kept) in (0..).zip(kept) {
+            // SAFETY: ours again.
+            unsafe { libc::dup2(kept, fd) };
+        }
+    });
+}
+
+/// Threads: calls need little of the stack of whoever makes them.
+#[test]
+fn calls_come_from_small_threads() {
+    alone("calls_come_from_small_threads", || {
+        let server = Server::start();
+        let url = server.url("/");
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        let caller = small.spawn(move || {
+            let source = Source::new(&url).with_header("X-A", "b").start();
+            source.opened();
+            source.message("x");
+            source.close();
+            source.closed(Error::None);
+        });
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+        caller.expect("a thread").join().expect("room enough");
+    });
+}
+
+/// A program may load the library again and again: it stays, and leaves
+/// nothing behind but itself.
+#[test]
+fn loading_and_unloading_leaves_nothing() {
+    alone("loading_and_unloading_leaves_nothing", || {
+        let this = std::env::current_exe().expect("a program");
+        let library = this.with_file_name("libeventsource.so");
+        let path = library.into_os_string().into_encoded_bytes();
+        let path = std::ffi::CString::new(path).expect("a path");
+        type New = unsafe extern "C" fn(*const i8, *mut *mut u8) -> i32;
+        type Act = unsafe extern "C" fn(*mut u8) -> i32;
+        let round = || {
+            // SAFETY: the library's functions, with their types.
+            unsafe {
+                let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW);
+                assert!(!library.is_null(), "dlopen");
+                let symbol = |name: &std::ffi::CStr| {
+                    let symbol = libc::dlsym(library, name.as_ptr());
+                    assert!(!symbol.is_null(), "{name:?}");
+                    symbol
+                };
+                let new: New = std::mem::transmute(symbol(c"eventsource_new"));
+                let connect: Act =
+                    std::mem::transmute(symbol(c"eventsource_connect"));
+                let free: Act =
+                    std::mem::transmute(symbol(c"eventsource_free"));
+                let mut source = std::ptr::null_mut();
+                let url = c"http://127.0.0.1:1/";
+                assert_eq!(new(url.as_ptr(), &mut source), 0);
+                assert_eq!(connect(source), 0);
+                free(source);
+                assert_eq!(libc::dlclose(library), 0);
+            }
+        };
+        round();
+        let before = (count("fd"), count("task"), mappings());
+        for _ in 0..200 {
+            round();
+        }
+        assert_eq!((count("fd"), count("task"), mappings()), before);
+    });
+}
+
+/// How often the library is mapped.
+fn mappings() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc");
+    maps.lines().filter(|line| line.ends_with("libeventsource.so")).count()
 }

@@ -254,7 +254,8 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server");
-        let output = process.stdout.take().expect("piped");
+        // It stays open: the harness writes to it now and then.
+        let output = process.stdout.as_mut().expect("piped");
         let mut words = BufReader::new(output)
             .lines()
             .map(|line| line.expect("text"))
@@ -328,7 +329,7 @@ fn answer(
     if end == 0 {
         return reset(socket);
     }
-    client.read(&mut [0; 4096])?;
+    let _ = client.read(&mut [0; 4096]);
     let response = match end {
         1 => "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nlate",
         2 => "HTTP/1.1 200 OK\r\nContent-Ty",

@@ -89,6 +89,7 @@ fn functions() -> BTreeSet<String> {
 fn installs_what_a_c_library_has() {
     let mut expected: BTreeSet<String> = [
         "include/eventsource.h",
+        "include/eventsource.hpp",
         "lib/cmake/eventsource/eventsource-config-version.cmake",
         "lib/cmake/eventsource/eventsource-config.cmake",
         "lib/libeventsource.a",
@@ -99,8 +100,10 @@ fn installs_what_a_c_library_has() {
         "share/doc/libeventsource/LICENSE-MIT",
         "share/doc/libeventsource/LICENSE-THIRD-PARTY",
         "share/doc/libeventsource/README.md",
+        "share/doc/libeventsource/SECURITY.md",
         "share/doc/libeventsource/STANDARD.md",
         "share/doc/libeventsource/listen.c",
+        "share/doc/libeventsource/listen.cpp",
         "share/man/man3/eventsource.3",
     ]
     .map(str::to_owned)

@@ -9,4 +9,5 @@ mod man;
 #[path = "../program/mod.rs"]
 #[allow(dead_code, reason = "programs are compiled in other ways here")]
 mod program;
+mod security;
 mod standard;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::program::path;
 
 /// Everything under `directory` that is Rust.
-fn sources(directory: &Path, text: &mut String) {
+pub(super) fn sources(directory: &Path, text: &mut String) {
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

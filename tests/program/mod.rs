@@ -2,6 +2,7 @@
 //! against the header and the library that cargo has just built, and servers.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::symlink;
@@ -63,25 +64,45 @@ pub(crate) fn library_directory() -> PathBuf {
     directory.to_owned()
 }
 
-/// Compiles a C program, and returns its path.
+/// Compiles a C program, or one in C++, and returns its path.
 pub(crate) fn compile(source: &Path) -> PathBuf {
     compile_with(source, &[])
 }
 
 /// The same, with what other libraries need.
 pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+    let is_cpp = source.extension().is_some_and(|it| it == "cpp");
+    let name = source.file_stem().expect("a name").to_string_lossy();
+    let (compiler, std, name) = match is_cpp {
+        true => ("c++", "-std=c++17", format!("{name}-cpp")),
+        false => ("cc", "-std=c11", name.into_owned()),
+    };
+    let mut command = Command::new(compiler);
+    command.args([std, "-g"]);
+    let flags = flags.iter().map(OsStr::new);
+    let inputs: Vec<_> =
+        [source.as_os_str()].into_iter().chain(flags).collect();
+    build(command, &inputs, &name)
+}
+
+/// Has a compiler make a program of this name.
+pub(crate) fn build(
+    mut compiler: Command,
+    inputs: &[&OsStr],
+    name: &str,
+) -> PathBuf {
     let directory = library_directory();
-    let program = scratch("programs").join(source.file_stem().expect("a name"));
+    let program = scratch("programs").join(name);
     fs::create_dir_all(scratch("programs")).expect("scratch space");
     // Tests run side by side, so a program is moved into place complete.
     let new = format!("{}.{:?}", id(), thread::current().id());
     let new = program.with_extension(new);
-    let mut cc = Command::new("cc");
-    cc.args(["-std=c11", "-g"]).args(WARNINGS);
-    cc.arg("-I").arg(path("include")).arg("-o").arg(&new).arg(source);
-    cc.arg("-L").arg(&directory).arg("-leventsource").arg("-pthread");
-    cc.arg(format!("-Wl,-rpath,{}", directory.display())).args(flags);
-    succeed(cc);
+    compiler.args(WARNINGS).arg("-I").arg(path("include"));
+    compiler.arg("-I").arg(path("bindings/cpp"));
+    compiler.arg("-o").arg(&new).args(inputs);
+    compiler.arg("-L").arg(&directory).arg("-leventsource").arg("-pthread");
+    compiler.arg(format!("-Wl,-rpath,{}", directory.display()));
+    succeed(compiler);
     fs::rename(&new, &program).expect("a program can be moved into place");
     program
 }

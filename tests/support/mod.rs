@@ -17,6 +17,27 @@ use std::time::{Duration, Instant};
 /// long in a run that is well.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
+/// Names the test for which a process was started.
+pub(crate) const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
+
+/// Runs `body` in a process of its own, which must end well and say nothing.
+pub(crate) fn alone(test: &str, body: fn()) {
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        return body();
+    }
+    let output =
+        std::process::Command::new(std::env::current_exe().expect("a program"))
+            .args(["--exact", test, "--test-threads=1", "--nocapture"])
+            .env(ALONE, test)
+            .output()
+            .expect("a process");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
+    // The harness itself writes to the other one.
+    assert_eq!(stderr, "", "a library says nothing");
+}
+
 /// Calls `action` on a thread of its own; fails the test if it hangs.
 pub(crate) fn promptly<T: Send + 'static>(
     what: &str,

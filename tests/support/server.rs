@@ -267,6 +267,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection of which nothing has been read.
+    pub(crate) fn unasked(stream: TcpStream) -> Self {
+        let request = Request::default();
+        Connection { stream: Stream::Plain(stream), request }
+    }
+
     /// Waits for the head of a request.
     pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
         Self::read_request(Stream::Plain(stream))
@@ -427,6 +433,7 @@ pub(crate) fn see_the_client_close(stream: &mut impl Read) {
 }
 
 /// A request, as it came.
+#[derive(Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,

@@ -1,0 +1,335 @@
+//! Servers that mean harm: what they send without end takes neither memory nor
+//! sense away. Each is followed by a process of its own, whose size is
+//! measured; optimized, there is sixteen times as much of everything.
+
+#![expect(unsafe_code, reason = "the C API is what is attacked")]
+
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
+
+use std::ffi::{CString, c_void};
+use std::fs;
+use std::io::Write;
+use std::ptr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use eventsource::ffi::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use support::alone;
+use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use support::source::Source;
+
+/// How much harm is done.
+const MUCH: usize = if cfg!(debug_assertions) { 64 << 20 } else { 1 << 30 };
+/// How much larger the process may become by it, in KiB.
+const GROWTH: usize = 8 << 10;
+/// How long that may take, by far.
+const PATIENCE: Duration = Duration::from_secs(100);
+const PIECE: usize = 64 << 10;
+
+/// Follows a server that sends a head, harm, and then an event, which comes;
+/// what the source said before is given back. Meanwhile the process has grown
+/// by no more than GROWTH.
+fn survive(
+    head: &str,
+    harm: impl FnOnce(&mut Connection) + Send + 'static,
+) -> Vec<Said> {
+    let server = Server::start();
+    let victim = Victim::new(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(head);
+    assert_eq!(victim.next(), Said::Open);
+    // From here on.
+    fs::write("/proc/self/clear_refs", "5").expect("/proc");
+    let before = peak();
+    let sender = thread::spawn(move || {
+        harm(&mut connection);
+        connection
+    });
+    let mut said = Vec::new();
+    loop {
+        match victim.next() {
+            Said::Event(data) if data == "after" => break,
+            other => said.push(other),
+        }
+    }
+    let growth = peak().saturating_sub(before);
+    assert!(growth < GROWTH, "{growth} KiB");
+    drop(sender.join().expect("a server that has done its worst"));
+    said
+}
+
+/// The most that this process has had resident, in KiB.
+fn peak() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.expect("VmHWM").parse().expect("a number")
+}
+
+/// Sends `piece` again and again, so many bytes of it.
+fn send(connection: &mut Connection, piece: &[u8], bytes: usize) {
+    let piece = piece.repeat(PIECE.div_ceil(piece.len()));
+    for _ in 0..bytes.div_ceil(piece.len()) {
+        connection.send(&piece);
+    }
+}
+
+#[test]
+fn comments_without_end() {
+    alone("comments_without_end", || {
+        let said = survive(EVENT_STREAM, |connection| {
+            send(connection, b": nothing at all\n", MUCH);
+            connection.send(":");
+            send(connection, b"x", MUCH);
+            connection.send("\ndata: after\n\n");
+        });
+        assert_eq!(said, []);
+    });
+}
+
+#[test]
+fn lines_without_end() {
+    alone("lines_without_end", || {
+        for field in ["data: ", "id: ", "event: ", "retry: ", "other: "] {
+            let said = survive(EVENT_STREAM, move |connection| {
+                connection.send(field);
+                send(connection, b"1", MUCH / 4);
+                connection.send("\n\nretry: 1\ndata: after\n\n");
+            });
+            let ignored = matches!(field, "other: ");
+            let expected = [Said::Error(Error::TooLarge)];
+            assert_eq!(said, expected[usize::from(ignored)..], "{field}");
+        }
+    });
+}
+
+#[test]
+fn an_event_without_end() {
+    alone("an_event_without_end", || {
+        let said = survive(EVENT_STREAM, |connection| {
+            send(connection, b"data: x\nid: 1\nevent: e\n", MUCH / 4);
+            connection.send("\ndata: after\n\n");
+        });
+        assert_eq!(said, [Said::Error(Error::TooLarge)]);
+    });
+}
+
+#[test]
+fn large_ids() {
+    alone("large_ids", || {
+        let said = survive(EVENT_STREAM, |connection| {
+            for number in 0..MUCH >> 24 {
+                connection.send(format!("id: {number}"));
+                send(connection, b"x", 1 << 20);
+                connection.send("\n\n");
+            }
+            connection.send("id\ndata: after\n\n");
+        });
+        // Longer than an event may be.
+        assert!(said.iter().all(|it| *it == Said::Error(Error::TooLarge)));
+    });
+}
+
+#[test]
+fn a_gzip_bomb() {
+    alone("a_gzip_bomb", || {
+        let head = EVENT_STREAM
+            .replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n");
+        let said = survive(&head, |connection| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+            for _ in 0..MUCH / PIECE {
+                gzip.write_all(&[b'\n'; PIECE]).expect("memory");
+            }
+            gzip.write_all(b"data: after\n\n").expect("memory");
+            connection.send(gzip.finish().expect("memory"));
+        });
+        assert_eq!(said, []);
+    });
+}
+
+#[test]
+fn tiny_chunks() {
+    alone("tiny_chunks", || {
+        let said = survive(CHUNKED, |connection| {
+            connection.send("1\r\n:\r\n");
+            send(connection, b"1\r\nx\r\n", 6_000_000);
+            connection.chunk("\ndata: after\n\n");
+        });
+        assert_eq!(said, []);
+    });
+}
+
+#[test]
+fn an_extension_without_end() {
+    alone("an_extension_without_end", || {
+        let said = survive(CHUNKED, |connection| {
+            connection.send("d;");
+            send(connection, b"x", MUCH / 16);
+            connection.send("\r\ndata: after\n\n\r\n");
+        });
+        assert_eq!(said, []);
+    });
+}
+
+/// A head that comes byte by byte: there is one time for all of it.
+#[test]
+fn a_head_that_trickles() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(eventsource_set_response_timeout, 200)
+        .start();
+    let mut connection = server.accept();
+    let start = Instant::now();
+    let trickle = thread::spawn(move || {
+        connection.send("HTTP/1.1 200 OK\r\nX-Slow: ");
+        while connection.try_send("x").is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    source.retrying(Error::Timeout);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    trickle.join().expect("the client has gone");
+}
+
+/// A reconnection time longer than any clock: the source can be closed, and
+/// the program's limit holds.
+#[test]
+fn a_reconnection_time_without_end() {
+    for limit in [None, Some(1)] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"));
+        if let Some(limit) = limit {
+            source.set(eventsource_set_max_reconnection_time, limit);
+        }
+        let source = source.start();
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        connection.send("retry: 99999999999999999999\ndata: x\n\n");
+        connection.finish();
+        source.opened();
+        source.message("x");
+        let lost = source.lost();
+        match limit {
+            None => assert!(lost.delay_ms > u64::MAX / 4),
+            Some(_) => drop(server.accept()),
+        }
+        source.close();
+        source.skip_to_close();
+    }
+}
+
+/// Nothing that a server says becomes a line of the next request's head.
+#[test]
+fn nothing_is_smuggled_into_a_request() {
+    for location in [
+        "/a%0d%0aX-Evil:%201",
+        "/a\u{85}X-Evil: 1",
+        "/a\tX-Evil: 1",
+        "//user%0d%0aX-Evil:@127.0.0.1:PORT/",
+        "?a b#\u{2028}X-Evil: 1",
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let location = location.replace("PORT", &server.port().to_string());
+        let connection = server.accept();
+        connection.answer(
+            "302 Found",
+            &format!("Location: {location}\r\nSet-Cookie: a=b\u{85}c: d\r\n"),
+        );
+        let mut connection = server.accept();
+        assert!(connection.request.header("x-evil").is_none(), "{location}");
+        assert!(connection.request.target.is_ascii());
+        connection.send(EVENT_STREAM);
+        connection.send("id: 1\u{1}X-Evil: 1\n\nid: 2\0X-Evil: 1\ndata: x\n\n");
+        connection.finish();
+        source.opened();
+        source.message("x");
+        source.lost();
+        let connection = server.accept();
+        assert!(connection.request.header("x-evil").is_none(), "{location}");
+        assert_eq!(connection.request.header("last-event-id"), None);
+    }
+}
+
+// A source that keeps nothing of what it is told
+
+#[derive(Debug, PartialEq)]
+enum Said {
+    Open,
+    Event(String),
+    Error(Error),
+}
+
+struct Victim {
+    source: *mut EventSource,
+    said: Receiver<Said>,
+}
+
+impl Victim {
+    fn new(url: &str) -> Victim {
+        let url = CString::new(url).expect("a URL");
+        let (sender, said) = channel::<Said>();
+        let sender = Box::into_raw(Box::new(sender)).cast();
+        let mut source = ptr::null_mut();
+        // SAFETY: a text, a place; the sender is never released.
+        unsafe {
+            assert_eq!(eventsource_new(url.as_ptr(), &mut source), Error::None);
+            eventsource_on_open(source, Some(on_open), sender);
+            eventsource_on_event(source, Some(on_event), sender);
+            eventsource_on_error(source, Some(on_error), sender);
+            eventsource_set_proxy(source, c"".as_ptr());
+            eventsource_set_max_event_size(source, 64 << 10);
+            assert_eq!(eventsource_connect(source), Error::None);
+        }
+        Victim { source, said }
+    }
+
+    fn next(&self) -> Said {
+        self.said.recv_timeout(PATIENCE).expect("another callback")
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { eventsource_free(self.source) };
+    }
+}
+
+fn say(sender: *mut c_void, said: Said) {
+    // SAFETY: leaked by `Victim::new`.
+    let sender = unsafe { &*sender.cast::<Sender<Said>>() };
+    // Nobody listens any more when the test is over.
+    let _ = sender.send(said);
+}
+
+extern "C" fn on_open(
+    _: *mut EventSource,
+    _: *const Response,
+    sender: *mut c_void,
+) {
+    say(sender, Said::Open);
+}
+
+extern "C" fn on_event(
+    _: *mut EventSource,
+    event: *const Event,
+    sender: *mut c_void,
+) {
+    // SAFETY: borrowed until the callback returns; NUL-terminated.
+    let data = unsafe { std::ffi::CStr::from_ptr((*event).data) };
+    say(sender, Said::Event(data.to_string_lossy().into_owned()));
+}
+
+extern "C" fn on_error(
+    _: *mut EventSource,
+    failure: *const Failure,
+    sender: *mut c_void,
+) {
+    // SAFETY: borrowed until the callback returns.
+    say(sender, Said::Error(unsafe { (*failure).error }));
+}
