@@ -345,6 +345,14 @@ public:
         return value ? std::optional<std::string_view>(value) : std::nullopt;
     }
 
+    // The name of a header, in lower case; none if there are no more than
+    // `index` of them. A header with several values counts once.
+    std::optional<std::string_view> header_name(std::size_t index) const
+    {
+        const char *name = eventsource_response_header_name(response_, index);
+        return name ? std::optional<std::string_view>(name) : std::nullopt;
+    }
+
 private:
     const eventsource_response *response_;
 };

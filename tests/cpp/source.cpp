@@ -86,6 +86,10 @@ void tells_handlers_all_that_happens()
         CHECK(response.url() == server + "/twice");
         CHECK(response.header("content-type") == "text/event-stream");
         CHECK(!response.header("X-Absent"));
+        std::size_t index = 0;
+        while (response.header_name(index) != "content-type")
+            CHECK(response.header_name(index++).has_value());
+        CHECK(!response.header_name(1000));
         CHECK(source.ready_state() == sse::ReadyState::open);
         tell("open");
     });
