@@ -79,8 +79,8 @@ bench: library
 	$(CARGO) bench --locked --bench parser --bench stream \
 		--bench queue --bench idle --bench close
 
-# This library beside five others, which are fetched by name and built: needs
-# libcurl's header, Go and npm. SHAPES says which streams.
+# This library beside six other clients, which are fetched by name and built:
+# needs libcurl's header, Go and npm. SHAPES says which streams.
 PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
 compare: library
 	benches/peers/build $(PEERS) $(RELEASE)

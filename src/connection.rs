@@ -40,6 +40,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Requests `url`, follows redirects (R12), and checks what comes
     /// (R16, R21, R22).
+    // A call of its own: what it takes does not stay on the stack for as long
+    // as the stream lasts.
+    #[inline(never)]
     pub(crate) fn open(
         options: &Options,
         mut request: Request,

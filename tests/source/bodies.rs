@@ -120,6 +120,15 @@ fn reads_every_way_to_write_a_chunk() {
     }
 }
 
+/// HTTP: what follows a chunk's data is the end of its line, and nothing else.
+#[test]
+fn a_chunk_that_is_longer_than_it_says_is_lost() {
+    let (_server, source, mut connection) = opened(CHUNKED);
+    connection.send("9\r\ndata: a\n\nXX9\r\ndata: b\n\n\r\n");
+    source.message("a");
+    source.lost();
+}
+
 /// HTTP: one chunk larger than any buffer.
 #[test]
 fn reads_a_chunk_larger_than_any_buffer() {
