@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::panic::catch;
 use crate::parser::{Event, Text};
-use crate::queue::{Batch, Item, Queue, Taken, Writer};
+use crate::queue::{Batch, Queue, Taken, Writer};
 use crate::request::Request;
 use crate::response::Response;
 use crate::source::{Handler, Outlook, Source, Told};
@@ -422,17 +422,7 @@ impl Handle {
         if let Some(id) = batch.sets_last_event_id() {
             self.set_seen_last_event_id(id);
         }
-        let state = match batch.item() {
-            Item::Open(_) => ReadyState::Open,
-            Item::Error(_, outlook) if outlook.retry.is_some() => {
-                ReadyState::Connecting
-            }
-            Item::Error(failure, _) if failure.error == Error::TooLarge => {
-                return;
-            }
-            Item::Error(..) | Item::Close(_) => ReadyState::Closed,
-            Item::Event(..) | Item::Comment(_) => return,
-        };
+        let Some(state) = batch.ready_state() else { return };
         let outdated = batch.reconnects != self.reconnects.load(SeqCst);
         if state == ReadyState::Closed || !outdated {
             self.seen.store(state as u8, SeqCst);

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::parser::{Event, Text};
 use crate::response::Response;
 use crate::source::Outlook;
-use crate::state::{State, Wake};
+use crate::state::{ReadyState, State, Wake};
 use crate::sys;
 
 /// What has happened to a source.
@@ -106,17 +106,15 @@ impl Batch {
 
     /// Empties the batch, which may be of use to others.
     fn recycle(&mut self) {
-        let mut batch = mem::take(self);
-        if !(Batch::LARGE..Batch::OUTSIZED).contains(&batch.text.capacity()) {
+        let Batch { mut entries, mut text, .. } = mem::take(self);
+        if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity()) {
             return;
         }
-        batch.entries.clear();
-        batch.next = 0;
-        batch.text.clear();
-        batch.origin = None;
+        entries.clear();
+        text.clear();
         let mut pool = Batch::pool();
         if pool.len() < Batch::SPARE {
-            pool.push(batch);
+            pool.push(Batch { entries, text, ..Batch::default() });
         }
     }
 
@@ -161,6 +159,21 @@ impl Batch {
     /// last, if it takes one.
     pub(crate) fn sets_last_event_id(&self) -> Option<Text<'_>> {
         self.last_taken().sets_last_event_id.map(|span| self.text(span))
+    }
+
+    /// The ready state that the source takes with the item that was taken
+    /// last, if it takes one.
+    pub(crate) fn ready_state(&self) -> Option<ReadyState> {
+        match &self.last_taken().kept {
+            Kept::Event { .. } | Kept::Comment(_) => None,
+            Kept::Open(_) => Some(ReadyState::Open),
+            Kept::Close(_) => Some(ReadyState::Closed),
+            Kept::Error(told) => match (told.0.error, told.1.retry) {
+                (Error::TooLarge, _) => None,
+                (_, Some(_)) => Some(ReadyState::Connecting),
+                (_, None) => Some(ReadyState::Closed),
+            },
+        }
     }
 
     /// The item that was taken last.

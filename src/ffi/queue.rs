@@ -76,7 +76,9 @@ impl Taken {
         let most = room.len().min(self.batch.left() + 1);
         self.items.clear();
         self.events.clear();
-        (self.response, self.failure, self.failure_text) = (None, None, None);
+        self.response = None;
+        self.failure = None;
+        self.failure_text = None;
         // What points to them must not move.
         self.items.reserve(most);
         self.events.reserve(most);

@@ -358,6 +358,30 @@ fn what_never_began_has_no_close() {
     assert!(!source.is_readable());
 }
 
+/// Pull mode: the last events of a stream that is not asked for again come
+/// before its close.
+#[test]
+fn takes_the_end_of_a_stream_that_ends_for_good() {
+    let server = Server::start();
+    let source = Puller::new(&server.url("/"), 10);
+    // SAFETY: not freed before the test is over.
+    let error = unsafe {
+        let never = ffi::Retry::Never as i32;
+        ffi::eventsource_set_retry(source.as_ptr(), never)
+    };
+    assert_eq!(error, Error::None);
+    assert_eq!(source.connect(), Error::None);
+    let mut connection = server.accept();
+    connection.send(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Content-Length: 18\r\n\r\ndata: a\n\ndata: b\n\n",
+    );
+    source.opened();
+    source.event("a");
+    source.event("b");
+    assert_eq!(source.take(), Seen::Close(Error::Ended));
+}
+
 /// Pull mode, reconnecting: CONNECTING from the wish on, whatever waits of
 /// the old connection; nothing that waits is lost or asked for again.
 #[test]
