@@ -17,10 +17,10 @@ D = $(DESTDIR)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
-HEADERS = include/eventsource.h
+HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
-DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE LICENSE-THIRD-PARTY \
-	examples/listen.c
+DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
+	LICENSE-APACHE LICENSE-THIRD-PARTY examples/listen.c examples/listen.cpp
 # A template with the version, and with directories as far as a prefix that
 # may be moved.
 FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
@@ -77,7 +77,15 @@ soak:
 	SOAK=$(TIME) $(CARGO) test --release --locked --test soak -- --nocapture
 
 bench: library
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench parser --bench stream \
+		--bench queue --bench idle --bench close
+
+# This library beside five others, which are fetched by name and built: needs
+# libcurl's header, Go and npm. SHAPES says which streams.
+PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
+compare: library
+	benches/peers/build $(PEERS) $(RELEASE)
+	PEERS=$(PEERS) $(CARGO) bench --locked --bench compare
 
 # Copies what `make` built: root may have no Rust. The prefix is known only now,
 # so this is where it is written down. A manual page has a link for each name.
@@ -132,4 +140,5 @@ parity: library
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test sanitize models fuzz soak bench install uninstall html deb deb-test parity clean
+.PHONY: library demo test sanitize models fuzz soak bench compare install \
+	uninstall html deb deb-test parity clean

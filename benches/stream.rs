@@ -1,9 +1,8 @@
 //! From the socket to the C callback: `cargo bench --bench stream [-- SHAPE]`.
 //!
-//! A server in a process of its own sends each event as an HTTP chunk, as
-//! servers do, as fast as it is read. What is measured is the CPU time of
-//! this process: of the library up to a C callback that adds up the data's
-//! length, and of a bare loop of recv(2) that reads the same bytes. They
+//! A server sends each event as an HTTP chunk. What is measured is the CPU time of
+//! this process: of the library up to a C callback that looks at
+//! the event, and of a bare loop of recv(2) that reads the same bytes. They
 //! take turns; the median of the rounds is shown.
 
 #[allow(dead_code, reason = "made for more than this")]
@@ -11,25 +10,22 @@ mod support;
 
 use std::env;
 use std::ffi::{CString, c_void};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::ptr;
 
 use eventsource::ffi::*;
 use support::cpu::time_of_all;
-use support::shapes::{SHAPES, events};
+use support::server::{Server, serve};
+use support::shapes::SHAPES;
 
 const ROUNDS: usize = 7;
-/// What the server sends again and again.
-const CYCLE: usize = 2 << 20;
 const BYTES: usize = 256 << 20;
 const BUFFER: usize = 64 << 10;
 
 fn main() {
-    if let Ok(shape) = env::var("SERVE") {
-        return serve(&shape);
-    }
+    serve();
     let wanted: Vec<_> =
         env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
     println!("CPU time per event, a chunk each; median of {ROUNDS} rounds\n");
@@ -47,15 +43,16 @@ fn main() {
 }
 
 fn measure(name: &str) {
-    let (mut server, url) = start_server(name);
+    let server = Server::start(name);
+    let cycles = BYTES / server.bytes;
+    let url = &format!("{}{cycles}", server.url);
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     let (mut count, mut bytes) = (0, 0);
     for _ in 0..ROUNDS {
-        bare.push(time_of_all(|| bytes = receive(&url)));
-        ours.push(time_of_all(|| count = follow(&url)));
+        bare.push(time_of_all(|| bytes = receive(url)));
+        ours.push(time_of_all(|| count = follow(url)));
     }
-    server.kill().expect("a server to kill");
-    server.wait().expect("a server that ends");
+    assert_eq!(count, cycles * server.events, "the whole stream was read");
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         times[ROUNDS / 2]
@@ -73,10 +70,10 @@ fn measure(name: &str) {
 
 /// Reads the stream and does nothing with it; returns its size.
 fn receive(url: &str) -> usize {
-    let address = url.strip_prefix("http://").expect("our URL");
-    let address = address.trim_end_matches('/');
+    let url = url.strip_prefix("http://").expect("our URL");
+    let (address, path) = url.split_once('/').expect("our URL");
     let mut stream = TcpStream::connect(address).expect("our server");
-    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a request sent");
+    write!(stream, "GET /{path} HTTP/1.1\r\n\r\n").expect("a request sent");
     let mut buffer = vec![0; BUFFER];
     let mut total = 0;
     loop {
@@ -90,20 +87,15 @@ fn receive(url: &str) -> usize {
 /// Follows the stream to its end; returns how many events it had.
 #[expect(unsafe_code, reason = "the C API is what is measured")]
 fn follow(url: &str) -> usize {
-    #[derive(Default)]
-    struct Seen {
-        events: usize,
-        bytes: usize,
-    }
     extern "C" fn on_event(
         _: *mut EventSource,
         event: *const Event,
         seen: *mut c_void,
     ) {
-        // SAFETY: the library's event, and `Seen` below, on its thread.
-        let (event, seen) = unsafe { (&*event, &mut *seen.cast::<Seen>()) };
-        seen.events += 1;
-        seen.bytes += event.data_len;
+        // SAFETY: the library's event, and `seen` below, on its thread.
+        let (event, seen) = unsafe { (&*event, &mut *seen.cast::<usize>()) };
+        black_box(event.data_len);
+        *seen += 1;
     }
     extern "C" fn on_error(
         source: *mut EventSource,
@@ -114,7 +106,7 @@ fn follow(url: &str) -> usize {
         unsafe { eventsource_close(source) };
     }
     let url = CString::new(url).expect("our URL");
-    let mut seen = Seen::default();
+    let mut seen = 0;
     let mut source = ptr::null_mut();
     // SAFETY: `seen` lives until the source has been freed.
     unsafe {
@@ -126,43 +118,5 @@ fn follow(url: &str) -> usize {
         assert_eq!(eventsource_wait(source, -1), Error::None);
         eventsource_free(source);
     }
-    assert!(seen.bytes > BYTES / 2, "the whole stream was read");
-    seen.events
-}
-
-fn start_server(shape: &str) -> (Child, String) {
-    let program = env::current_exe().expect("this program");
-    let mut server = Command::new(program)
-        .env("SERVE", shape)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
-    let mut url = String::new();
-    let output = server.stdout.take().expect("piped");
-    BufReader::new(output).read_line(&mut url).expect("its URL");
-    (server, url.trim().to_owned())
-}
-
-/// Serves one client after the other.
-fn serve(shape: &str) {
-    let (_, block) = SHAPES.iter().find(|(name, _)| *name == shape).unwrap();
-    let mut cycle = Vec::new();
-    for event in events(*block, CYCLE) {
-        write!(cycle, "{:x}\r\n{event}\r\n", event.len()).unwrap();
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    println!("http://{}/", listener.local_addr().expect("an address"));
-    loop {
-        let (mut client, _) = listener.accept().expect("a client");
-        let _ = client.read(&mut [0; 4096]);
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-                    Transfer-Encoding: chunked\r\n\r\n";
-        let mut sent = client.write_all(head.as_bytes());
-        for _ in 0..BYTES / CYCLE {
-            sent = sent.and_then(|()| {
-                cycle.chunks(BUFFER).try_for_each(|it| client.write_all(it))
-            });
-        }
-        let _ = sent.and_then(|()| client.write_all(b"0\r\n\r\n"));
-    }
+    seen
 }

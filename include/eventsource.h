@@ -904,6 +904,14 @@ const char *eventsource_response_header(
     const eventsource_response *response,
     const char *name);
 
+// Returns the name of a header of `response`, in lower case, or NULL if it
+// has no more than `index` of them: numbers from 0 on go through all. A
+// header with several values counts once. Borrowed as `response` is; NULL
+// if `response` is NULL.
+const char *eventsource_response_header_name(
+    const eventsource_response *response,
+    size_t index);
+
 // Returns which attempt of the source this is, from 1 on; 0 if `request` is
 // NULL.
 uint64_t eventsource_request_attempt(const eventsource_request *request);

@@ -502,24 +502,18 @@ impl Parser {
         } else if new_id {
             dispatch(Item::LastEventId(self.id.get_or_empty()))?;
         }
-        if matches!(data, Data::Own { .. }) {
-            clear(&mut self.own_data);
-        }
-        self.take_id_over();
-        self.event_type.clear();
-        match data {
-            Data::TooLarge => dispatch(Item::TooLarge),
-            _ => Continue(()),
-        }
-    }
-
-    /// R53: the last event ID string takes its buffer's value.
-    #[inline]
-    fn take_id_over(&mut self) {
+        // R53: before the program hears of what was dropped.
         if mem::take(&mut self.has_id) {
             mem::swap(&mut self.id, &mut self.last_event_id);
             self.id.clear();
         }
+        self.event_type.clear();
+        match data {
+            Data::Own { .. } => clear(&mut self.own_data),
+            Data::TooLarge => return dispatch(Item::TooLarge),
+            Data::None | Data::InPiece { .. } => {}
+        }
+        Continue(())
     }
 
     #[inline]

@@ -3,17 +3,19 @@
 //! follows a stream, and that no misuse crashes one or leaks.
 
 mod program;
+#[path = "program/streams.rs"]
+mod streams;
 
 use program::{Ended, Program, SONAME, WARNINGS};
 use program::{compile, compile_with, library, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::thread;
+use streams::{HEAD, directly, flood, last_event_id, lose, serve};
+use streams::{under_valgrind, wait_for_the_end_of};
 
 // The header and the shared object
 
@@ -111,126 +113,7 @@ fn the_shared_object_has_a_soname_and_stays_when_closed() {
     assert!(dynamic.contains("NODELETE"), "{dynamic}");
 }
 
-// The example
-
-#[test]
-fn listen_follows_a_stream_through_a_lost_connection() {
-    listen_through_a_lost_connection(directly);
-}
-
-#[test]
-fn listen_leaks_nothing() {
-    listen_through_a_lost_connection(under_valgrind);
-}
-
-fn listen_through_a_lost_connection(command: fn(&Path) -> Command) {
-    let url = serve(|number, request, mut stream| {
-        let id = last_event_id(request);
-        match number {
-            0 => stream.write_all(
-                format!(
-                    "{HEAD}retry: 10\n\nid: 1\ndata: asked for {id}\n\n\
-                     id: 2\nevent: ping\ndata: lost wi"
-                )
-                .as_bytes(),
-            ),
-            _ => {
-                let block = format!(
-                    "id: 2\nevent: ping\ndata: asked for {id}\n\
-                     data: and more\n\n"
-                );
-                stream.write_all(format!("{HEAD}{block}").as_bytes())?;
-                wait_for_the_end_of(stream)
-            }
-        }
-    });
-    let mut listen = command(&compile(&path("examples/listen.c")));
-    listen.arg(&url);
-    let mut listen = Program::start(listen);
-    listen.wait_for("       and more");
-    listen.signal("INT");
-
-    let mut ended = listen.end();
-    assert_eq!(ended.status, Some(0), "{ended:?}");
-    let lost = ended.lines.remove(2);
-    assert!(lost.starts_with("lost   "), "{lost}");
-    assert!(lost.ends_with(" ms"), "{lost}");
-    assert_eq!(
-        ended.lines,
-        [
-            format!("open   200 {url}"),
-            "event  message [1] asked for none".to_owned(),
-            format!("open   200 {url}"),
-            "event  ping [2] asked for 1".to_owned(),
-            "       and more".to_owned(),
-            "close  told to end".to_owned(),
-        ]
-    );
-}
-
-#[test]
-fn listen_ends_on_sigterm_while_nothing_comes() {
-    let url = serve(|_, _, mut stream| {
-        stream.write_all(HEAD.as_bytes())?;
-        wait_for_the_end_of(stream)
-    });
-    let mut listen = Program::start(listen(&[&url]));
-    listen.wait_for("open ");
-    listen.signal("TERM");
-    assert_eq!(listen.end().status, Some(0));
-}
-
-#[test]
-fn listen_begins_after_the_id_it_is_given_and_shows_comments() {
-    let url = serve(|_, request, mut stream| {
-        let id = last_event_id(request);
-        let body = format!(": a comment\ndata: asked for {id}\n\n");
-        stream.write_all(format!("{HEAD}{body}").as_bytes())?;
-        wait_for_the_end_of(stream)
-    });
-    let mut listen = Program::start(listen(&["-v", &url, "41"]));
-    listen.wait_for("comment a comment");
-    listen.wait_for("event  message [41] asked for 41");
-    listen.signal("INT");
-    let ended = listen.end();
-    assert_eq!(ended.status, Some(0));
-    assert!(!ended.stderr.is_empty(), "-v logs to standard error");
-}
-
-#[test]
-fn listen_ends_with_1_when_the_source_gives_up() {
-    let url = serve(|_, _, mut stream| {
-        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-    });
-    let ended = Program::start(listen(&[&url])).end();
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    let [error, close] = &ended.lines[..] else { panic!("{ended:?}") };
-    assert!(error.starts_with("error  ") && error.contains("404"), "{error}");
-    assert!(close.starts_with("close  "), "{close}");
-}
-
-#[test]
-fn listen_ends_with_2_when_it_cannot_begin() {
-    for arguments in [
-        &[] as &[&str],
-        &["-x", "http://127.0.0.1/"],
-        &["http://127.0.0.1/", "1", "2"],
-        &["127.0.0.1"],
-        &["ftp://127.0.0.1/"],
-        &["http://127.0.0.1/", "an id\nof two lines"],
-    ] {
-        let ended = Program::start(listen(arguments)).end();
-        assert_eq!(ended.status, Some(2), "{arguments:?}: {ended:?}");
-        assert!(ended.lines.is_empty(), "{arguments:?}: {ended:?}");
-        assert!(!ended.stderr.is_empty(), "{arguments:?} goes unexplained");
-    }
-}
-
-fn listen(arguments: &[&str]) -> Command {
-    let mut command = directly(&compile(&path("examples/listen.c")));
-    command.args(arguments);
-    command
-}
+// The examples
 
 #[test]
 fn chat_prints_tokens_as_they_come_until_done() {
@@ -462,91 +345,4 @@ fn misuse(command: fn(&Path) -> Command, count: &str) -> Ended {
     let last = ended.lines.last().map(String::as_str);
     assert_eq!(last, Some("all misuse survived"), "{ended:#?}");
     ended
-}
-
-/// Events without end, as fast as they are read.
-fn flood(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(HEAD.as_bytes())?;
-    for id in 1.. {
-        let event = if id % 2 == 0 { "event: ping\n" } else { "" };
-        let block = format!(": {id}\nid: {id}\n{event}data: event {id}\n\n");
-        stream.write_all(block.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// One event, and the connection is lost.
-fn lose(mut stream: TcpStream) -> io::Result<()> {
-    let block = "retry: 1\ndata: the only one\n\n";
-    stream.write_all(format!("{HEAD}{block}").as_bytes())
-}
-
-// Programs and what they talk to
-
-fn directly(program: &Path) -> Command {
-    Command::new(program)
-}
-
-/// Status 9 says that memory was misused or lost. What is only possibly lost
-/// counts: a source that nobody frees is, as C holds a pointer into it.
-fn under_valgrind(program: &Path) -> Command {
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args([
-        "--quiet",
-        "--leak-check=full",
-        "--errors-for-leak-kinds=definite,indirect,possible",
-        "--error-exitcode=9",
-    ]);
-    let suppressions = path("tests/c/valgrind.supp");
-    valgrind.arg(format!("--suppressions={}", suppressions.display()));
-    valgrind.arg(program);
-    valgrind
-}
-
-/// The head of a stream that lasts as long as its connection.
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
-
-/// Answers every connection on a thread of its own: `answer` is given its
-/// number, its request head and itself. Returns the URL to ask.
-fn serve<F>(answer: F) -> String
-where
-    F: Fn(usize, &str, TcpStream) -> io::Result<()> + Send + Sync + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("a bound port");
-    let answer = Arc::new(answer);
-    thread::spawn(move || {
-        for (number, stream) in listener.incoming().flatten().enumerate() {
-            let answer = Arc::clone(&answer);
-            thread::spawn(move || {
-                // A program that goes while it is answered is no failure
-                // here: what it prints, and its exit status, tell.
-                _ = read_head(&stream).and_then(|h| answer(number, &h, stream));
-            });
-        }
-    });
-    format!("http://{address}/")
-}
-
-fn read_head(stream: &TcpStream) -> io::Result<String> {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(head)
-}
-
-/// The request's Last-Event-ID, or `none`.
-fn last_event_id(head: &str) -> &str {
-    head.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("last-event-id"))
-        .map_or("none", |(_, value)| value.trim())
-}
-
-fn wait_for_the_end_of(mut stream: TcpStream) -> io::Result<()> {
-    io::copy(&mut stream, &mut io::sink()).map(|_| ())
 }

@@ -1,6 +1,9 @@
 //! CPU time, which std cannot tell.
 
-#![expect(unsafe_code, reason = "a system call")]
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::mem::MaybeUninit;
+use std::process::Child;
 
 /// The CPU time in seconds that this thread spends on `work`.
 pub(crate) fn time<T>(work: impl FnOnce() -> T) -> f64 {
@@ -24,4 +27,31 @@ fn now(clock: libc::clockid_t) -> f64 {
     let done = unsafe { libc::clock_gettime(clock, &mut time) };
     assert_eq!(done, 0);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// What a process has taken.
+pub(crate) struct Usage {
+    /// Seconds, in the program and in the system.
+    pub(crate) cpu: f64,
+    /// The most that was ever resident, in KiB.
+    pub(crate) resident: i64,
+}
+
+/// Waits for `child`, and tells what it has taken.
+pub(crate) fn wait(child: Child) -> Usage {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::uninit();
+    let process = child.id().cast_signed();
+    // SAFETY: both are ours, and outlive the call.
+    let waited =
+        unsafe { libc::wait4(process, &mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!((waited, status), (process, 0), "a child that ends well");
+    // SAFETY: wait4(2) has filled it in.
+    let usage = unsafe { usage.assume_init() };
+    let seconds =
+        |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Usage {
+        cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        resident: usage.ru_maxrss,
+    }
 }

@@ -1,4 +1,5 @@
 //! What benches have in common.
 
 pub(crate) mod cpu;
+pub(crate) mod server;
 pub(crate) mod shapes;

@@ -1,6 +1,6 @@
 //! What callbacks are given.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub struct Response {
     /// The values that have been asked for, as C text; made when asked for,
     /// and as long-lived as the response. On one thread: the callback's.
     values: RefCell<Vec<(HeaderName, CString)>>,
+    /// The names, if one has been asked for.
+    names: OnceCell<Vec<CString>>,
 }
 
 impl Response {
@@ -74,6 +76,7 @@ impl Response {
             url: CString::new(response.url.as_str()).unwrap_or_default(),
             headers: response.headers.clone(),
             values: RefCell::default(),
+            names: OnceCell::new(),
         }
     }
 
@@ -95,6 +98,14 @@ impl Response {
         // Moving a CString does not move its text.
         values.push((name, value));
         Some(pointer)
+    }
+
+    fn header_name(&self, index: usize) -> Option<*const c_char> {
+        let names = self.names.get_or_init(|| {
+            let names = self.headers.keys().map(HeaderName::as_str);
+            names.filter_map(|name| CString::new(name).ok()).collect()
+        });
+        Some(names.get(index)?.as_ptr())
     }
 }
 
@@ -135,6 +146,22 @@ pub unsafe extern "C" fn eventsource_response_header(
         return ptr::null();
     };
     catch(|| response.header(name)).flatten().unwrap_or(ptr::null())
+}
+
+/// Returns the name of a header of `response`, in lower case, or NULL if it
+/// has no more than `index` of them: numbers from 0 on go through all. A
+/// header with several values counts once. Borrowed as `response` is; NULL
+/// if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_header_name(
+    response: *const Response,
+    index: usize,
+) -> *const c_char {
+    // SAFETY: NULL, or the callback's own, which lives until it returns.
+    let Some(response) = (unsafe { response.as_ref() }) else {
+        return ptr::null();
+    };
+    catch(|| response.header_name(index)).flatten().unwrap_or(ptr::null())
 }
 
 /// Why a connection was refused, lost or given up, and what comes next. All

@@ -86,6 +86,8 @@ static void count_open(eventsource *source,
                        const eventsource_response *response, void *user_data)
 {
     struct witness *witness = user_data;
+    const char *name;
+    size_t i;
 
     CHECK(source != NULL);
     CHECK(eventsource_response_status(response) == 200);
@@ -96,6 +98,11 @@ static void count_open(eventsource *source,
     CHECK(eventsource_response_header(response, "\xff") == NULL);
     CHECK(eventsource_response_header(response, "") == NULL);
     CHECK(eventsource_response_header(response, NULL) == NULL);
+    for (i = 0; (name = eventsource_response_header_name(response, i)); i++)
+        CHECK(eventsource_response_header(response, name) != NULL);
+    CHECK(i > 0);
+    CHECK(eventsource_response_header_name(response, i + 1) == NULL);
+    CHECK(eventsource_response_header_name(response, SIZE_MAX) == NULL);
     atomic_fetch_add(&witness->opens, 1);
 }
 
@@ -245,6 +252,7 @@ static void null_everywhere(void)
     CHECK(eventsource_response_url(NULL) == NULL);
     CHECK(eventsource_response_header(NULL, "Date") == NULL);
     CHECK(eventsource_response_header(NULL, NULL) == NULL);
+    CHECK(eventsource_response_header_name(NULL, 0) == NULL);
 
     EXPECT(NULL, eventsource_parser_new(NULL, NULL, &parser));
     CHECK(parser == NULL);

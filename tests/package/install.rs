@@ -89,6 +89,7 @@ fn functions() -> BTreeSet<String> {
 fn installs_what_a_c_library_has() {
     let mut expected: BTreeSet<String> = [
         "include/eventsource.h",
+        "include/eventsource.hpp",
         "lib/cmake/eventsource/eventsource-config-version.cmake",
         "lib/cmake/eventsource/eventsource-config.cmake",
         "lib/libeventsource.a",
@@ -102,6 +103,7 @@ fn installs_what_a_c_library_has() {
         "share/doc/libeventsource/SECURITY.md",
         "share/doc/libeventsource/STANDARD.md",
         "share/doc/libeventsource/listen.c",
+        "share/doc/libeventsource/listen.cpp",
         "share/man/man3/eventsource.3",
     ]
     .map(str::to_owned)
@@ -244,6 +246,42 @@ fn meson_finds_it() {
     compile.args(["compile", "-C"]).arg(&build);
     succeed(compile);
     follow_all(&build);
+}
+
+#[test]
+fn go_finds_it() {
+    follow(&go("shared-go", &[]), "shared");
+    follow(&go("static-go", &["-tags=eventsource_static"]), "static");
+    let alone = ["-tags=eventsource_static", "-ldflags=-extldflags=-static"];
+    follow(&go("alone-go", &alone), "static");
+}
+
+#[test]
+fn another_rust_library_may_be_in_the_same_go_program() {
+    let library = scratch("go-other/libother.a");
+    fs::create_dir_all(library.parent().expect("a directory")).expect("space");
+    let mut rustc = tool("rustc");
+    rustc.args(["--edition=2024", "--crate-type=staticlib", "-o"]);
+    rustc.arg(&library).arg(path("tests/package/consumer/go/other.rs"));
+    succeed(rustc);
+    let program = go("other-go", &["-tags=eventsource_static,other"]);
+    follow(&program, "static");
+}
+
+/// Builds the Go program, which downloads nothing.
+fn go(name: &str, flags: &[&str]) -> PathBuf {
+    let program = scratch(name);
+    // Go does not see that the archive is another one.
+    _ = fs::remove_file(&program);
+    let mut go = with_pkg_config(tool("go"));
+    go.current_dir(path("tests/package/consumer/go"));
+    go.args(["build", "-o"]).arg(&program).args(flags);
+    let (ours, other) = (lib(), scratch("go-other"));
+    let flags = format!("-L{} -L{}", ours.display(), other.display());
+    go.env("CGO_LDFLAGS", flags).env("GOFLAGS", "-buildvcs=false");
+    go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+    succeed(go);
+    program
 }
 
 fn with_pkg_config(mut tool: Command) -> Command {

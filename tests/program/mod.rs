@@ -2,6 +2,7 @@
 //! against the header and the library that cargo has just built, and servers.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::symlink;
@@ -22,7 +23,7 @@ pub(crate) const WARNINGS: [&str; 4] =
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The variables that name proxies.
-const PROXIES: [&str; 8] = [
+pub(crate) const PROXIES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",
@@ -50,13 +51,8 @@ pub(crate) fn library() -> PathBuf {
     test.with_file_name("libeventsource.so")
 }
 
-/// Compiles a C program, and returns its path.
-pub(crate) fn compile(source: &Path) -> PathBuf {
-    compile_with(source, &[])
-}
-
-/// The same, with what other libraries need.
-pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+/// Where it has the name that programs are linked with, too.
+pub(crate) fn library_directory() -> PathBuf {
     let library = library();
     let directory = library.parent().expect("the library is in a directory");
     match symlink("libeventsource.so", directory.join(SONAME)) {
@@ -65,17 +61,48 @@ pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
         }
         _ => {}
     }
-    let program = scratch("programs").join(source.file_stem().expect("a name"));
+    directory.to_owned()
+}
+
+/// Compiles a C program, or one in C++, and returns its path.
+pub(crate) fn compile(source: &Path) -> PathBuf {
+    compile_with(source, &[])
+}
+
+/// The same, with what other libraries need.
+pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+    let is_cpp = source.extension().is_some_and(|it| it == "cpp");
+    let name = source.file_stem().expect("a name").to_string_lossy();
+    let (compiler, std, name) = match is_cpp {
+        true => ("c++", "-std=c++17", format!("{name}-cpp")),
+        false => ("cc", "-std=c11", name.into_owned()),
+    };
+    let mut command = Command::new(compiler);
+    command.args([std, "-g"]);
+    let flags = flags.iter().map(OsStr::new);
+    let inputs: Vec<_> =
+        [source.as_os_str()].into_iter().chain(flags).collect();
+    build(command, &inputs, &name)
+}
+
+/// Has a compiler make a program of this name.
+pub(crate) fn build(
+    mut compiler: Command,
+    inputs: &[&OsStr],
+    name: &str,
+) -> PathBuf {
+    let directory = library_directory();
+    let program = scratch("programs").join(name);
     fs::create_dir_all(scratch("programs")).expect("scratch space");
     // Tests run side by side, so a program is moved into place complete.
     let new = format!("{}.{:?}", id(), thread::current().id());
     let new = program.with_extension(new);
-    let mut cc = Command::new("cc");
-    cc.args(["-std=c11", "-g"]).args(WARNINGS);
-    cc.arg("-I").arg(path("include")).arg("-o").arg(&new).arg(source);
-    cc.arg("-L").arg(directory).arg("-leventsource").arg("-pthread");
-    cc.arg(format!("-Wl,-rpath,{}", directory.display())).args(flags);
-    succeed(cc);
+    compiler.args(WARNINGS).arg("-I").arg(path("include"));
+    compiler.arg("-I").arg(path("bindings/cpp"));
+    compiler.arg("-o").arg(&new).args(inputs);
+    compiler.arg("-L").arg(&directory).arg("-leventsource").arg("-pthread");
+    compiler.arg(format!("-Wl,-rpath,{}", directory.display()));
+    succeed(compiler);
     fs::rename(&new, &program).expect("a program can be moved into place");
     program
 }
@@ -103,6 +130,7 @@ fn missing(tool: &Command, error: &io::Error) -> ! {
         "clang++" => "clang",
         "nm" | "readelf" => "binutils",
         "danted" => "dante-server",
+        "go" | "gofmt" => "Go 1.23 or newer",
         "ip" => "iproute2",
         "nft" => "nftables",
         "php" => "php-cli",

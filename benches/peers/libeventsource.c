@@ -1,0 +1,30 @@
+/* Follows URL up to COUNT events: how many came, and how much data. */
+#include <eventsource.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static unsigned long wanted, events, bytes;
+
+static void on_event(eventsource *source, const eventsource_event *event,
+                     void *user_data)
+{
+    (void)user_data;
+    bytes += event->data_len;
+    if (++events == wanted)
+        eventsource_close(source);
+}
+
+int main(int argc, char **argv)
+{
+    eventsource *source;
+
+    if (argc != 3 || eventsource_new(argv[1], &source))
+        return 2;
+    wanted = strtoul(argv[2], NULL, 10);
+    if (eventsource_on_event(source, on_event, NULL) ||
+        eventsource_connect(source) || eventsource_wait(source, -1))
+        return 1;
+    eventsource_free(source);
+    printf("%lu %lu\n", events, bytes);
+    return 0;
+}

@@ -1,0 +1,1288 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// EventSource for C++17 and newer: libeventsource's C API, <eventsource.h>,
+// as classes. There is nothing to link but the library itself.
+//
+// A *source* follows an event stream: it connects to a URL, tells the program
+// of each event, and comes back after every lost connection, where it
+// stopped. It behaves as `new EventSource(url)` does in a browser.
+//
+//     #include <eventsource.hpp>
+//     #include <iostream>
+//
+//     int main()
+//     {
+//         sse::EventSource source("http://localhost:8080/");
+//         source.on_event([](const sse::Event &event) {
+//             std::cout << event.type() << ": " << event.data() << '\n';
+//         });
+//         source.connect();
+//         source.wait(); // until it is closed for good
+//     }
+//
+// Handlers
+// --------
+// Each source has one thread, from connect() until it is closed. Handlers run
+// on it, one at a time, in the order of the stream; while one runs, nothing
+// more is read: the server is slowed down, nothing is dropped. An exception
+// that leaves a handler ends the program by std::terminate(), as one that
+// leaves the function of a std::thread does.
+//
+// A handler may do anything to its source, and destroy it, too: the handler
+// itself then lives until it has returned. Only wait() is not for handlers.
+// The destructor closes the source, and waits until its last handler has
+// returned: what handlers refer to is to be declared before the source. A
+// source may be moved at any time, also while its handlers run; they do not
+// notice, unless they refer to the object that is moved from.
+//
+// Pull mode
+// ---------
+// A source with a queue, set_queue(), calls no handlers but those of
+// on_request() and on_retry(). The program takes what has happened, on a
+// thread of its own choice: the events alone, by a range,
+//
+//     source.set_queue(256);
+//     source.connect();
+//     for (const sse::Event &event : source)
+//         std::cout << event.data() << '\n';
+//
+// or all there is to know, by next(). fd() is for event loops.
+//
+// Threads
+// -------
+// Functions that are const may be called from any thread at any time, in
+// handlers, too; so may close(), reconnect(), add_event_listener() and
+// remove_event_listener().
+//
+// Views
+// -----
+// Event, Response, Failure and Request are views: what they show, and every
+// string_view that they give, is borrowed until the handler returns, or until
+// the next item is asked for. Copy what is to stay. Behind the last character
+// of each string_view stands a NUL. What a function is given is copied; text
+// is UTF-8, and Errc::value if it has a NUL in the middle.
+//
+// Errors
+// ------
+// A call that can be misused throws sse::Error, and has then changed nothing.
+// What goes wrong on the network is told to on_error(). With -fno-exceptions
+// what would be thrown ends the program by std::terminate(). A program that
+// wants to see such an error makes the call in C, by native_handle(), or by
+// eventsource_new() and the constructor that takes a source over.
+
+#ifndef EVENTSOURCE_HPP
+#define EVENTSOURCE_HPP
+
+#include <eventsource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <forward_list>
+#include <functional>
+#include <iterator>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace sse {
+
+// What went wrong. The first group comes from calls, the second, from
+// `timeout` on, from connections, too.
+enum class Errc {
+    // Nothing went wrong. As the reason of a close: the program closed the
+    // source.
+    none = EVENTSOURCE_ERROR_NONE,
+    // An argument that is needed is NULL.
+    null = EVENTSOURCE_ERROR_NULL,
+    // A text is not UTF-8.
+    utf8 = EVENTSOURCE_ERROR_UTF8,
+    // Not an absolute URL.
+    url = EVENTSOURCE_ERROR_URL,
+    // The URL's scheme is neither http nor https; of a proxy, none that is
+    // known.
+    scheme = EVENTSOURCE_ERROR_SCHEME,
+    // A header that HTTP cannot carry, or that belongs to the library.
+    header = EVENTSOURCE_ERROR_HEADER,
+    // A number or a text that the call cannot take.
+    value = EVENTSOURCE_ERROR_VALUE,
+    // The source has been connected: its settings stand.
+    already_connected = EVENTSOURCE_ERROR_ALREADY_CONNECTED,
+    // The source has not been connected.
+    not_connected = EVENTSOURCE_ERROR_NOT_CONNECTED,
+    // The source is closed.
+    closed = EVENTSOURCE_ERROR_CLOSED,
+    // The call cannot be made inside a callback of the same object.
+    callback = EVENTSOURCE_ERROR_CALLBACK,
+    // The time is over: of a wait, for connecting, for the response's
+    // headers, or between two bytes of the stream.
+    timeout = EVENTSOURCE_ERROR_TIMEOUT,
+    // The system has no thread, descriptor or memory to give.
+    system = EVENTSOURCE_ERROR_SYSTEM,
+    // The host name was not found.
+    resolve = EVENTSOURCE_ERROR_RESOLVE,
+    // No connection to any of the host's addresses.
+    connect = EVENTSOURCE_ERROR_CONNECT,
+    // No secure connection: the certificate was refused, or the handshake
+    // broke.
+    tls = EVENTSOURCE_ERROR_TLS,
+    // The response is not HTTP, or its head is too large.
+    http = EVENTSOURCE_ERROR_HTTP,
+    // A redirect that cannot be followed, or too many of them.
+    redirect = EVENTSOURCE_ERROR_REDIRECT,
+    // The response's status is not 200. 204 is the server's way to say
+    // that the source is to stop.
+    status = EVENTSOURCE_ERROR_STATUS,
+    // The response is not an event stream.
+    content_type = EVENTSOURCE_ERROR_CONTENT_TYPE,
+    // The connection was lost before the response came, or the stream has
+    // ended or broken off.
+    lost = EVENTSOURCE_ERROR_LOST,
+    // The stream has ended in good order, and is not asked for again. Only
+    // the reason of a close: `on_error` is not called for it.
+    ended = EVENTSOURCE_ERROR_ENDED,
+    // An event over the size limit was dropped. The stream goes on.
+    too_large = EVENTSOURCE_ERROR_TOO_LARGE,
+    // A defect of the library.
+    internal = EVENTSOURCE_ERROR_INTERNAL,
+    // A file cannot be read.
+    file = EVENTSOURCE_ERROR_FILE,
+    // A file holds no certificate in PEM, or a broken one.
+    certificate = EVENTSOURCE_ERROR_CERTIFICATE,
+    // A file holds no private key in PEM that is not encrypted, or one that
+    // does not match the certificate.
+    private_key = EVENTSOURCE_ERROR_PRIVATE_KEY,
+    // A proxy refuses, or does not answer as a proxy does.
+    proxy = EVENTSOURCE_ERROR_PROXY,
+    // The call is for sources with a queue, or for those without.
+    queue = EVENTSOURCE_ERROR_QUEUE,
+    // Another thread is inside this call.
+    busy = EVENTSOURCE_ERROR_BUSY,
+};
+
+enum class ReadyState {
+    // Not connected yet, connecting, or waiting to reconnect.
+    connecting = EVENTSOURCE_STATE_CONNECTING,
+    // The response was accepted; events are dispatched as they come.
+    open = EVENTSOURCE_STATE_OPEN,
+    // Closed by the program, or the connection was failed. It stays so.
+    closed = EVENTSOURCE_STATE_CLOSED,
+};
+
+// After which failures a source comes back.
+enum class Retry {
+    // After everything that the network does. A status other than 200, or
+    // another content type, ends the source.
+    standard = EVENTSOURCE_RETRY_STANDARD,
+    // After the statuses 408, 425, 429 and 500 to 599, too.
+    persistent = EVENTSOURCE_RETRY_PERSISTENT,
+    // After nothing: one attempt, one stream.
+    never = EVENTSOURCE_RETRY_NEVER,
+};
+
+// How much set_log() reports: a level and those above it.
+enum class LogLevel {
+    off = EVENTSOURCE_LOG_LEVEL_OFF,
+    // Defects of the library.
+    error = EVENTSOURCE_LOG_LEVEL_ERROR,
+    // Sources that gave up.
+    warn = EVENTSOURCE_LOG_LEVEL_WARN,
+    // Connections opened and lost.
+    info = EVENTSOURCE_LOG_LEVEL_INFO,
+    // Every attempt.
+    debug = EVENTSOURCE_LOG_LEVEL_DEBUG,
+};
+
+// What an error means, in a few words.
+inline std::string_view message(Errc code) noexcept
+{
+    return eventsource_strerror(static_cast<int>(code));
+}
+
+// A call was misused, or the system has not what it needs.
+class Error : public std::runtime_error {
+public:
+    explicit Error(Errc code)
+        : std::runtime_error(std::string(message(code))), code_(code)
+    {
+    }
+
+    Errc code() const noexcept { return code_; }
+
+private:
+    Errc code_;
+};
+
+namespace detail {
+
+[[noreturn]] inline void fail(Errc code)
+{
+#if defined(__cpp_exceptions)
+    throw Error(code);
+#else
+    (void)code;
+    std::terminate();
+#endif
+}
+
+inline void check(eventsource_error error)
+{
+    if (error != EVENTSOURCE_ERROR_NONE)
+        fail(static_cast<Errc>(error));
+}
+
+// C's text as C++ has it; empty for NULL.
+inline std::string_view view(const char *text) noexcept
+{
+    return text ? std::string_view(text) : std::string_view();
+}
+
+// C++'s text as C has it, NULL for none.
+class Text {
+public:
+    explicit Text(std::optional<std::string_view> text)
+        : is_there_(text), text_(text.value_or(std::string_view()))
+    {
+        if (text_.find('\0') != std::string::npos)
+            fail(Errc::value);
+    }
+
+    operator const char *() const noexcept
+    {
+        return is_there_ ? text_.c_str() : nullptr;
+    }
+
+private:
+    bool is_there_;
+    std::string text_;
+};
+
+inline std::uint64_t count(std::chrono::milliseconds time)
+{
+    if (time.count() < 0)
+        fail(Errc::value);
+    return static_cast<std::uint64_t>(time.count());
+}
+
+inline std::chrono::milliseconds milliseconds(std::uint64_t count) noexcept
+{
+    constexpr auto max = std::chrono::milliseconds::max().count();
+    const auto most = std::min(count, static_cast<std::uint64_t>(max));
+    return std::chrono::milliseconds(static_cast<std::int64_t>(most));
+}
+
+} // namespace detail
+
+// An event.
+class Event {
+public:
+    explicit Event(const eventsource_event *event) noexcept : event_(event) {}
+
+    // The event type: what the stream's `event` field said, or `message`.
+    std::string_view type() const noexcept
+    {
+        return {event_->type, event_->type_len};
+    }
+
+    // The stream's `data` lines, joined by line feeds.
+    std::string_view data() const noexcept
+    {
+        return {event_->data, event_->data_len};
+    }
+
+    // The last event ID string, also if this event had no `id` field; empty
+    // if there was none yet.
+    std::string_view last_event_id() const noexcept
+    {
+        return {event_->last_event_id, event_->last_event_id_len};
+    }
+
+    // Scheme, host and port of the URL that the event came from, after
+    // redirects. Empty in an event from a Parser.
+    std::string_view origin() const noexcept
+    {
+        return detail::view(event_->origin);
+    }
+
+private:
+    const eventsource_event *event_;
+};
+
+// The head of a response. As an item: it was accepted, the source is open.
+class Response {
+public:
+    explicit Response(const eventsource_response *response) noexcept
+        : response_(response)
+    {
+    }
+
+    int status() const noexcept
+    {
+        return eventsource_response_status(response_);
+    }
+
+    // Where it came from, after redirects.
+    std::string_view url() const noexcept
+    {
+        return detail::view(eventsource_response_url(response_));
+    }
+
+    // The value of a header; several are joined by `, `. The case of `name`
+    // does not matter.
+    std::optional<std::string_view> header(std::string_view name) const
+    {
+        const char *value =
+            eventsource_response_header(response_, detail::Text(name));
+        return value ? std::optional<std::string_view>(value) : std::nullopt;
+    }
+
+    // The name of a header, in lower case; none if there are no more than
+    // `index` of them. A header with several values counts once.
+    std::optional<std::string_view> header_name(std::size_t index) const
+    {
+        const char *name = eventsource_response_header_name(response_, index);
+        return name ? std::optional<std::string_view>(name) : std::nullopt;
+    }
+
+private:
+    const eventsource_response *response_;
+};
+
+// Why a connection was refused, lost or given up, and what comes next; or
+// that an event was dropped for its size.
+class Failure {
+public:
+    explicit Failure(const eventsource_failure *failure) noexcept
+        : failure_(failure)
+    {
+    }
+
+    Errc code() const noexcept { return static_cast<Errc>(failure_->error); }
+
+    // One line for a person, with the cause. Holds nothing secret.
+    std::string_view message() const noexcept
+    {
+        return detail::view(failure_->message);
+    }
+
+    // The status of the response, if one came.
+    std::optional<int> http_status() const noexcept
+    {
+        const int status = failure_->http_status;
+        return status ? std::optional<int>(status) : std::nullopt;
+    }
+
+    // The head of the response, if one came that was not in order.
+    std::optional<Response> response() const noexcept
+    {
+        const eventsource_response *response = failure_->response;
+        return response ? std::optional<Response>(response) : std::nullopt;
+    }
+
+    // How many attempts in a row have brought no event, this one included; 0
+    // if the lost connection had brought one.
+    std::uint32_t attempt() const noexcept { return failure_->attempt; }
+
+    // Whether the source tries again, after delay(). If not, it is closed;
+    // or, after Errc::too_large, still open.
+    bool will_retry() const noexcept { return failure_->will_retry != 0; }
+
+    // The time until the next attempt begins.
+    std::chrono::milliseconds delay() const noexcept
+    {
+        return detail::milliseconds(failure_->delay_ms);
+    }
+
+    // The beginning of the body of a response that was refused.
+    std::string_view body() const noexcept
+    {
+        return {failure_->body, failure_->body_len};
+    }
+
+private:
+    const eventsource_failure *failure_;
+};
+
+// An attempt that is about to be made. What is changed is changed for this
+// attempt alone.
+class Request {
+public:
+    explicit Request(eventsource_request *request) noexcept : request_(request)
+    {
+    }
+
+    // Which attempt of the source this is, from 1 on.
+    std::uint64_t attempt() const noexcept
+    {
+        return eventsource_request_attempt(request_);
+    }
+
+    // Why there is another attempt: what on_error() was told. None for the
+    // first, and after reconnect().
+    std::optional<Failure> failure() const noexcept
+    {
+        const eventsource_failure *failure =
+            eventsource_request_failure(request_);
+        return failure ? std::optional<Failure>(failure) : std::nullopt;
+    }
+
+    // Sets a header, or takes it away.
+    void set_header(std::string_view name,
+                    std::optional<std::string_view> value)
+    {
+        detail::check(eventsource_request_set_header(
+            request_, detail::Text(name), detail::Text(value)));
+    }
+
+    // With GET the body stays behind: so a stream that was asked for by POST
+    // can be resumed.
+    void set_method(std::string_view method)
+    {
+        detail::check(
+            eventsource_request_set_method(request_, detail::Text(method)));
+    }
+
+private:
+    eventsource_request *request_;
+};
+
+// A comment, as an item: what stands after the colon, unchanged.
+struct Comment {
+    std::string_view text;
+};
+
+// The source is closed for good, as an item: the last one.
+struct Close {
+    Errc reason;
+};
+
+// What has happened to a source in pull mode. Takes std::visit(), or
+// std::get_if() for the one that is looked for.
+using Item = std::variant<Response, Event, Comment, Failure, Close>;
+
+// What a source has counted since connect(). Numbers that belong together
+// may differ by what came while they were read.
+struct Stats {
+    // Bytes of streams, as they came.
+    std::uint64_t bytes;
+    // Events dispatched.
+    std::uint64_t events;
+    // Comments, if anybody wants them.
+    std::uint64_t comments;
+    // Connections announced.
+    std::uint64_t connects;
+    // Attempts to come back, successful or not.
+    std::uint64_t reconnects;
+    // Events dropped for their size.
+    std::uint64_t dropped;
+    // When the last byte of a stream came, if one has.
+    std::optional<std::chrono::system_clock::time_point> last_byte_at;
+    // From the request to the head of the response accepted last.
+    std::chrono::milliseconds time_to_headers;
+};
+
+using EventHandler = std::function<void(const Event &)>;
+
+namespace detail {
+
+// What C's callbacks lead back to: the source and all that it calls, in one
+// piece that does not move. It outlives the source's last callback.
+struct Source {
+    struct Listener {
+        Source *source;
+        EventHandler handler;
+        std::uint64_t id;
+    };
+
+    eventsource *handle = nullptr;
+    // Given away inside one of the handlers here, which is still running.
+    // Of the source's thread alone.
+    bool released = false;
+    // An Errc, once the source has told its close.
+    std::atomic<int> close_reason{-1};
+
+    std::function<void(const Response &)> open;
+    EventHandler event;
+    std::function<void(const Failure &)> error;
+    std::function<void(Errc)> close;
+    std::function<void(std::string_view)> comment;
+    std::function<void(Request &)> request;
+    std::function<std::optional<std::chrono::milliseconds>(const Failure &)>
+        retry;
+
+    std::mutex mutex;
+    std::list<Listener> listeners;
+    // May still be running, or about to.
+    std::list<Listener> removed;
+
+    struct Release {
+        void operator()(Source *source) const noexcept
+        {
+            const bool in_handler = eventsource_wait(source->handle, 0)
+                                    == EVENTSOURCE_ERROR_CALLBACK;
+            eventsource_free(source->handle);
+            if (in_handler)
+                source->released = true;
+            else
+                delete source;
+        }
+    };
+
+    // Around each handler: when it has returned, nobody needs the source any
+    // more that it may have given away. (on_close alone is called inside
+    // another's, by eventsource_free(), before that one is marked.)
+    class Running {
+    public:
+        explicit Running(void *source) noexcept
+            : source_(static_cast<Source *>(source))
+        {
+        }
+        Running(const Running &) = delete;
+        Running &operator=(const Running &) = delete;
+        ~Running()
+        {
+            if (source_->released)
+                delete source_;
+        }
+
+        Source *operator->() const noexcept { return source_; }
+
+    private:
+        Source *source_;
+    };
+
+    // The callbacks. No exception leaves them: noexcept ends the program.
+
+    static void on_open(eventsource *, const eventsource_response *response,
+                        void *user_data) noexcept
+    {
+        Running(user_data)->open(Response(response));
+    }
+
+    static void on_event(eventsource *, const eventsource_event *event,
+                         void *user_data) noexcept
+    {
+        Running(user_data)->event(Event(event));
+    }
+
+    static void on_error(eventsource *, const eventsource_failure *failure,
+                         void *user_data) noexcept
+    {
+        Running(user_data)->error(Failure(failure));
+    }
+
+    static void on_close(eventsource *, eventsource_error reason,
+                         void *user_data) noexcept
+    {
+        Running source(user_data);
+        source->close_reason = reason;
+        if (source->close)
+            source->close(static_cast<Errc>(reason));
+    }
+
+    static void on_comment(eventsource *, const char *comment, std::size_t len,
+                           void *user_data) noexcept
+    {
+        Running(user_data)->comment(std::string_view(comment, len));
+    }
+
+    static void on_request(eventsource *, eventsource_request *request,
+                           void *user_data) noexcept
+    {
+        Request view(request);
+        Running(user_data)->request(view);
+    }
+
+    static std::int64_t on_retry(eventsource *,
+                                 const eventsource_failure *failure,
+                                 void *user_data) noexcept
+    {
+        const auto wait = Running(user_data)->retry(Failure(failure));
+        return wait ? std::max<std::int64_t>(wait->count(), 0) : -1;
+    }
+
+    static void on_listened_event(eventsource *, const eventsource_event *event,
+                                  void *user_data) noexcept
+    {
+        const auto *listener = static_cast<Listener *>(user_data);
+        Running source(listener->source);
+        listener->handler(Event(event));
+        source->drop_removed();
+    }
+
+    // Between two listeners, on the source's thread: none runs, and those
+    // removed so far are not called any more.
+    void drop_removed()
+    {
+        // What they hold is destroyed without the lock.
+        std::list<Listener> dropped;
+        const std::lock_guard<std::mutex> lock(mutex);
+        dropped.swap(removed);
+    }
+
+    std::optional<Item> next(std::int64_t timeout_ms)
+    {
+        const eventsource_item *item;
+        const auto result = eventsource_next(handle, timeout_ms, &item);
+        if (result == EVENTSOURCE_ERROR_TIMEOUT
+            || result == EVENTSOURCE_ERROR_CLOSED)
+            return std::nullopt;
+        check(result);
+        switch (item->type) {
+        case EVENTSOURCE_ITEM_TYPE_OPEN:
+            return Response(item->response);
+        case EVENTSOURCE_ITEM_TYPE_EVENT:
+            return Event(item->event);
+        case EVENTSOURCE_ITEM_TYPE_COMMENT:
+            return Comment{{item->comment, item->comment_len}};
+        case EVENTSOURCE_ITEM_TYPE_ERROR:
+            return Failure(item->failure);
+        case EVENTSOURCE_ITEM_TYPE_CLOSE:
+            break;
+        }
+        close_reason = item->reason;
+        return Close{static_cast<Errc>(item->reason)};
+    }
+};
+
+} // namespace detail
+
+// A source of events. It is moved, not copied.
+class EventSource {
+public:
+    // `url` is absolute, http or https. Nothing is sent until connect().
+    // Errc::url, Errc::scheme, Errc::utf8.
+    explicit EventSource(std::string_view url) : source_(new detail::Source)
+    {
+        detail::check(eventsource_new(detail::Text(url), &source_->handle));
+    }
+
+    // Takes over a source that was made by eventsource_new() and is not
+    // connected yet.
+    explicit EventSource(eventsource *source) : source_(new detail::Source)
+    {
+        if (!source)
+            detail::fail(Errc::null);
+        source_->handle = source;
+    }
+
+    // What to call. Each is set before connect(), else
+    // Errc::already_connected; an empty function takes it away.
+
+    // A connection is announced: the response was accepted.
+    void on_open(std::function<void(const Response &)> handler)
+    {
+        set(eventsource_on_open, detail::Source::on_open, &detail::Source::open,
+            std::move(handler));
+    }
+
+    // An event, whatever its type. Called before the listeners of the type.
+    void on_event(EventHandler handler)
+    {
+        set(eventsource_on_event, detail::Source::on_event,
+            &detail::Source::event, std::move(handler));
+    }
+
+    // A connection was refused, lost or given up, once for each; or an event
+    // was dropped for its size.
+    void on_error(std::function<void(const Failure &)> handler)
+    {
+        set(eventsource_on_error, detail::Source::on_error,
+            &detail::Source::error, std::move(handler));
+    }
+
+    // Last of all, exactly once: the source is closed for good. Errc::none if
+    // the program closed it, Errc::ended if its stream has ended and is not
+    // asked for again, else what the last on_error() was told.
+    void on_close(std::function<void(Errc)> handler)
+    {
+        set(eventsource_on_close, detail::Source::on_close,
+            &detail::Source::close, std::move(handler));
+    }
+
+    // A comment: what stands after the colon, unchanged.
+    void on_comment(std::function<void(std::string_view)> handler)
+    {
+        set(eventsource_on_comment, detail::Source::on_comment,
+            &detail::Source::comment, std::move(handler));
+    }
+
+    // An attempt begins, the first included: to send a fresh token, or to ask
+    // in another way when coming back. Called in pull mode, too.
+    void on_request(std::function<void(Request &)> handler)
+    {
+        set(eventsource_on_request, detail::Source::on_request,
+            &detail::Source::request, std::move(handler));
+    }
+
+    // Decides what follows a failure, before on_error() is told: returns how
+    // long the next attempt waits, nothing for none. No change is
+    // `failure.will_retry() ? std::optional(failure.delay()) : std::nullopt`.
+    // Called in pull mode, too.
+    void on_retry(
+        std::function<std::optional<std::chrono::milliseconds>(const Failure &)>
+            handler)
+    {
+        set(eventsource_on_retry, detail::Source::on_retry,
+            &detail::Source::retry, std::move(handler));
+    }
+
+    // Calls `handler` with the events of one type, from the next one on;
+    // `message` is the type of those that have none. Returns a number for
+    // remove_event_listener(), never zero. At any time, from any thread, in
+    // handlers; Errc::queue in pull mode.
+    std::uint64_t add_event_listener(std::string_view type,
+                                     EventHandler handler)
+    {
+        const detail::Text text(type);
+        if (!handler || !source_)
+            detail::fail(Errc::null);
+        std::list<detail::Source::Listener> added;
+        added.push_back({source_.get(), std::move(handler), 0});
+        auto &listener = added.front();
+        const std::lock_guard<std::mutex> lock(source_->mutex);
+        detail::check(eventsource_add_listener(
+            native_handle(), text, detail::Source::on_listened_event, &listener,
+            &listener.id));
+        source_->listeners.splice(source_->listeners.end(), added);
+        return listener.id;
+    }
+
+    // The listener is not called from here on; if it is running on another
+    // thread, it runs to its end. What it holds is destroyed when it, or the
+    // next listener, has returned, or with the source. At any time, from any
+    // thread, in handlers; Errc::value if there is none with this number.
+    void remove_event_listener(std::uint64_t id)
+    {
+        if (!source_)
+            detail::fail(Errc::null);
+        const std::lock_guard<std::mutex> lock(source_->mutex);
+        detail::check(eventsource_remove_listener(native_handle(), id));
+        auto &listeners = source_->listeners;
+        const auto listener =
+            std::find_if(listeners.begin(), listeners.end(),
+                         [id](const auto &it) { return it.id == id; });
+        // One that was added in C is C's.
+        if (listener != listeners.end())
+            source_->removed.splice(source_->removed.end(), listeners,
+                                    listener);
+    }
+
+    // The request. All that is set here and below is set before connect(),
+    // else it is Errc::already_connected.
+
+    // Sets a header of every request, also in the place of a default, or takes
+    // it away. Headers are not sent to other origins that a redirect may lead
+    // to. Errc::header if HTTP cannot carry it (a line break, for one), or if
+    // it is the library's own: `Connection`, `Content-Length`, `Expect`,
+    // `Last-Event-ID`, `Proxy-Authorization`, `TE`, `Trailer`,
+    // `Transfer-Encoding`, `Upgrade`.
+    void set_header(std::string_view name,
+                    std::optional<std::string_view> value)
+    {
+        detail::check(eventsource_set_header(
+            native_handle(), detail::Text(name), detail::Text(value)));
+    }
+
+    // GET by default, or POST if there is a body. Errc::value for HEAD,
+    // CONNECT, TRACE, and what is no method.
+    void set_method(std::string_view method)
+    {
+        detail::check(
+            eventsource_set_method(native_handle(), detail::Text(method)));
+    }
+
+    // Sets the body, or takes it away. Its type is `text/plain` unless the
+    // header `Content-Type` is set. A source with a body asks once only,
+    // unless set_retry() says otherwise.
+    void set_body(std::optional<std::string_view> bytes)
+    {
+        // A body that is empty is one all the same.
+        const char *data = bytes && bytes->data() ? bytes->data() : "";
+        detail::check(eventsource_set_body(native_handle(),
+                                           bytes ? data : nullptr,
+                                           bytes ? bytes->size() : 0));
+    }
+
+    // For a program that resumes where an earlier run stopped; an empty `id`
+    // is none. Errc::value if it has a line break.
+    void set_last_event_id(std::string_view id)
+    {
+        detail::check(
+            eventsource_set_last_event_id(native_handle(), detail::Text(id)));
+    }
+
+    // How many redirects one attempt follows, 20 by default. One more is
+    // Errc::redirect.
+    void set_max_redirects(std::uint32_t n)
+    {
+        detail::check(eventsource_set_max_redirects(native_handle(), n));
+    }
+
+    // Whether headers, password and cookies go to other origins, if redirects
+    // lead there. Off by default.
+    void set_with_credentials(bool with_credentials)
+    {
+        detail::check(eventsource_set_with_credentials(native_handle(),
+                                                       with_credentials));
+    }
+
+    // How long things may take, or it is Errc::timeout; 0 is for ever. There is
+    // no limit on how long a stream lasts. Errc::value for a time below 0, here
+    // and below.
+
+    // Look-up of the name, TCP and TLS together; 30 seconds by default.
+    void set_connect_timeout(std::chrono::milliseconds time)
+    {
+        detail::check(eventsource_set_connect_timeout(native_handle(),
+                                                      detail::count(time)));
+    }
+
+    // The head of the response; 60 seconds by default.
+    void set_response_timeout(std::chrono::milliseconds time)
+    {
+        detail::check(eventsource_set_response_timeout(native_handle(),
+                                                       detail::count(time)));
+    }
+
+    // Silence of an open stream, in which any byte counts; for ever by
+    // default.
+    void set_idle_timeout(std::chrono::milliseconds time)
+    {
+        detail::check(
+            eventsource_set_idle_timeout(native_handle(), detail::count(time)));
+    }
+
+    // Coming back.
+
+    // Retry::standard by default for a GET, Retry::never for all else: what
+    // is paid for is not asked for twice by accident.
+    void set_retry(Retry retry)
+    {
+        detail::check(
+            eventsource_set_retry(native_handle(), static_cast<int>(retry)));
+    }
+
+    // The wait after a connection that had brought an event, 3 seconds by
+    // default. A `retry` field of the stream changes it later on. Attempts
+    // that bring no event are followed by waits that double.
+    void set_reconnection_time(std::chrono::milliseconds time)
+    {
+        detail::check(eventsource_set_reconnection_time(native_handle(),
+                                                        detail::count(time)));
+    }
+
+    // The longest wait between two attempts, 30 seconds by default, or the
+    // reconnection time if that is longer; a limit set here holds for what the
+    // server asks for, too. Errc::value for 0.
+    void set_max_reconnection_time(std::chrono::milliseconds time)
+    {
+        detail::check(eventsource_set_max_reconnection_time(
+            native_handle(), detail::count(time)));
+    }
+
+    // After how many attempts in a row that brought no event the source gives
+    // up; 0, the default, for never.
+    void set_max_attempts(std::uint32_t n)
+    {
+        detail::check(eventsource_set_max_attempts(native_handle(), n));
+    }
+
+    // The largest event in bytes of data, 64 MiB by default; 0 is no limit. A
+    // larger one is dropped, and on_error() told.
+    void set_max_event_size(std::size_t bytes)
+    {
+        detail::check(eventsource_set_max_event_size(native_handle(), bytes));
+    }
+
+    // The way to the server. Files are in PEM, and read at once.
+
+    // The authorities to trust in the place of the system's; none is these
+    // again. Errc::file, Errc::certificate.
+    void set_ca_file(const std::optional<std::string> &path)
+    {
+        detail::check(
+            eventsource_set_ca_file(native_handle(), detail::Text(path)));
+    }
+
+    // What the program shows to a server that asks for a certificate; none
+    // twice takes it away. Errc::file, Errc::certificate, Errc::private_key.
+    void set_client_certificate(const std::optional<std::string> &cert_path,
+                                const std::optional<std::string> &key_path)
+    {
+        detail::check(eventsource_set_client_certificate(
+            native_handle(), detail::Text(cert_path), detail::Text(key_path)));
+    }
+
+    // Whether the certificate of an https server is checked. If not, whoever
+    // sits in between can read and change everything.
+    void set_verify_peer(bool verify)
+    {
+        detail::check(eventsource_set_verify_peer(native_handle(), verify));
+    }
+
+    // The proxy to go through, `scheme://user:password@host:port`, or none.
+    // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
+    // Without this call the environment says which: `http_proxy`,
+    // `https_proxy`, `all_proxy`, `no_proxy`. Errc::url, Errc::scheme.
+    void set_proxy(std::optional<std::string_view> url)
+    {
+        detail::check(
+            eventsource_set_proxy(native_handle(), detail::Text(url)));
+    }
+
+    // A Unix socket to connect to, whatever the host of the URL is; none by
+    // default. Errc::value if the path is empty or too long for the system.
+    void set_unix_socket(const std::optional<std::string> &path)
+    {
+        detail::check(
+            eventsource_set_unix_socket(native_handle(), detail::Text(path)));
+    }
+
+    // Pull mode.
+
+    // Lets up to `capacity` items wait for next(). While the queue is full
+    // nothing is read: the server is slowed down, nothing is lost. A few
+    // hundred let both sides work at once. Errc::value for 0, Errc::system if
+    // the system has no descriptor to give.
+    void set_queue(std::size_t capacity)
+    {
+        detail::check(eventsource_set_queue(native_handle(), capacity));
+    }
+
+    // Whether comments wait in the queue, too. Off by default.
+    void set_comments(bool wanted)
+    {
+        detail::check(eventsource_set_comments(native_handle(), wanted));
+    }
+
+    // The next item. Waits for it; none if the close has been taken. An item
+    // is a view, borrowed until the next one is asked for. One thread at a
+    // time, else Errc::busy; Errc::queue without a queue,
+    // Errc::not_connected before connect().
+    std::optional<Item> next() { return next_for(-1); }
+
+    // The same, but waits no longer than this, and 0 not at all; none also if
+    // the time is over.
+    std::optional<Item> next(std::chrono::milliseconds timeout)
+    {
+        return next_for(std::max<std::int64_t>(timeout.count(), 0));
+    }
+
+    // A descriptor that is readable exactly while an item waits; only to be
+    // waited for, with poll(2) for one, and then next(0ms) is called until
+    // there is none. -1 without a queue.
+    int fd() const noexcept { return eventsource_fd(native_handle()); }
+
+    // The range of events, of a source with a queue. It takes what next()
+    // takes, passes over all that is no event, and ends when the source is
+    // closed; close_reason() tells why. An input range: each event is a view,
+    // there until the next, and begin() waits for the first.
+    class Sentinel {};
+
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Event;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Event *;
+        using reference = const Event &;
+
+        Iterator() = default;
+
+        reference operator*() const noexcept { return *event_; }
+        pointer operator->() const noexcept { return &*event_; }
+
+        Iterator &operator++()
+        {
+            while (const auto item = source_->next(-1)) {
+                if (const auto *event = std::get_if<Event>(&*item)) {
+                    event_ = *event;
+                    return *this;
+                }
+            }
+            event_.reset();
+            return *this;
+        }
+
+        void operator++(int) { ++*this; }
+
+        friend bool operator==(const Iterator &it, Sentinel) noexcept
+        {
+            return !it.event_;
+        }
+        friend bool operator!=(const Iterator &it, Sentinel) noexcept
+        {
+            return it.event_.has_value();
+        }
+        friend bool operator==(Sentinel, const Iterator &it) noexcept
+        {
+            return !it.event_;
+        }
+        friend bool operator!=(Sentinel, const Iterator &it) noexcept
+        {
+            return it.event_.has_value();
+        }
+
+    private:
+        friend class EventSource;
+        explicit Iterator(detail::Source *source) : source_(source) { ++*this; }
+
+        detail::Source *source_ = nullptr;
+        std::optional<Event> event_;
+    };
+
+    Iterator begin()
+    {
+        if (!source_)
+            detail::fail(Errc::null);
+        return Iterator(source_.get());
+    }
+    Sentinel end() const noexcept { return {}; }
+
+    // The life of a source.
+
+    // Starts the source's thread, which connects. Returns at once.
+    // Errc::already_connected the second time, Errc::closed after close(),
+    // Errc::system if the system has no thread to give, Errc::queue if there
+    // are both a queue and handlers that it makes mute.
+    void connect()
+    {
+        // For close_reason(). If it is too late, connecting is, too.
+        if (fd() < 0)
+            eventsource_on_close(native_handle(), detail::Source::on_close,
+                                 source_.get());
+        detail::check(eventsource_connect(native_handle()));
+    }
+
+    // Drops the connection, or ends the wait for one, and connects again at
+    // once: the network has changed. Errc::not_connected, Errc::closed.
+    void reconnect() { detail::check(eventsource_reconnect(native_handle())); }
+
+    // Closes the source, for good; again does nothing. It does not wait: no
+    // handler begins any more but that of on_close().
+    void close() noexcept { eventsource_close(native_handle()); }
+
+    // Waits until the source is closed and its last handler has returned.
+    // Errc::not_connected before connect(), Errc::callback in a handler.
+    void wait() const { detail::check(eventsource_wait(native_handle(), -1)); }
+
+    // The same, but no longer than this. Returns whether it is so.
+    bool wait(std::chrono::milliseconds timeout) const
+    {
+        const auto error = eventsource_wait(
+            native_handle(), std::max<std::int64_t>(timeout.count(), 0));
+        if (error == EVENTSOURCE_ERROR_TIMEOUT)
+            return false;
+        detail::check(error);
+        return true;
+    }
+
+    // How it stands. In pull mode: as of the item that was taken last.
+
+    // ReadyState::closed if the source was moved away.
+    ReadyState ready_state() const noexcept
+    {
+        return static_cast<ReadyState>(
+            eventsource_ready_state(native_handle()));
+    }
+
+    // Why the source is closed, as on_close() was told; none before that, and
+    // in pull mode until the close has been taken.
+    std::optional<Errc> close_reason() const noexcept
+    {
+        const int reason = source_ ? source_->close_reason.load() : -1;
+        return reason < 0 ? std::nullopt
+                          : std::optional<Errc>(static_cast<Errc>(reason));
+    }
+
+    // As the URL Standard serializes it; redirects do not change it. Borrowed
+    // as long as the source lives.
+    std::string_view url() const noexcept
+    {
+        return detail::view(eventsource_url(native_handle()));
+    }
+
+    // The last event ID string: what to give to set_last_event_id() in
+    // another run.
+    std::string last_event_id() const
+    {
+        // It may grow in between, and is only given whole.
+        std::string id;
+        for (;;) {
+            const std::size_t len = eventsource_last_event_id(
+                native_handle(), id.data(), id.size() + 1);
+            const bool fits = len <= id.size();
+            id.resize(len);
+            if (fits)
+                return id;
+        }
+    }
+
+    bool with_credentials() const noexcept
+    {
+        return eventsource_with_credentials(native_handle()) != 0;
+    }
+
+    Stats stats() const
+    {
+        eventsource_stats stats = {};
+        detail::check(
+            eventsource_get_stats(native_handle(), &stats, sizeof stats));
+        const auto at = detail::milliseconds(stats.last_byte_at);
+        return {
+            stats.bytes,
+            stats.events,
+            stats.comments,
+            stats.connects,
+            stats.reconnects,
+            stats.dropped,
+            at.count() == 0
+                ? std::nullopt
+                : std::optional(std::chrono::system_clock::time_point(at)),
+            detail::milliseconds(stats.time_to_headers),
+        };
+    }
+
+    // For calls in C. The source stays this object's, and its callbacks are set
+    // by the functions above alone. NULL if it was moved away.
+    eventsource *native_handle() const noexcept
+    {
+        return source_ ? source_->handle : nullptr;
+    }
+
+private:
+    // Nothing is stored unless C accepts it: a handler may be running.
+    template <class Setter, class Callback, class Handler>
+    void set(Setter setter, Callback callback, Handler detail::Source::*place,
+             Handler handler)
+    {
+        detail::check(setter(native_handle(), handler ? callback : nullptr,
+                             source_.get()));
+        source_.get()->*place = std::move(handler);
+    }
+
+    std::optional<Item> next_for(std::int64_t timeout_ms)
+    {
+        if (!source_)
+            detail::fail(Errc::null);
+        return source_->next(timeout_ms);
+    }
+
+    // One owner, one pointer: handlers go when their source has gone.
+    std::unique_ptr<detail::Source, detail::Source::Release> source_;
+};
+
+// The event stream parser alone, for programs with an HTTP stack of their
+// own. It belongs to one thread at a time. It is moved, not copied, and may be
+// destroyed in its own handler.
+class Parser {
+public:
+    explicit Parser(EventHandler handler) : state_(new State)
+    {
+        state_->handler = std::move(handler);
+        detail::check(
+            eventsource_parser_new(state_->handler ? State::on_event : nullptr,
+                                   state_.get(), &state_->handle));
+    }
+
+    // Interprets the next bytes of the stream, wherever it is cut. Handlers
+    // have been called when it returns. Errc::too_large if an event over
+    // 64 MiB was dropped; all else was dispatched. Errc::callback in the
+    // handler.
+    void feed(std::string_view bytes)
+    {
+        // The object may be gone afterwards.
+        State *state = state_.get();
+        const auto error =
+            eventsource_parser_feed(handle(), bytes.data(), bytes.size());
+        if (state && state->released && !state->running)
+            delete state;
+        detail::check(error);
+    }
+
+    // Prepares for a new connection: what was unfinished is forgotten, the
+    // last event ID string is kept. Errc::callback in the handler.
+    void reset() { detail::check(eventsource_parser_reset(handle())); }
+
+private:
+    struct State {
+        eventsource_parser *handle = nullptr;
+        EventHandler handler;
+        bool running = false;
+        // Given away inside the handler.
+        bool released = false;
+
+        static void on_event(eventsource_parser *,
+                             const eventsource_event *event,
+                             void *user_data) noexcept
+        {
+            auto *state = static_cast<State *>(user_data);
+            state->running = true;
+            state->handler(Event(event));
+            state->running = false;
+        }
+
+        struct Release {
+            void operator()(State *state) const noexcept
+            {
+                eventsource_parser_free(state->handle);
+                if (state->running)
+                    state->released = true;
+                else
+                    delete state;
+            }
+        };
+    };
+
+    eventsource_parser *handle() const noexcept
+    {
+        return state_ ? state_->handle : nullptr;
+    }
+
+    std::unique_ptr<State, State::Release> state_;
+};
+
+// The version of the library that is running. The one that the program was
+// compiled with is EVENTSOURCE_VERSION.
+inline std::string_view version() noexcept
+{
+    return eventsource_version();
+}
+
+using LogHandler = std::function<void(LogLevel, std::string_view)>;
+
+// Sets what is called with lines for the program's log, of all sources, up to
+// `level`; an empty function takes it away, and is how it begins.
+//
+// It is called from any thread, from several at a time, and must not throw.
+// It is kept as long as the program runs, as one of them may be calling it.
+inline void set_log(LogLevel level, LogHandler handler)
+{
+    if (!handler)
+        return eventsource_set_log(static_cast<int>(level), nullptr, nullptr);
+    static std::mutex mutex;
+    // Never destroyed: sources may outlive what is static.
+    static auto &handlers = *new std::forward_list<LogHandler>;
+    const std::lock_guard<std::mutex> lock(mutex);
+    const auto on_log = [](eventsource_log_level level_of, const char *line,
+                           void *user_data) noexcept {
+        (*static_cast<LogHandler *>(user_data))(static_cast<LogLevel>(level_of),
+                                                line);
+    };
+    handlers.push_front(std::move(handler));
+    eventsource_set_log(static_cast<int>(level), on_log, &handlers.front());
+}
+
+} // namespace sse
+
+#endif // EVENTSOURCE_HPP

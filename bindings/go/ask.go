@@ -1,0 +1,212 @@
+package eventsource
+
+/*
+#include <stdint.h>
+#include "eventsource.h"
+
+// These are Go's, in this file.
+extern void eventsource_go_request(eventsource_request *, uintptr_t);
+extern int64_t eventsource_go_retry(eventsource_failure *, uintptr_t);
+extern void eventsource_go_log(eventsource_log_level, char *);
+
+static void eventsource_go_on_request(
+	eventsource *source,
+	eventsource_request *request,
+	void *user_data)
+{
+	(void)source;
+	eventsource_go_request(request, (uintptr_t)user_data);
+}
+
+static int64_t eventsource_go_on_retry(
+	eventsource *source,
+	const eventsource_failure *failure,
+	void *user_data)
+{
+	(void)source;
+	return eventsource_go_retry(
+		(eventsource_failure *)failure, (uintptr_t)user_data);
+}
+
+static void eventsource_go_on_log(
+	eventsource_log_level level,
+	const char *message,
+	void *user_data)
+{
+	(void)user_data;
+	eventsource_go_log(level, (char *)message);
+}
+
+static eventsource_error eventsource_go_ask_request(
+	eventsource *source,
+	uintptr_t handle)
+{
+	return eventsource_on_request(
+		source, eventsource_go_on_request, (void *)handle);
+}
+
+static eventsource_error eventsource_go_ask_retry(
+	eventsource *source,
+	uintptr_t handle)
+{
+	return eventsource_on_retry(
+		source, eventsource_go_on_retry, (void *)handle);
+}
+
+static void eventsource_go_set_log(int level)
+{
+	eventsource_set_log(level, eventsource_go_on_log, NULL);
+}
+*/
+import "C"
+
+import (
+	"runtime/cgo"
+	"sync/atomic"
+	"time"
+)
+
+// Request is a request that is about to be made. It is the library's again
+// when the function that was given it has returned.
+type Request struct {
+	request *C.eventsource_request
+}
+
+// Attempt returns which attempt of the source this is, from 1 on.
+func (r *Request) Attempt() uint64 {
+	return uint64(C.eventsource_request_attempt(r.request))
+}
+
+// Failure returns why there is another attempt: what the range is told last
+// before it. It is nil for the first attempt, and after [Source.Reconnect].
+func (r *Request) Failure() *Failure {
+	return newFailure(C.eventsource_request_failure(r.request))
+}
+
+// SetHeader sets a header of this attempt; see [WithHeader].
+func (r *Request) SetHeader(name, value string) error {
+	return withText(name, func(name *C.char) C.eventsource_error {
+		return codeOf(withText(value, func(value *C.char) C.eventsource_error {
+			return C.eventsource_request_set_header(r.request, name, value)
+		}))
+	})
+}
+
+// DelHeader takes a header away from this attempt.
+func (r *Request) DelHeader(name string) error {
+	return withText(name, func(name *C.char) C.eventsource_error {
+		return C.eventsource_request_set_header(r.request, name, nil)
+	})
+}
+
+// SetMethod sets the method of this attempt. With GET the body stays behind:
+// so a stream that was asked for by POST can be resumed.
+func (r *Request) SetMethod(method string) error {
+	return withText(method, func(method *C.char) C.eventsource_error {
+		return C.eventsource_request_set_method(r.request, method)
+	})
+}
+
+// OnRequest has a function called before every attempt, the first included:
+// to send a fresh token, or to ask in another way when coming back. What it
+// changes holds for this attempt.
+//
+// It is called on the source's thread, whether or not a goroutine ranges, and
+// may take its time: the attempt waits for it, [Source.Close] does not. A
+// panic in it ends the program, as in a goroutine of its own.
+func OnRequest(onRequest func(*Request)) Option {
+	return option("OnRequest", func(s *Source) C.eventsource_error {
+		s.onRequest = onRequest
+		return C.eventsource_go_ask_request(s.source, s.handle())
+	})
+}
+
+// OnRetry has a function called that decides whether and when the source
+// comes back: after every attempt that has failed, and every stream that was
+// lost or has ended. It returns how long the next attempt waits, and whether
+// there is one.
+//
+// What follows otherwise stands in the failure: return failure.Delay and
+// failure.WillRetry for no change. A wait of 0 is at once. It is called as
+// the function of [OnRequest] is, before the range is told.
+func OnRetry(onRetry func(*Failure) (wait time.Duration, again bool)) Option {
+	return option("OnRetry", func(s *Source) C.eventsource_error {
+		s.onRetry = onRetry
+		return C.eventsource_go_ask_retry(s.source, s.handle())
+	})
+}
+
+// handle stands for the source where the library keeps it.
+func (s *Source) handle() C.uintptr_t {
+	if s.callbacks == 0 {
+		s.callbacks = cgo.NewHandle(s)
+	}
+	return C.uintptr_t(s.callbacks)
+}
+
+//export eventsource_go_request
+func eventsource_go_request(request *C.eventsource_request, handle C.uintptr_t) {
+	s := cgo.Handle(handle).Value().(*Source)
+	if s.onRequest == nil || !s.use() {
+		return
+	}
+	asked := &Request{request}
+	s.onRequest(asked)
+	asked.request = nil
+	s.release()
+}
+
+//export eventsource_go_retry
+func eventsource_go_retry(failure *C.eventsource_failure, handle C.uintptr_t) C.int64_t {
+	s := cgo.Handle(handle).Value().(*Source)
+	told := newFailure(failure)
+	wait, again := told.Delay, told.WillRetry
+	if s.onRetry != nil && s.use() {
+		wait, again = s.onRetry(told)
+		s.release()
+	}
+	if !again {
+		return -1
+	}
+	return C.int64_t(milliseconds(max(wait, 0)))
+}
+
+// LogLevel is how much [SetLog] reports: a level and those above it.
+type LogLevel int
+
+const (
+	// LogOff: nothing.
+	LogOff LogLevel = C.EVENTSOURCE_LOG_LEVEL_OFF
+	// LogError: defects of the library.
+	LogError LogLevel = C.EVENTSOURCE_LOG_LEVEL_ERROR
+	// LogWarn: sources that gave up.
+	LogWarn LogLevel = C.EVENTSOURCE_LOG_LEVEL_WARN
+	// LogInfo: connections opened and lost.
+	LogInfo LogLevel = C.EVENTSOURCE_LOG_LEVEL_INFO
+	// LogDebug: every attempt.
+	LogDebug LogLevel = C.EVENTSOURCE_LOG_LEVEL_DEBUG
+)
+
+var onLog atomic.Pointer[func(LogLevel, string)]
+
+// SetLog sets what is called with lines for the program's log, of all
+// sources, up to level; nil takes it away, and is how it begins.
+//
+// It is called on any thread, on several at a time. Lines name URLs without
+// user, password and query, and hold no headers and no data.
+func SetLog(level LogLevel, log func(level LogLevel, message string)) {
+	if log == nil {
+		C.eventsource_set_log(C.EVENTSOURCE_LOG_LEVEL_OFF, nil, nil)
+		onLog.Store(nil)
+		return
+	}
+	onLog.Store(&log)
+	C.eventsource_go_set_log(C.int(level))
+}
+
+//export eventsource_go_log
+func eventsource_go_log(level C.eventsource_log_level, message *C.char) {
+	if log := onLog.Load(); log != nil {
+		(*log)(LogLevel(level), C.GoString(message))
+	}
+}

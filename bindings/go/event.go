@@ -1,0 +1,194 @@
+package eventsource
+
+// #include "eventsource.h"
+import "C"
+
+import (
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// Event is what a stream dispatches.
+type Event struct {
+	// Type is what the stream's `event` field said, or "message".
+	Type string
+	// Data is the stream's `data` lines, joined by line feeds.
+	Data string
+	// LastEventID is the last event ID string, also if this event had no `id`
+	// field; empty if there was none yet.
+	LastEventID string
+	// Origin is scheme, host, and port unless it is the scheme's own, of the
+	// URL that the event came from, after redirects.
+	Origin string
+}
+
+// Response is the head of a response.
+type Response struct {
+	Status int
+	// URL is where it came from, after redirects.
+	URL     string
+	headers map[string]string
+}
+
+// Header returns the value of a header, or "" if there is none. The case of
+// name does not matter; several values are joined by ", ".
+func (r *Response) Header(name string) string {
+	return r.headers[strings.ToLower(name)]
+}
+
+func newResponse(response *C.eventsource_response) *Response {
+	if response == nil {
+		return nil
+	}
+	headers := map[string]string{}
+	for i := C.size_t(0); ; i++ {
+		name := C.eventsource_response_header_name(response, i)
+		if name == nil {
+			break
+		}
+		value := C.eventsource_response_header(response, name)
+		headers[C.GoString(name)] = C.GoString(value)
+	}
+	return &Response{
+		Status:  int(C.eventsource_response_status(response)),
+		URL:     C.GoString(C.eventsource_response_url(response)),
+		headers: headers,
+	}
+}
+
+// Failure tells why a connection was refused, lost or given up, or that an
+// event was dropped for its size, and what comes next. It is an error whose
+// cause is its Reason.
+type Failure struct {
+	Reason Error
+	// Message is the same in one line for a person, with the cause. It holds
+	// nothing secret: no header of the request, no data.
+	Message string
+	// HTTPStatus is the status of the response; 0 if none came.
+	HTTPStatus int
+	// Response is nil if none came, or if it was in order.
+	Response *Response
+	// Body is the beginning of the body of a response that was refused, up to
+	// 4096 bytes of it; empty if none came within a second.
+	Body string
+	// Attempt is how many attempts in a row have brought no event, this one
+	// included; 0 if the lost connection had brought one.
+	Attempt int
+	// WillRetry is true if the source tries again after Delay. If it is false
+	// the source is closed, but for ErrTooLarge: then the stream goes on.
+	WillRetry bool
+	Delay     time.Duration
+}
+
+func (f *Failure) Error() string {
+	return "eventsource: " + f.Message
+}
+
+// Unwrap returns the reason.
+func (f *Failure) Unwrap() error {
+	return f.Reason
+}
+
+func newFailure(failure *C.eventsource_failure) *Failure {
+	if failure == nil {
+		return nil
+	}
+	return &Failure{
+		Reason:     Error(failure.error),
+		Message:    C.GoString(failure.message),
+		HTTPStatus: int(failure.http_status),
+		Response:   newResponse(failure.response),
+		Body:       text(failure.body, failure.body_len),
+		Attempt:    int(failure.attempt),
+		WillRetry:  failure.will_retry != 0,
+		Delay:      duration(failure.delay_ms),
+	}
+}
+
+// Stats is what a source has counted since it was made.
+type Stats struct {
+	// Bytes of streams, as they came: with framing, before decompression,
+	// without heads.
+	Bytes uint64
+	// Events dispatched by the stream, also those not yet ranged over.
+	Events uint64
+	// Comments, if OnComment is given; without it nobody counts them.
+	Comments uint64
+	// Connects is how many connections were announced.
+	Connects uint64
+	// Reconnects is how many attempts there were to come back, successful or
+	// not.
+	Reconnects uint64
+	// Dropped events, for their size.
+	Dropped uint64
+	// LastByteAt is when the last byte of a stream came; zero if none has.
+	LastByteAt time.Time
+	// TimeToHeaders is from the request to the head of the response that was
+	// accepted last, redirects included.
+	TimeToHeaders time.Duration
+}
+
+// Stats returns what the source has counted; after Close, until then.
+func (s *Source) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source != nil {
+		return statsOf(s.source)
+	}
+	return s.stats
+}
+
+func statsOf(source *C.eventsource) Stats {
+	var counted C.eventsource_stats
+	C.eventsource_get_stats(source, &counted, C.sizeof_eventsource_stats)
+	stats := Stats{
+		Bytes:         uint64(counted.bytes),
+		Events:        uint64(counted.events),
+		Comments:      uint64(counted.comments),
+		Connects:      uint64(counted.connects),
+		Reconnects:    uint64(counted.reconnects),
+		Dropped:       uint64(counted.dropped),
+		TimeToHeaders: duration(counted.time_to_headers),
+	}
+	if counted.last_byte_at != 0 {
+		stats.LastByteAt = time.UnixMilli(int64(counted.last_byte_at))
+	}
+	return stats
+}
+
+// borrowed is C text as it lies there.
+func borrowed(start *C.char, length C.size_t) string {
+	return unsafe.String((*byte)(unsafe.Pointer(start)), length)
+}
+
+// text copies C text.
+func text(start *C.char, length C.size_t) string {
+	return strings.Clone(borrowed(start, length))
+}
+
+// again copies C text, unless it is known.
+func again(known string, start *C.char, length C.size_t) string {
+	if known == borrowed(start, length) {
+		return known
+	}
+	return text(start, length)
+}
+
+// duration is that of so many milliseconds, or the longest there is.
+func duration(ms C.uint64_t) time.Duration {
+	const most = 1<<63 - 1
+	if ms > most/C.uint64_t(time.Millisecond) {
+		return most
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// milliseconds rounds up: a time that is shorter than one is not none.
+func milliseconds(wait time.Duration) C.uint64_t {
+	ms := C.uint64_t(wait / time.Millisecond)
+	if wait%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}

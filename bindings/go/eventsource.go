@@ -1,0 +1,481 @@
+// Package eventsource follows streams of server-sent events: it is
+// `new EventSource(url)` for Go programs.
+//
+//	source, err := eventsource.Connect("https://example.com/events")
+//	if err != nil {
+//		return err
+//	}
+//	defer source.Close()
+//	for event, err := range source.Events(ctx) {
+//		if err != nil {
+//			log.Print(err)
+//			continue
+//		}
+//		fmt.Println(event.Type, event.Data)
+//	}
+//
+// When the connection is lost, the source waits for the reconnection time,
+// connects again, and says in Last-Event-ID what it had last: the program
+// sees one stream. It behaves to the letter as the HTML standard has it
+// (§ 9.2, "Server-sent events").
+//
+// # Errors
+//
+// An error in the range tells why a connection was refused or lost. It is a
+// [*Failure], and goes on if it will retry: the loop then waits for the
+// connection that comes after it. After an error for good the range ends by
+// itself, so that `continue` is always right.
+//
+//	var failure *eventsource.Failure
+//	if errors.As(err, &failure) && failure.HTTPStatus == 401 {
+//		...
+//	}
+//	if errors.Is(err, eventsource.ErrTimeout) {
+//		...
+//	}
+//
+// # Threads
+//
+// A source has a thread of the library, which is none of Go's, from [Connect]
+// to [Source.Close]. It reads ahead as far as [WithQueue] lets it; then the
+// server is slowed down, and nothing is lost. A goroutine that waits for an
+// event holds no thread: it waits in Go's network poller. All methods may be
+// called from any goroutine at any time.
+//
+// # Memory
+//
+// What the program is given is Go's, and its to keep. A source has no
+// finalizer: it lives until Close, also when it has closed itself.
+//
+// # Linking
+//
+// The library is found by pkg-config, and is shared. With the build tag
+// eventsource_static its archive goes into the program, from where the linker
+// looks for libraries, or from where CGO_LDFLAGS=-L... says.
+package eventsource
+
+/*
+#include <stdlib.h>
+#include "eventsource.h"
+
+enum { EVENTSOURCE_GO_BATCH = 256 };
+
+// What was taken from the queue at once.
+typedef struct eventsource_go_batch {
+	size_t count;
+	const eventsource_item *items[EVENTSOURCE_GO_BATCH];
+} eventsource_go_batch;
+
+static eventsource_error eventsource_go_next(
+	eventsource *source,
+	eventsource_go_batch *batch)
+{
+	return eventsource_next_batch(
+		source, 0, batch->items, EVENTSOURCE_GO_BATCH, &batch->count);
+}
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"runtime/cgo"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// ReadyState is what a source is doing.
+type ReadyState int
+
+const (
+	// Connecting: connecting, or waiting to reconnect.
+	Connecting ReadyState = C.EVENTSOURCE_STATE_CONNECTING
+	// Open: events come.
+	Open ReadyState = C.EVENTSOURCE_STATE_OPEN
+	// Closed by the program, or given up. It stays so.
+	Closed ReadyState = C.EVENTSOURCE_STATE_CLOSED
+)
+
+// String returns the state as the standard writes it.
+func (state ReadyState) String() string {
+	switch state {
+	case Connecting:
+		return "CONNECTING"
+	case Open:
+		return "OPEN"
+	case Closed:
+		return "CLOSED"
+	}
+	return fmt.Sprintf("ReadyState(%d)", int(state))
+}
+
+// Source follows an event stream. [Connect] makes one.
+type Source struct {
+	url             string
+	withCredentials bool
+
+	onOpen    func(*Response)
+	onComment func(string)
+	onRequest func(*Request)
+	onRetry   func(*Failure) (time.Duration, bool)
+	// The source, for the callbacks that ask; zero if there are none.
+	callbacks cgo.Handle
+
+	// A copy of the library's descriptor, in Go's poller.
+	file *os.File
+	conn syscall.RawConn
+
+	// Held by the goroutine that ranges, with what follows.
+	ranging sync.Mutex
+	batch   *C.eventsource_go_batch
+	// Which item of the batch is next.
+	next C.size_t
+	// What is likely to come again.
+	known Event
+	// Where the C text of known.Origin is.
+	origin *C.char
+	// The program was told why the source has closed itself.
+	told bool
+
+	closed atomic.Bool
+
+	// Guards what follows.
+	mu sync.Mutex
+	// NULL once it has been given back.
+	source *C.eventsource
+	// The program until Close, and each call that is under way. The last
+	// gives the source back.
+	users       int
+	state       ReadyState
+	lastEventID string
+	// As of the end.
+	stats Stats
+}
+
+// How far a source reads ahead unless WithQueue says otherwise.
+const queue = 1024
+
+// Connect makes a source for url, which is absolute, http or https, and
+// starts to connect. It does not wait: whether there is anybody is told in
+// the range of [Source.Events].
+//
+// It fails only for a URL or an option that cannot be, or if the system has
+// no thread or descriptor to give. The source is the caller's, to be given
+// back with [Source.Close].
+func Connect(url string, options ...Option) (*Source, error) {
+	s := &Source{users: 1}
+	err := withText(url, func(url *C.char) C.eventsource_error {
+		return C.eventsource_new(url, &s.source)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("eventsource: URL: %w", err)
+	}
+	if err := s.connect(options); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("eventsource: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Source) connect(options []Option) error {
+	for _, option := range append([]Option{WithQueue(queue)}, options...) {
+		if err := option.set(s); err != nil {
+			return fmt.Errorf("%s: %w", option.name, err)
+		}
+	}
+	s.url = C.GoString(C.eventsource_url(s.source))
+	s.withCredentials = C.eventsource_with_credentials(s.source) != 0
+	s.lastEventID = lastEventID(s.source)
+	s.known.LastEventID = s.lastEventID
+	s.batch = (*C.eventsource_go_batch)(C.calloc(1, C.sizeof_eventsource_go_batch))
+	if err := s.poll(); err != nil {
+		return err
+	}
+	return errorOf(C.eventsource_connect(s.source))
+}
+
+// poll has Go's poller wait for the queue. The poller closes what it is given,
+// so it is given a copy.
+func (s *Source) poll() error {
+	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL,
+		uintptr(C.eventsource_fd(s.source)), syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return ErrSystem
+	}
+	s.file = os.NewFile(fd, "eventsource")
+	var err error
+	s.conn, err = s.file.SyscallConn()
+	return err
+}
+
+// Events returns the events of the stream as they come, and the errors.
+//
+// The range ends when the source is closed: by [Source.Close], after an error
+// that it does not come back from, or, without an error, when the stream has
+// ended and is not asked for again (see [WithRetry]). It also ends when ctx
+// is done, with [context.Cause] as its last error; the source stays as it is.
+//
+// A range that is left can be followed by another, which goes on where it
+// stopped: nothing is lost. Two at a time cannot be: the second ends with
+// [ErrBusy]. The range of a closed source ends at once.
+func (s *Source) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if !s.use() {
+			return
+		}
+		defer s.release()
+		if !s.ranging.TryLock() {
+			yield(Event{}, ErrBusy)
+			return
+		}
+		defer s.ranging.Unlock()
+		defer s.wakeWhenDone(ctx)()
+		for {
+			if ctx.Err() != nil {
+				yield(Event{}, context.Cause(ctx))
+				return
+			}
+			item, err := s.item()
+			switch {
+			case ctx.Err() != nil && item == nil:
+				continue
+			case s.closed.Load() || err == ErrClosed:
+				return
+			case err != nil:
+				yield(Event{}, err)
+				return
+			}
+			if !s.tell(item, yield) {
+				return
+			}
+		}
+	}
+}
+
+// wakeWhenDone has the poller give up when ctx is done, until what it returns
+// is called.
+func (s *Source) wakeWhenDone(ctx context.Context) func() {
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.file.SetReadDeadline(time.Unix(1, 0))
+		close(woken)
+	})
+	return func() {
+		if !stop() {
+			<-woken
+			s.file.SetReadDeadline(time.Time{})
+		}
+	}
+}
+
+// item takes the next item; it is the library's until the next call.
+func (s *Source) item() (*C.eventsource_item, error) {
+	if s.next == s.batch.count {
+		s.next, s.origin = 0, nil
+		var code C.eventsource_error
+		err := s.conn.Read(func(uintptr) bool {
+			code = C.eventsource_go_next(s.source, s.batch)
+			return code != C.EVENTSOURCE_ERROR_TIMEOUT
+		})
+		if err == nil {
+			err = errorOf(code)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	item := s.batch.items[s.next]
+	s.next++
+	return item, nil
+}
+
+// tell gives the program an item, and reports whether it wants more and there
+// may be more.
+func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) bool {
+	switch item._type {
+	case C.EVENTSOURCE_ITEM_TYPE_EVENT:
+		s.dispatch(item.event)
+		return yield(s.known, nil)
+	case C.EVENTSOURCE_ITEM_TYPE_OPEN:
+		s.changed()
+		if s.onOpen != nil {
+			s.onOpen(newResponse(item.response))
+		}
+	case C.EVENTSOURCE_ITEM_TYPE_COMMENT:
+		if s.onComment != nil {
+			s.onComment(text(item.comment, item.comment_len))
+		}
+	case C.EVENTSOURCE_ITEM_TYPE_ERROR:
+		s.changed()
+		failure := newFailure(item.failure)
+		s.told = !failure.WillRetry && failure.Reason != ErrTooLarge
+		return yield(Event{}, failure)
+	case C.EVENTSOURCE_ITEM_TYPE_CLOSE:
+		s.changed()
+		reason := errorOf(item.reason)
+		if reason != nil && reason != ErrEnded && !s.told {
+			yield(Event{}, reason)
+		}
+		return false
+	}
+	return true
+}
+
+// dispatch makes event the one that is known. Text that has not changed since
+// the event before is not copied again.
+func (s *Source) dispatch(event *C.eventsource_event) {
+	s.known.Type = again(s.known.Type, event._type, event.type_len)
+	s.known.Data = text(event.data, event.data_len)
+	id := s.known.LastEventID
+	s.known.LastEventID = again(id, event.last_event_id, event.last_event_id_len)
+	if s.known.LastEventID != id {
+		s.mu.Lock()
+		s.lastEventID = s.known.LastEventID
+		s.mu.Unlock()
+	}
+	if event.origin != s.origin {
+		s.origin = event.origin
+		s.known.Origin = C.GoString(s.origin)
+	}
+}
+
+// changed makes the state that of the item at hand. An item that changes it is
+// the last of its batch, and so the library's state is the one wanted.
+func (s *Source) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = ReadyState(C.eventsource_ready_state(s.source))
+	s.lastEventID = lastEventID(s.source)
+	s.known.LastEventID = s.lastEventID
+}
+
+// lastEventID returns the library's, which is ahead of the program's while a
+// batch is told.
+func lastEventID(source *C.eventsource) string {
+	length := C.eventsource_last_event_id(source, nil, 0)
+	for {
+		buffer := make([]byte, length+1)
+		place := (*C.char)(unsafe.Pointer(&buffer[0]))
+		again := C.eventsource_last_event_id(source, place, length+1)
+		if again <= length {
+			return string(buffer[:again])
+		}
+		length = again
+	}
+}
+
+// ReadyState returns the state as of what the range has told last; Closed
+// from Close on.
+func (s *Source) ReadyState() ReadyState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// LastEventID returns the last event ID string as of what the range has told
+// last. It is what a program keeps to resume with [WithLastEventID].
+func (s *Source) LastEventID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastEventID
+}
+
+// URL returns the URL of the source as the URL Standard serializes it;
+// redirects do not change it.
+func (s *Source) URL() string {
+	return s.url
+}
+
+// WithCredentials returns whether credentials go to other origins: what the
+// option [WithCredentials] said.
+func (s *Source) WithCredentials() bool {
+	return s.withCredentials
+}
+
+// Reconnect drops the connection, or ends the wait for one, and connects
+// again at once: the program knows better, the network has changed. No error
+// is told for it. It fails with [ErrClosed] if the source is closed.
+func (s *Source) Reconnect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := errorOf(C.eventsource_reconnect(s.source)); err != nil {
+		return err
+	}
+	s.state = Connecting
+	return nil
+}
+
+// Close closes the source for good; a range over it ends. It may be called
+// from any goroutine, in a range or a function of an option, and again. It
+// waits for nothing that the network or the program does. It returns nil.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	if s.closed.Swap(true) {
+		s.mu.Unlock()
+		return nil
+	}
+	s.state = Closed
+	C.eventsource_close(s.source)
+	s.mu.Unlock()
+	s.release()
+	return nil
+}
+
+// use keeps the library's source until release, unless it is closed.
+func (s *Source) use() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	s.users++
+	return true
+}
+
+// One source at a time waits for its thread to end: a goroutine that waits in
+// C holds a thread, and Go keeps its threads for ever.
+var freeing sync.Mutex
+
+// release gives the library's source back if nobody is left who uses it.
+func (s *Source) release() {
+	s.mu.Lock()
+	s.users--
+	if s.users > 0 {
+		s.mu.Unlock()
+		return
+	}
+	s.stats = statsOf(s.source)
+	source := s.source
+	s.source = nil
+	s.mu.Unlock()
+
+	if s.file != nil {
+		s.file.Close()
+	}
+	freeing.Lock()
+	C.eventsource_free(source)
+	freeing.Unlock()
+	C.free(unsafe.Pointer(s.batch))
+	if s.callbacks != 0 {
+		s.callbacks.Delete()
+	}
+}
+
+// withText calls set with a copy of text as C has it.
+func withText(text string, set func(*C.char) C.eventsource_error) error {
+	if strings.IndexByte(text, 0) >= 0 {
+		return ErrValue
+	}
+	copied := C.CString(text)
+	defer C.free(unsafe.Pointer(copied))
+	return errorOf(set(copied))
+}

@@ -1,0 +1,140 @@
+package eventsource_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+
+	"github.com/libeventsource/libeventsource/bindings/go"
+)
+
+// serve counts on from the last event ID, and then has no more to say.
+func serve() *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
+			if last == 4 {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "retry: 10\n\n")
+			for id := last + 1; id <= last+2; id++ {
+				fmt.Fprintf(w, "id: %d\ndata: number %d\n\n", id, id)
+			}
+		}))
+}
+
+func Example() {
+	server := serve()
+	defer server.Close()
+	ctx, url := context.Background(), server.URL
+
+	source, err := eventsource.Connect(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
+	for event, err := range source.Events(ctx) {
+		if err != nil {
+			fmt.Println(err) // after the last one the range ends
+			continue
+		}
+		fmt.Println(event.Type, event.Data)
+	}
+
+	// Output:
+	// message number 1
+	// message number 2
+	// eventsource: the server has ended the stream
+	// message number 3
+	// message number 4
+	// eventsource: the server has ended the stream
+	// eventsource: status 204: the server wants no more
+}
+
+func ExampleFailure() {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+
+	source, err := eventsource.Connect(server.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
+	for _, err := range source.Events(context.Background()) {
+		var failure *eventsource.Failure
+		if errors.As(err, &failure) && !failure.WillRetry {
+			fmt.Println(failure.HTTPStatus, strings.TrimSpace(failure.Body))
+		}
+	}
+	fmt.Println(source.ReadyState())
+	// Output:
+	// 404 404 page not found
+	// CLOSED
+}
+
+func ExampleOnRequest() {
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprintf(w, "retry: 10\ndata: %s\n\n",
+				r.Header.Get("Authorization"))
+		}))
+	defer server.Close()
+	newToken := func(number uint64) string {
+		return fmt.Sprintf("token %d", number)
+	}
+
+	source, err := eventsource.Connect(server.URL,
+		eventsource.OnRequest(func(request *eventsource.Request) {
+			request.SetHeader("Authorization",
+				"Bearer "+newToken(request.Attempt()))
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
+	for event, err := range source.Events(context.Background()) {
+		if err != nil {
+			continue
+		}
+		fmt.Println(event.Data)
+		if event.Data == "Bearer token 2" {
+			break
+		}
+	}
+	// Output:
+	// Bearer token 1
+	// Bearer token 2
+}
+
+func ExampleWithBody() {
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: Hel\n\ndata: lo.\n\n")
+		}))
+	defer server.Close()
+
+	source, err := eventsource.Connect(server.URL,
+		eventsource.WithBody([]byte(`{"stream": true}`)),
+		eventsource.WithHeader("Content-Type", "application/json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
+	for event, err := range source.Events(context.Background()) {
+		if err != nil {
+			log.Fatal(err) // what is paid for is asked for once
+		}
+		fmt.Print(event.Data)
+	}
+	// Output:
+	// Hello.
+}

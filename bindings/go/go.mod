@@ -1,0 +1,3 @@
+module github.com/libeventsource/libeventsource/bindings/go
+
+go 1.23

@@ -1,0 +1,297 @@
+package eventsource
+
+// #include "eventsource.h"
+import "C"
+
+import (
+	"time"
+	"unsafe"
+)
+
+// Option is something that [Connect] is told. Of two that say the same the
+// later one holds.
+type Option struct {
+	// For the error, if it cannot be.
+	name string
+	set  func(*Source) error
+}
+
+// Retry says after which failures a source comes back.
+type Retry int
+
+const (
+	// RetryStandard: after everything that the network does. A status other
+	// than 200, or another content type, ends the source.
+	RetryStandard Retry = C.EVENTSOURCE_RETRY_STANDARD
+	// RetryPersistent: after the statuses 408, 425, 429 and 500 to 599, too.
+	RetryPersistent Retry = C.EVENTSOURCE_RETRY_PERSISTENT
+	// RetryNever: after nothing: one attempt, one stream.
+	RetryNever Retry = C.EVENTSOURCE_RETRY_NEVER
+)
+
+// WithHeader sets a header of the request.
+//
+// It replaces a header that was set before, and a default, such as
+// `User-Agent`. The headers set here are not sent to other origins, if
+// redirects lead there (see [WithCredentials]). It is [ErrHeader] if HTTP
+// cannot carry it, or if it is the library's own: `Connection`,
+// `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
+// `Trailer`, `Transfer-Encoding`, `Upgrade`.
+func WithHeader(name, value string) Option {
+	return Option{"WithHeader " + name, func(s *Source) error {
+		return withText(name, func(name *C.char) C.eventsource_error {
+			return codeOf(withText(value, func(value *C.char) C.eventsource_error {
+				return C.eventsource_set_header(s.source, name, value)
+			}))
+		})
+	}}
+}
+
+// WithoutHeader takes away a header that is sent by default: `Accept`,
+// `Accept-Encoding`, `Cache-Control`, `Pragma` or `User-Agent`.
+func WithoutHeader(name string) Option {
+	return textOption("WithoutHeader "+name, name,
+		func(s *Source, name *C.char) C.eventsource_error {
+			return C.eventsource_set_header(s.source, name, nil)
+		})
+}
+
+// WithLastEventID presets the last event ID string, for a program that
+// resumes where an earlier run stopped; an empty id sends none.
+func WithLastEventID(id string) Option {
+	return textOption("WithLastEventID", id,
+		func(s *Source, id *C.char) C.eventsource_error {
+			return C.eventsource_set_last_event_id(s.source, id)
+		})
+}
+
+// WithReconnectionTime sets the wait after a connection that had brought an
+// event, with up to a fifth more at random: 3 seconds by default. A `retry`
+// field of the stream changes it later on. Attempts that bring no event are
+// followed by waits that double, up to 30 seconds.
+func WithReconnectionTime(wait time.Duration) Option {
+	return durationOption("WithReconnectionTime", wait,
+		func(s *Source, ms C.uint64_t) C.eventsource_error {
+			return C.eventsource_set_reconnection_time(s.source, ms)
+		})
+}
+
+// WithMaxReconnectionTime sets the longest wait between two attempts, with up
+// to a fifth more at random: 30 seconds by default, or the reconnection time
+// if that is longer. It holds for what the server asks for, too.
+func WithMaxReconnectionTime(wait time.Duration) Option {
+	return durationOption("WithMaxReconnectionTime", wait,
+		func(s *Source, ms C.uint64_t) C.eventsource_error {
+			return C.eventsource_set_max_reconnection_time(s.source, ms)
+		})
+}
+
+// WithMethod sets the method of the request, GET by default, or POST if there
+// is a body.
+func WithMethod(method string) Option {
+	return textOption("WithMethod", method,
+		func(s *Source, method *C.char) C.eventsource_error {
+			return C.eventsource_set_method(s.source, method)
+		})
+}
+
+// WithBody sets the body of the request, which is copied.
+//
+// It is sent with every attempt. Its type is `text/plain` unless the header
+// `Content-Type` is set. A source with a body, or with another method than
+// GET, asks once only, unless [WithRetry] says otherwise.
+func WithBody(body []byte) Option {
+	return Option{"WithBody", func(s *Source) error {
+		// An empty body is one, too.
+		start := unsafe.SliceData(append(body[:len(body):len(body)], 0))
+		return errorOf(C.eventsource_set_body(
+			s.source, unsafe.Pointer(start), C.size_t(len(body))))
+	}}
+}
+
+// WithMaxRedirects sets how many redirects one attempt follows, 20 by
+// default; 0 for none.
+func WithMaxRedirects(n uint32) Option {
+	return option("WithMaxRedirects", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_max_redirects(s.source, C.uint32_t(n))
+	})
+}
+
+// WithCredentials sets whether credentials go to other origins than that of
+// the source's URL, if redirects lead there. They do not by default.
+//
+// Credentials are the headers that the program has set, `Host` excepted, user
+// and password of the URL, and cookies, which are kept as long as the source
+// lives.
+func WithCredentials(with bool) Option {
+	return option("WithCredentials", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_with_credentials(s.source, number(with))
+	})
+}
+
+// WithConnectTimeout sets how long an attempt may take to be connected: the
+// look-up of the name, TCP and TLS together. 30 seconds by default, 0 for
+// ever.
+func WithConnectTimeout(timeout time.Duration) Option {
+	return durationOption("WithConnectTimeout", timeout,
+		func(s *Source, ms C.uint64_t) C.eventsource_error {
+			return C.eventsource_set_connect_timeout(s.source, ms)
+		})
+}
+
+// WithResponseTimeout sets how long a server may take for the head of its
+// response. 60 seconds by default, 0 for ever.
+func WithResponseTimeout(timeout time.Duration) Option {
+	return durationOption("WithResponseTimeout", timeout,
+		func(s *Source, ms C.uint64_t) C.eventsource_error {
+			return C.eventsource_set_response_timeout(s.source, ms)
+		})
+}
+
+// WithIdleTimeout sets how long an open stream may be silent; 0, the default,
+// for ever. Any byte counts, comments too. Without it TCP notices a dead peer
+// all the same, within minutes.
+func WithIdleTimeout(timeout time.Duration) Option {
+	return durationOption("WithIdleTimeout", timeout,
+		func(s *Source, ms C.uint64_t) C.eventsource_error {
+			return C.eventsource_set_idle_timeout(s.source, ms)
+		})
+}
+
+// WithRetry sets after which failures the source comes back: [RetryStandard]
+// for a GET by default, and [RetryNever] for everything else, so that what is
+// paid for is not asked for twice by accident. A stream that has ended in good
+// order and is not asked for again ends the range without an error.
+func WithRetry(retry Retry) Option {
+	return option("WithRetry", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_retry(s.source, C.int(retry))
+	})
+}
+
+// WithMaxAttempts sets after how many attempts in a row that brought no event
+// the source gives up; 0, the default, for never.
+func WithMaxAttempts(n uint32) Option {
+	return option("WithMaxAttempts", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_max_attempts(s.source, C.uint32_t(n))
+	})
+}
+
+// WithMaxEventSize sets the largest event in bytes of data, 64 MiB by
+// default; 0 is no limit. A larger one is dropped as it comes, the range is
+// told by [ErrTooLarge], and the stream goes on.
+func WithMaxEventSize(bytes uint) Option {
+	return option("WithMaxEventSize", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_max_event_size(s.source, C.size_t(bytes))
+	})
+}
+
+// WithCAFile sets the file with the certificates of the authorities to trust,
+// in PEM, in the place of the system's. It is read by Connect.
+func WithCAFile(path string) Option {
+	return textOption("WithCAFile", path,
+		func(s *Source, path *C.char) C.eventsource_error {
+			return C.eventsource_set_ca_file(s.source, path)
+		})
+}
+
+// WithClientCertificate sets the certificate that the program shows to a
+// server, or to a proxy, that asks for one, and its private key. Both files
+// are in PEM, and may be the same; they are read by Connect.
+func WithClientCertificate(certPath, keyPath string) Option {
+	return Option{"WithClientCertificate", func(s *Source) error {
+		return withText(certPath, func(cert *C.char) C.eventsource_error {
+			return codeOf(withText(keyPath, func(key *C.char) C.eventsource_error {
+				return C.eventsource_set_client_certificate(s.source, cert, key)
+			}))
+		})
+	}}
+}
+
+// WithVerifyPeer sets whether the certificate of an https server is checked;
+// it is by default. Without, whoever sits between the program and the server
+// can read and change everything; [WithCAFile] is what a server with a
+// certificate of its own needs.
+func WithVerifyPeer(verify bool) Option {
+	return option("WithVerifyPeer", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_verify_peer(s.source, number(verify))
+	})
+}
+
+// WithProxy sets the proxy to go through, `scheme://user:password@host:port`;
+// an empty url for none.
+//
+// The scheme is `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`.
+// Without this option the environment is looked at: `http_proxy`,
+// `https_proxy`, `all_proxy`, `no_proxy`.
+func WithProxy(url string) Option {
+	return textOption("WithProxy", url,
+		func(s *Source, url *C.char) C.eventsource_error {
+			return C.eventsource_set_proxy(s.source, url)
+		})
+}
+
+// WithUnixSocket sets a Unix socket to connect to, whatever the host of the
+// URL is.
+func WithUnixSocket(path string) Option {
+	return textOption("WithUnixSocket", path,
+		func(s *Source, path *C.char) C.eventsource_error {
+			return C.eventsource_set_unix_socket(s.source, path)
+		})
+}
+
+// WithQueue sets how many events the source reads ahead: 1024 by default, but
+// no more than as much text as one event may have. While so many wait nothing
+// is read: the server is slowed down, nothing is lost.
+func WithQueue(capacity uint) Option {
+	return option("WithQueue", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_queue(s.source, C.size_t(capacity))
+	})
+}
+
+// OnOpen has a function called when a connection is announced: the source is
+// open. It is called by the goroutine that ranges, in the order of the stream.
+func OnOpen(onOpen func(*Response)) Option {
+	return Option{"OnOpen", func(s *Source) error {
+		s.onOpen = onOpen
+		return nil
+	}}
+}
+
+// OnComment has a function called with every comment: what stands after the
+// colon of a line that begins with one. It is called by the goroutine that
+// ranges, in the order of the stream. Without it comments are skipped, and
+// cost next to nothing.
+func OnComment(onComment func(string)) Option {
+	return option("OnComment", func(s *Source) C.eventsource_error {
+		s.onComment = onComment
+		return C.eventsource_set_comments(s.source, number(onComment != nil))
+	})
+}
+
+func option(name string, set func(*Source) C.eventsource_error) Option {
+	return Option{name, func(s *Source) error { return errorOf(set(s)) }}
+}
+
+func textOption(name, value string, set func(*Source, *C.char) C.eventsource_error) Option {
+	return Option{name, func(s *Source) error {
+		return withText(value, func(value *C.char) C.eventsource_error {
+			return set(s, value)
+		})
+	}}
+}
+
+func durationOption(name string, value time.Duration, set func(*Source, C.uint64_t) C.eventsource_error) Option {
+	return Option{name, func(s *Source) error {
+		if value < 0 {
+			return ErrValue
+		}
+		return errorOf(set(s, milliseconds(value)))
+	}}
+}
+
+func number(yes bool) C.int {
+	if yes {
+		return 1
+	}
+	return 0
+}

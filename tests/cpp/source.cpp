@@ -1,0 +1,876 @@
+// What eventsource.hpp promises, one function for each:
+//
+//     source CASE URL
+//
+// asks the server of tests/cpp.rs, and prints `passed`.
+
+#include <eventsource.hpp>
+
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+
+using namespace std::chrono_literals;
+using sse::Errc;
+
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+namespace {
+
+std::string server;
+
+void check(bool holds, const char *condition, int line)
+{
+    if (holds)
+        return;
+    std::printf("line %d: not so: %s\n", line, condition);
+    std::fflush(stdout);
+    std::_Exit(1);
+}
+
+// Something that a handler holds, to be seen when it is used and destroyed.
+using Held = std::shared_ptr<std::string>;
+
+Held hold(const char *text)
+{
+    return std::make_shared<std::string>(text);
+}
+
+// What one thread waits for, and another does.
+class Signal {
+public:
+    void send()
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        sent_ = true;
+        changed_.notify_all();
+    }
+
+    void wait()
+    {
+        std::unique_lock<std::mutex> lock(mutex_);
+        changed_.wait(lock, [this] { return sent_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool sent_ = false;
+};
+
+template <class Call> Errc thrown_by(Call call)
+{
+    try {
+        call();
+    } catch (const sse::Error &error) {
+        CHECK(error.what() == sse::message(error.code()));
+        return error.code();
+    }
+    return Errc::none;
+}
+
+// Handlers
+
+void tells_handlers_all_that_happens()
+{
+    std::vector<std::string> told;
+    sse::EventSource source(server + "/twice");
+    const auto tell = [&told](std::string line) { told.push_back(line); };
+    source.on_open([&](const sse::Response &response) {
+        CHECK(response.status() == 200);
+        CHECK(response.url() == server + "/twice");
+        CHECK(response.header("content-type") == "text/event-stream");
+        CHECK(!response.header("X-Absent"));
+        std::size_t index = 0;
+        while (response.header_name(index) != "content-type")
+            CHECK(response.header_name(index++).has_value());
+        CHECK(!response.header_name(1000));
+        CHECK(source.ready_state() == sse::ReadyState::open);
+        tell("open");
+    });
+    source.on_event([&](const sse::Event &event) {
+        CHECK(event.origin() == server);
+        CHECK(event.last_event_id() == source.last_event_id());
+        tell("event " + std::string(event.type()) + " "
+             + std::string(event.data()) + " "
+             + std::string(event.last_event_id()));
+    });
+    source.on_comment([&](std::string_view comment) {
+        tell("comment" + std::string(comment));
+    });
+    source.on_error([&](const sse::Failure &failure) {
+        CHECK(!failure.message().empty());
+        if (failure.code() == Errc::lost) {
+            CHECK(!failure.http_status());
+            CHECK(!failure.response());
+            CHECK(failure.will_retry());
+            CHECK(failure.delay() < 1s);
+            CHECK(failure.attempt() == 0);
+            CHECK(failure.body().empty());
+            tell("lost");
+        } else {
+            CHECK(failure.code() == Errc::status);
+            CHECK(failure.http_status() == 404);
+            CHECK(failure.response()->header("X-Why") == "because");
+            CHECK(!failure.will_retry());
+            CHECK(failure.body() == "nothing here");
+            tell("error");
+        }
+    });
+    source.on_close([&](Errc reason) {
+        CHECK(reason == Errc::status);
+        tell("close");
+    });
+    source.add_event_listener("ping", [&](const sse::Event &event) {
+        tell("listener " + std::string(event.data()));
+    });
+    CHECK(!source.close_reason());
+    source.connect();
+    source.wait();
+    CHECK(source.close_reason() == Errc::status);
+    CHECK((told
+           == std::vector<std::string>{
+               "open", "comment a comment", "event message one 1",
+               "event ping two\nlines 2", "listener two\nlines", "lost",
+               "error", "close"}));
+    const auto stats = source.stats();
+    CHECK(stats.bytes > 0 && stats.events == 2 && stats.comments == 1);
+    CHECK(stats.connects == 1 && stats.reconnects == 1 && stats.dropped == 0);
+    const auto age = std::chrono::system_clock::now() - *stats.last_byte_at;
+    CHECK(age > -1min && age < 10min);
+    CHECK(stats.time_to_headers >= 0ms && stats.time_to_headers < 1min);
+}
+
+void asks_as_it_was_told_to()
+{
+    sse::EventSource source(server + "/echo");
+    source.set_queue(1);
+    source.set_header("X-Kept", "kept");
+    source.set_header("X-Dropped", std::string("dropped"));
+    source.set_header("X-Dropped", std::nullopt);
+    source.set_method("PUT");
+    source.set_body("a body");
+    source.set_last_event_id("41");
+    CHECK(source.last_event_id() == "41");
+    source.on_request([](sse::Request &request) {
+        CHECK(request.attempt() == 1);
+        CHECK(!request.failure());
+        request.set_header("X-Fresh", "fresh");
+        request.set_header("User-Agent", std::nullopt);
+    });
+    source.connect();
+    std::string asked;
+    for (const sse::Event &event : source)
+        asked = event.data();
+    CHECK(source.close_reason() == Errc::ended);
+    const auto has = [&asked](const char *text) {
+        return asked.find(text) != std::string::npos;
+    };
+    CHECK(has("PUT /echo HTTP/1.1"));
+    CHECK(has("x-kept: kept") || has("X-Kept: kept"));
+    CHECK(has("x-fresh: fresh") || has("X-Fresh: fresh"));
+    CHECK(!has("ropped") && !has("libeventsource"));
+    CHECK(has("41") && has("a body"));
+}
+
+void takes_bodies_that_are_empty_and_none()
+{
+    const auto method = [](std::optional<std::string_view> body) {
+        sse::EventSource source(server + "/echo");
+        source.set_queue(1);
+        source.set_body("to be replaced");
+        source.set_body(body);
+        source.set_retry(sse::Retry::never);
+        source.connect();
+        for (const sse::Event &event : source)
+            return std::string(event.data().substr(0, 4));
+        return std::string();
+    };
+    CHECK(method(std::nullopt) == "GET ");
+    CHECK(method("") == "POST");
+    CHECK(method(std::string_view()) == "POST");
+}
+
+void takes_every_setting()
+{
+    sse::EventSource source("https://example.org/");
+    CHECK(!source.with_credentials());
+    source.set_with_credentials(true);
+    CHECK(source.with_credentials());
+    source.set_max_redirects(0);
+    source.set_connect_timeout(1s);
+    source.set_response_timeout(2min);
+    source.set_idle_timeout(0ms);
+    source.set_retry(sse::Retry::persistent);
+    source.set_reconnection_time(1s);
+    source.set_max_reconnection_time(1h);
+    source.set_max_attempts(7);
+    source.set_max_event_size(1 << 20);
+    source.set_ca_file(std::nullopt);
+    source.set_client_certificate(std::nullopt, std::nullopt);
+    source.set_verify_peer(false);
+    source.set_verify_peer(true);
+    source.set_proxy("socks5h://localhost");
+    source.set_proxy(std::nullopt);
+    source.set_unix_socket("/run/some.socket");
+    source.set_unix_socket(std::nullopt);
+    source.set_comments(true);
+    CHECK(source.url() == "https://example.org/");
+    CHECK(sse::version() == EVENTSOURCE_VERSION);
+}
+
+void decides_whether_to_come_back()
+{
+    int retries = 0;
+    sse::EventSource source(server + "/lost");
+    source.on_retry([&](const sse::Failure &failure) {
+        CHECK(failure.code() == Errc::lost);
+        return ++retries < 3 ? std::optional(0ms) : std::nullopt;
+    });
+    std::vector<bool> again;
+    source.on_request([&](sse::Request &request) {
+        again.push_back(request.failure().has_value());
+        if (request.attempt() > 1)
+            CHECK(request.failure()->code() == Errc::lost);
+        request.set_method("GET");
+    });
+    source.connect();
+    source.wait();
+    CHECK(retries == 3);
+    CHECK((again == std::vector<bool>{false, true, true}));
+    // A stream that ends, and is not asked for again, has not failed.
+    CHECK(source.close_reason() == Errc::ended);
+}
+
+void waits_no_longer_than_it_is_told_to()
+{
+    sse::EventSource source(server + "/silent");
+    Signal open;
+    source.on_open([&](const sse::Response &) { open.send(); });
+    CHECK(thrown_by([&] { source.wait(0ms); }) == Errc::not_connected);
+    source.connect();
+    open.wait();
+    CHECK(!source.wait(0ms));
+    CHECK(!source.wait(-1s));
+    source.close();
+    CHECK(source.ready_state() == sse::ReadyState::closed);
+    CHECK(source.wait(1h));
+    CHECK(source.close_reason() == Errc::none);
+    CHECK(source.wait(0ms));
+}
+
+void comes_back_at_once_when_told_to()
+{
+    sse::EventSource source(server + "/silent");
+    int opened = 0;
+    source.on_open([&](const sse::Response &) {
+        if (++opened == 1)
+            source.reconnect();
+        else
+            source.close();
+    });
+    source.connect();
+    source.wait();
+    CHECK(opened == 2);
+}
+
+// Listeners
+
+void listeners_come_and_go_inside_handlers()
+{
+    sse::EventSource source(server + "/flood");
+    auto held = hold("still here");
+    const std::weak_ptr<std::string> watched = held;
+    std::uint64_t first = 0;
+    int calls = 0;
+    first = source.add_event_listener("ping", [&, held](const sse::Event &) {
+        calls++;
+        source.remove_event_listener(first);
+        // Removed, and yet whole until it returns.
+        CHECK(*held == "still here");
+        CHECK(thrown_by([&] { source.remove_event_listener(first); })
+              == Errc::value);
+        std::uint64_t second =
+            source.add_event_listener("message", [&](const sse::Event &event) {
+                CHECK(event.type() == "message");
+                // What it held has gone with it.
+                CHECK(watched.expired());
+                source.close();
+            });
+        CHECK(second != 0 && second != first);
+    });
+    held.reset();
+    CHECK(first != 0);
+    source.connect();
+    source.wait();
+    CHECK(calls == 1);
+}
+
+void listeners_come_and_go_from_other_threads()
+{
+    sse::EventSource source(server + "/flood");
+    std::atomic<int> calls{0};
+    source.connect();
+    const auto churn = [&] {
+        for (int round = 0; round < 200; round++) {
+            const auto held = hold("still here");
+            const auto id = source.add_event_listener(
+                round % 2 ? "ping" : "message", [&, held](const sse::Event &) {
+                    CHECK(*held == "still here");
+                    calls++;
+                });
+            if (round % 20 == 0)
+                for (const int seen = calls; calls == seen;)
+                    std::this_thread::yield();
+            source.remove_event_listener(id);
+        }
+    };
+    std::thread one(churn), two(churn);
+    one.join();
+    two.join();
+    CHECK(calls >= 20);
+}
+
+void a_listener_is_refused_whole()
+{
+    auto held = hold("");
+    const std::weak_ptr<std::string> watched = held;
+    sse::EventSource source(server);
+    source.set_queue(1);
+    CHECK(thrown_by([&] {
+              source.add_event_listener("x", [held](const sse::Event &) {});
+          })
+          == Errc::queue);
+    held.reset();
+    CHECK(watched.expired());
+    CHECK(thrown_by([&] { source.add_event_listener("x", nullptr); })
+          == Errc::null);
+}
+
+// Moving, and the end
+
+void is_moved_while_handlers_run()
+{
+    static_assert(!std::is_copy_constructible_v<sse::EventSource>);
+    static_assert(!std::is_copy_assignable_v<sse::EventSource>);
+    static_assert(std::is_nothrow_move_constructible_v<sse::EventSource>);
+    static_assert(std::is_nothrow_move_assignable_v<sse::EventSource>);
+
+    Signal flowing;
+    std::atomic<int> calls{0};
+    sse::EventSource source(server + "/flood");
+    source.on_event([&, held = hold("still here")](const sse::Event &) {
+        CHECK(*held == "still here");
+        if (++calls == 10)
+            flowing.send();
+    });
+    source.connect();
+    flowing.wait();
+    sse::EventSource moved(std::move(source));
+    std::vector<sse::EventSource> several;
+    several.push_back(std::move(moved));
+    several.emplace_back(server + "/silent");
+    several.emplace_back(server + "/silent");
+    auto &last = several.front();
+    // Through a reference, as a compiler would warn of the plain thing.
+    auto &itself = last;
+    last = std::move(itself);
+    CHECK(last.ready_state() == sse::ReadyState::open);
+    const int seen = calls;
+    while (calls == seen)
+        std::this_thread::yield();
+    CHECK(last.stats().events > 0);
+    // Its handlers run until it is closed, and the new source has others.
+    last = sse::EventSource(server + "/silent");
+    CHECK(last.url() == server + "/silent");
+    const int all = calls;
+    Signal open;
+    last.on_open([&](const sse::Response &) { open.send(); });
+    last.connect();
+    open.wait();
+    CHECK(calls == all);
+}
+
+void is_empty_when_moved_away()
+{
+    sse::EventSource source(server);
+    sse::EventSource other(std::move(source));
+    CHECK(source.native_handle() == nullptr);
+    CHECK(other.native_handle() != nullptr);
+    CHECK(source.ready_state() == sse::ReadyState::closed);
+    CHECK(source.url().empty() && source.last_event_id().empty());
+    CHECK(!source.close_reason() && source.fd() == -1);
+    CHECK(!source.with_credentials());
+    source.close();
+    const auto is_null = [](auto call) {
+        CHECK(thrown_by(call) == Errc::null);
+    };
+    is_null([&] { source.connect(); });
+    is_null([&] { source.on_event([](const sse::Event &) {}); });
+    is_null([&] { source.set_queue(1); });
+    is_null([&] { source.next(); });
+    is_null([&] { source.begin(); });
+    is_null([&] { source.stats(); });
+    is_null([&] { source.wait(); });
+    is_null(
+        [&] { source.add_event_listener("ping", [](const sse::Event &) {}); });
+    is_null([&] { source.remove_event_listener(1); });
+    source = std::move(other);
+    CHECK(source.url() == server + "/");
+}
+
+// A source that is destroyed in the handler that `choose` sets.
+template <class Choose> void destroy_in(const char *path, Choose choose)
+{
+    auto source = std::make_unique<sse::EventSource>(server + path);
+    const auto closed = std::make_shared<std::vector<Errc>>();
+    Signal destroyed;
+    auto held = hold("the handler");
+    const std::weak_ptr<std::string> watched = held;
+    source->set_reconnection_time(1ms);
+    source->on_close([closed, held = hold("on_close")](Errc reason) {
+        CHECK(*held == "on_close");
+        closed->push_back(reason);
+    });
+    choose(*source, [&, closed, held] {
+        source.reset();
+        CHECK(closed->size() == 1);
+        // The handler is whole until it returns.
+        CHECK(*held == "the handler");
+        destroyed.send();
+    });
+    held.reset();
+    source->connect();
+    destroyed.wait();
+    CHECK(*closed == std::vector<Errc>{Errc::none});
+    // And gone when it has.
+    while (!watched.expired())
+        std::this_thread::yield();
+}
+
+void is_destroyed_in_any_handler()
+{
+    destroy_in("/twice", [](auto &source, auto end) {
+        source.on_open([end](const sse::Response &) { end(); });
+    });
+    destroy_in("/twice", [](auto &source, auto end) {
+        source.on_event([end](const sse::Event &) { end(); });
+    });
+    destroy_in("/twice", [](auto &source, auto end) {
+        source.on_comment([end](std::string_view) { end(); });
+    });
+    destroy_in("/lost", [](auto &source, auto end) {
+        source.on_error([end](const sse::Failure &) { end(); });
+    });
+    destroy_in("/twice", [](auto &source, auto end) {
+        source.on_request([end](sse::Request &) { end(); });
+    });
+    destroy_in("/lost", [](auto &source, auto end) {
+        source.on_retry([end](const sse::Failure &) {
+            end();
+            return std::optional(0ms);
+        });
+    });
+    destroy_in("/twice", [](auto &source, auto end) {
+        source.add_event_listener("message",
+                                  [end](const sse::Event &) { end(); });
+    });
+    // It has removed itself before.
+    destroy_in("/twice", [](auto &source, auto end) {
+        const auto id = std::make_shared<std::uint64_t>();
+        *id = source.add_event_listener("message",
+                                        [id, end, &source](const sse::Event &) {
+                                            source.remove_event_listener(*id);
+                                            end();
+                                        });
+    });
+}
+
+void is_destroyed_in_on_close()
+{
+    auto source = std::make_unique<sse::EventSource>(server + "/silent");
+    Signal destroyed;
+    source->on_open([&](const sse::Response &) { source->close(); });
+    source->on_close([&, held = hold("on_close")](Errc) {
+        source.reset();
+        CHECK(*held == "on_close");
+        destroyed.send();
+    });
+    source->connect();
+    destroyed.wait();
+}
+
+void is_destroyed_in_pull_mode_by_a_handler()
+{
+    auto source = std::make_unique<sse::EventSource>(server + "/silent");
+    Signal destroyed;
+    source->set_queue(1);
+    source->on_request([&, held = hold("on_request")](sse::Request &) {
+        source.reset();
+        CHECK(*held == "on_request");
+        destroyed.send();
+    });
+    source->connect();
+    destroyed.wait();
+}
+
+void is_replaced_in_its_handler()
+{
+    Signal open;
+    auto held = hold("the old");
+    const std::weak_ptr<std::string> watched = held;
+    sse::EventSource source(server + "/flood");
+    source.on_event([&, held](const sse::Event &) {
+        source = sse::EventSource(server + "/silent");
+        source.on_open([&](const sse::Response &) { open.send(); });
+        source.connect();
+        CHECK(*held == "the old");
+    });
+    held.reset();
+    source.connect();
+    open.wait();
+    while (!watched.expired())
+        std::this_thread::yield();
+}
+
+void waits_for_its_handlers_when_destroyed()
+{
+    Signal flowing;
+    auto held = hold("still here");
+    {
+        sse::EventSource source(server + "/flood");
+        source.on_event([&](const sse::Event &) {
+            flowing.send();
+            CHECK(*held == "still here");
+        });
+        source.connect();
+        flowing.wait();
+    }
+    held.reset();
+}
+
+void calls_no_handler_after_close()
+{
+    sse::EventSource source(server + "/flood");
+    int events = 0, closes = 0;
+    source.on_event([&](const sse::Event &) {
+        events++;
+        source.close();
+        CHECK(thrown_by([&] { source.wait(); }) == Errc::callback);
+    });
+    source.add_event_listener("message", [&](const sse::Event &) { events++; });
+    source.on_close([&](Errc reason) {
+        CHECK(reason == Errc::none);
+        closes++;
+    });
+    source.connect();
+    source.wait();
+    source.close();
+    CHECK(events == 1 && closes == 1);
+}
+
+void an_exception_in_a_handler_ends_the_program()
+{
+    sse::EventSource source(server + "/twice");
+    source.on_event([](const sse::Event &) {
+        throw std::runtime_error("out of a handler");
+    });
+    source.on_close([](Errc) { CHECK(false); });
+    source.connect();
+    source.wait();
+}
+
+// Pull mode
+
+void tells_items_all_that_happens()
+{
+    sse::EventSource source(server + "/twice");
+    source.set_queue(8);
+    source.set_comments(true);
+    CHECK(thrown_by([&] { source.next(0ms); }) == Errc::not_connected);
+    source.connect();
+    std::vector<std::string> told;
+    while (const auto item = source.next()) {
+        struct {
+            std::string operator()(const sse::Response &response) const
+            {
+                return "open " + std::to_string(response.status());
+            }
+            std::string operator()(const sse::Event &event) const
+            {
+                return "event " + std::string(event.data());
+            }
+            std::string operator()(const sse::Comment &comment) const
+            {
+                return "comment" + std::string(comment.text);
+            }
+            std::string operator()(const sse::Failure &failure) const
+            {
+                return failure.will_retry() ? "lost" : "error";
+            }
+            std::string operator()(const sse::Close &close) const
+            {
+                CHECK(close.reason == Errc::status);
+                return "close";
+            }
+        } tell;
+        told.push_back(std::visit(tell, *item));
+        CHECK(source.close_reason().has_value() == (told.back() == "close"));
+    }
+    CHECK((told
+           == std::vector<std::string>{"open 200", "comment a comment",
+                                       "event one", "event two\nlines", "lost",
+                                       "error", "close"}));
+    CHECK(!source.next() && !source.next(1h));
+    CHECK(source.ready_state() == sse::ReadyState::closed);
+}
+
+void is_a_range_of_events()
+{
+    sse::EventSource source(server + "/twice");
+    source.set_queue(1);
+    source.connect();
+    std::vector<std::string> data;
+    for (const sse::Event &event : source)
+        data.emplace_back(event.data());
+    CHECK((data == std::vector<std::string>{"one", "two\nlines"}));
+    CHECK(source.close_reason() == Errc::status);
+    // It has ended, and ends again.
+    CHECK(source.begin() == source.end());
+    CHECK(!(source.end() != source.begin()));
+}
+
+void a_range_is_left_and_taken_up_again()
+{
+    sse::EventSource source(server + "/flood");
+    source.set_queue(16);
+    source.connect();
+    int next = 1;
+    const auto take_some = [&](sse::EventSource &from) {
+        for (const sse::Event &event : from) {
+            CHECK(event.last_event_id() == std::to_string(next++));
+            if (next % 10 == 0)
+                break;
+        }
+    };
+    take_some(source);
+    CHECK(next == 10);
+    // An iterator stays where it is when the source is moved.
+    auto it = source.begin();
+    CHECK(it->last_event_id() == "10");
+    sse::EventSource moved(std::move(source));
+    ++it;
+    CHECK(it != moved.end());
+    CHECK((*it).last_event_id() == "11");
+    next = 12;
+    take_some(moved);
+    CHECK(next == 20);
+    moved.close();
+    CHECK(++it == moved.end());
+    CHECK(moved.close_reason() == Errc::none);
+}
+
+void a_loop_waits_for_the_descriptor()
+{
+    sse::EventSource source(server + "/twice");
+    CHECK(source.fd() == -1);
+    source.set_queue(8);
+    CHECK(source.fd() >= 0);
+    source.connect();
+    int items = 0;
+    while (!source.close_reason()) {
+        pollfd waiting = {source.fd(), POLLIN, 0};
+        CHECK(poll(&waiting, 1, -1) == 1);
+        while (source.next(0ms))
+            items++;
+        CHECK(!source.next(-1h));
+    }
+    CHECK(items == 6);
+}
+
+void a_queue_and_handlers_do_not_go_together()
+{
+    sse::EventSource source(server);
+    CHECK(thrown_by([&] { source.next(); }) == Errc::queue);
+    source.on_event([](const sse::Event &) {});
+    source.set_queue(1);
+    CHECK(thrown_by([&] { source.connect(); }) == Errc::queue);
+    source.on_event(nullptr);
+    source.on_close([](Errc) {});
+    CHECK(thrown_by([&] { source.connect(); }) == Errc::queue);
+    source.on_close(nullptr);
+    source.connect();
+}
+
+// Errors
+
+void errors_are_thrown()
+{
+    const auto is_no_url = [](std::string_view url) {
+        return thrown_by([&] { sse::EventSource source(url); });
+    };
+    CHECK(is_no_url("nowhere") == Errc::url);
+    CHECK(is_no_url("ftp://localhost/") == Errc::scheme);
+    CHECK(is_no_url("http://\xff/") == Errc::utf8);
+    CHECK(is_no_url({"http://localhost/\0", 18}) == Errc::value);
+    CHECK(thrown_by([] { sse::EventSource source(nullptr); }) == Errc::null);
+    CHECK(sse::message(Errc::timeout) != sse::message(Errc::lost));
+
+    auto held = hold("kept");
+    const std::weak_ptr<std::string> watched = held;
+    sse::EventSource source(server + "/silent");
+    source.on_close([held](Errc) {});
+    held.reset();
+    CHECK(thrown_by([&] { source.set_header("X\n", "y"); }) == Errc::header);
+    CHECK(thrown_by([&] { source.set_header("X", std::string("y\0", 2)); })
+          == Errc::value);
+    CHECK(thrown_by([&] { source.set_idle_timeout(-1ms); }) == Errc::value);
+    CHECK(thrown_by([&] { source.set_ca_file("/nowhere"); }) == Errc::file);
+    CHECK(thrown_by([&] { source.set_client_certificate("x", std::nullopt); })
+          == Errc::null);
+    CHECK(thrown_by([&] { source.reconnect(); }) == Errc::not_connected);
+    source.connect();
+    CHECK(thrown_by([&] { source.connect(); }) == Errc::already_connected);
+    CHECK(thrown_by([&] { source.set_max_attempts(1); })
+          == Errc::already_connected);
+    // What is refused changes nothing.
+    CHECK(thrown_by([&] { source.on_close(nullptr); })
+          == Errc::already_connected);
+    CHECK(!watched.expired());
+}
+
+void takes_a_source_over_from_c()
+{
+    eventsource *made;
+    CHECK(eventsource_new((server + "/twice").c_str(), &made) == 0);
+    sse::EventSource source(made);
+    CHECK(source.native_handle() == made);
+    int events = 0;
+    source.on_event([&](const sse::Event &) { events++; });
+    source.connect();
+    source.wait();
+    CHECK(events == 2);
+}
+
+// The library
+
+void logs()
+{
+    std::mutex mutex;
+    static std::vector<std::string> lines;
+    const auto keep = [&](sse::LogLevel level, std::string_view line) {
+        CHECK(level != sse::LogLevel::off);
+        const std::lock_guard<std::mutex> lock(mutex);
+        lines.emplace_back(line);
+    };
+    sse::set_log(sse::LogLevel::debug, keep);
+    sse::set_log(sse::LogLevel::debug, keep);
+    const auto follow = [] {
+        sse::EventSource source(server + "/twice");
+        source.connect();
+        source.wait();
+    };
+    follow();
+    sse::set_log(sse::LogLevel::off, nullptr);
+    const auto count = lines.size();
+    CHECK(count > 0);
+    follow();
+    CHECK(lines.size() == count);
+}
+
+// The parser
+
+void a_parser_dispatches_events()
+{
+    std::vector<std::string> told;
+    sse::Parser parser([&](const sse::Event &event) {
+        CHECK(event.origin().empty());
+        told.push_back(std::string(event.type()) + " "
+                       + std::string(event.data()) + " "
+                       + std::string(event.last_event_id()));
+        CHECK(thrown_by([&] { parser.feed("data: x\n\n"); }) == Errc::callback);
+        CHECK(thrown_by([&] { parser.reset(); }) == Errc::callback);
+    });
+    parser.feed("");
+    parser.feed({});
+    parser.feed("id: 1\nevent: pi");
+    parser.feed("ng\ndata: one\n\ndata: unfini");
+    parser.reset();
+    parser.feed({"data: \0\n\n", 9});
+    CHECK(
+        (told == std::vector<std::string>{"ping one 1", {"message \0 1", 11}}));
+    sse::Parser moved(std::move(parser));
+    CHECK(thrown_by([&] { parser.feed("data: x\n\n"); }) == Errc::null);
+    parser = std::move(moved);
+    CHECK(thrown_by([] { sse::Parser none(nullptr); }) == Errc::null);
+}
+
+void a_parser_is_destroyed_in_its_handler()
+{
+    int calls = 0;
+    std::unique_ptr<sse::Parser> parser;
+    parser = std::make_unique<sse::Parser>(
+        [&, held = hold("the handler")](const sse::Event &) {
+            calls++;
+            parser.reset();
+            CHECK(*held == "the handler");
+        });
+    parser->feed("data: one\n\ndata: two\n\n");
+    CHECK(calls == 1);
+    CHECK(!parser);
+}
+
+// By names
+
+#define CASE(name)                                                             \
+    {                                                                          \
+#name, name                                                            \
+    }
+const std::map<std::string, void (*)()> cases = {
+    CASE(tells_handlers_all_that_happens),
+    CASE(asks_as_it_was_told_to),
+    CASE(takes_bodies_that_are_empty_and_none),
+    CASE(takes_every_setting),
+    CASE(decides_whether_to_come_back),
+    CASE(waits_no_longer_than_it_is_told_to),
+    CASE(comes_back_at_once_when_told_to),
+    CASE(listeners_come_and_go_inside_handlers),
+    CASE(listeners_come_and_go_from_other_threads),
+    CASE(a_listener_is_refused_whole),
+    CASE(is_moved_while_handlers_run),
+    CASE(is_empty_when_moved_away),
+    CASE(is_destroyed_in_any_handler),
+    CASE(is_destroyed_in_on_close),
+    CASE(is_destroyed_in_pull_mode_by_a_handler),
+    CASE(is_replaced_in_its_handler),
+    CASE(waits_for_its_handlers_when_destroyed),
+    CASE(calls_no_handler_after_close),
+    CASE(an_exception_in_a_handler_ends_the_program),
+    CASE(tells_items_all_that_happens),
+    CASE(is_a_range_of_events),
+    CASE(a_range_is_left_and_taken_up_again),
+    CASE(a_loop_waits_for_the_descriptor),
+    CASE(a_queue_and_handlers_do_not_go_together),
+    CASE(errors_are_thrown),
+    CASE(takes_a_source_over_from_c),
+    CASE(logs),
+    CASE(a_parser_dispatches_events),
+    CASE(a_parser_is_destroyed_in_its_handler),
+};
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    server = argv[2];
+    cases.at(argv[1])();
+    std::puts("passed");
+    return 0;
+}

@@ -1,0 +1,170 @@
+//! The Go module in bindings/go, with the library that cargo has just built:
+//! its own tests, the example program, and what the readme shows of it.
+
+#[allow(dead_code, reason = "programs are compiled in other ways here")]
+mod program;
+
+use program::{Ended, Program, compile, library_directory, path, scratch};
+use program::{PROXIES, succeed};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::thread;
+
+/// What pkg-config finds: the library as it has just been built.
+static PACKAGE: LazyLock<String> = LazyLock::new(|| {
+    let template = fs::read_to_string(path("packaging/eventsource.pc.in"));
+    let package = template
+        .expect("a template")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+        .replace("-L${libdir} ", "")
+        .replace("@INCLUDEDIR@", path("include").to_str().expect("UTF-8"));
+    let packages = scratch("go");
+    fs::create_dir_all(&packages).expect("scratch space");
+    fs::write(packages.join("eventsource.pc"), package).expect("scratch space");
+    packages.to_str().expect("UTF-8").to_owned()
+});
+
+/// The module's `go`, which downloads nothing.
+fn go(arguments: &[&str]) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(path("bindings/go")).args(arguments);
+    go.env("PKG_CONFIG_PATH", &*PACKAGE);
+    // Go remembers what it has built with which of these, and not what
+    // pkg-config has said.
+    let directory = library_directory();
+    let directory = directory.to_str().expect("UTF-8");
+    let flags = format!("-L{directory} -Wl,-rpath,{directory}");
+    go.env("CGO_LDFLAGS", flags);
+    go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+    go.env("GOFLAGS", "-buildvcs=false").env_remove("LD_LIBRARY_PATH");
+    for name in PROXIES {
+        go.env_remove(name);
+    }
+    go
+}
+
+#[test]
+fn the_module_passes_its_tests_under_the_race_detector() {
+    succeed(go(&["test", "-race", "-count=1", "-timeout=5m", "./..."]));
+}
+
+#[test]
+fn the_module_is_formatted_and_vetted() {
+    let mut gofmt = Command::new("gofmt");
+    gofmt.arg("-l").args([path("bindings/go"), path("examples/listen.go")]);
+    let unformatted = succeed(gofmt).stdout;
+    assert_eq!(String::from_utf8_lossy(&unformatted), "");
+    succeed(go(&["vet", "./..."]));
+    succeed(go(&["vet", "../../examples/listen.go"]));
+}
+
+#[test]
+fn the_readme_shows_the_example_that_is_tested() {
+    let readme = fs::read_to_string(path("README.md")).expect("a readme");
+    let (_, rest) = readme.split_once("```go\n").expect("Go in the readme");
+    let (shown, _) = rest.split_once("```").expect("its end");
+    let example = fs::read_to_string(path("bindings/go/example_test.go"));
+    let example = example.expect("an example").replace("\n\t", "\n");
+    assert!(example.contains(shown), "{shown}");
+}
+
+// The example
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+
+static LISTEN: LazyLock<String> = LazyLock::new(|| {
+    let program = scratch("go/listen").to_str().expect("UTF-8").to_owned();
+    succeed(go(&["build", "-o", &program, "../../examples/listen.go"]));
+    program
+});
+
+#[test]
+fn listen_does_in_go_what_it_does_in_c() {
+    let in_c = compile(&path("examples/listen.c"));
+    let in_c = listen_to_everything(in_c.to_str().expect("UTF-8"));
+    let in_go = listen_to_everything(&LISTEN);
+    assert_eq!(in_go.lines, in_c.lines);
+    assert_eq!((in_c.status, in_go.status), (Some(1), Some(1)));
+    assert!(!in_go.stderr.is_empty(), "-v logs to standard error");
+}
+
+/// Two connections and a refusal, always at the same address.
+fn listen_to_everything(listen: &str) -> Ended {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    thread::spawn(move || -> io::Result<()> {
+        let stream = ": hello\nretry: 10\nid: 1\ndata: a\ndata: b\n\ndata: lo";
+        answer(&listener, &format!("{HEAD}{stream}"))?;
+        answer(&listener, &format!("{HEAD}event: ping\ndata: c\n\n"))?;
+        answer(&listener, "HTTP/1.1 204 No Content\r\n\r\n")
+    });
+    let mut command = Command::new(listen);
+    command.args(["-v", &format!("http://{address}/"), "0"]);
+    let mut ended = Program::start(command).end();
+    for line in &mut ended.lines {
+        *line = line.replace(&address.to_string(), "ADDRESS");
+        if line.starts_with("lost ") {
+            // The wait is random.
+            line.truncate(line.find("; again in ").expect("the wait"));
+        }
+    }
+    ended
+}
+
+fn answer(listener: &TcpListener, answer: &str) -> io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    read_head(&stream)?;
+    stream.write_all(answer.as_bytes())
+}
+
+fn read_head(stream: &TcpStream) -> io::Result<()> {
+    for line in BufReader::new(stream).lines() {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn listen_ends_when_it_is_told_to() {
+    for signal in ["INT", "TERM"] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        thread::spawn(move || -> io::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            stream.write_all(HEAD.as_bytes())?;
+            io::copy(&mut stream, &mut io::sink()).map(|_| ())
+        });
+        let mut command = Command::new(&*LISTEN);
+        command.arg(format!("http://{address}/"));
+        let mut listen = Program::start(command);
+        listen.wait_for("open ");
+        listen.signal(signal);
+        let ended = listen.end();
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert_eq!(ended.lines[1..], ["close  told to end"]);
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[test]
+fn listen_ends_with_2_when_it_cannot_begin() {
+    for arguments in [
+        &[] as &[&str],
+        &["-x", "http://127.0.0.1/"],
+        &["http://127.0.0.1/", "1", "2"],
+        &["127.0.0.1"],
+        &["http://127.0.0.1/", "an id\nof two lines"],
+    ] {
+        let mut command = Command::new(&*LISTEN);
+        command.args(arguments);
+        let ended = Program::start(command).end();
+        assert_eq!(ended.status, Some(2), "{arguments:?}: {ended:?}");
+        assert!(ended.lines.is_empty(), "{arguments:?}: {ended:?}");
+        assert!(!ended.stderr.is_empty(), "{arguments:?} goes unexplained");
+    }
+}
