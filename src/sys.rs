@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "system calls; each block says why it holds")]
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -88,11 +89,15 @@ pub(crate) fn release_dead_stack() {
     /// Kept below the caller's frame, for the calls made here.
     const MARGIN: usize = 1024;
 
-    let Some(lowest) = lowest_stack_address() else { return };
-    let here = (&raw const lowest) as usize;
+    let Some(stack) = stack() else { return };
+    let here = (&raw const stack) as usize;
+    // AddressSanitizer may keep what is on the stack elsewhere.
+    if !stack.contains(&here) {
+        return;
+    }
     let page = page_size();
     let end = here.saturating_sub(MARGIN) & !(page - 1);
-    let start = (lowest + page - 1) & !(page - 1);
+    let start = (stack.start + page - 1) & !(page - 1);
     if start < end {
         // SAFETY: the range lies inside this thread's own stack and below
         // every live frame, so that nothing in it is ever read again.
@@ -112,7 +117,8 @@ fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-fn lowest_stack_address() -> Option<usize> {
+/// The addresses of this thread's stack.
+fn stack() -> Option<Range<usize>> {
     let mut attributes =
         std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut lowest = std::ptr::null_mut();
@@ -134,5 +140,6 @@ fn lowest_stack_address() -> Option<usize> {
     };
     // SAFETY: initialized above, and destroyed once.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    (failed == 0).then_some(lowest as usize)
+    let lowest = lowest as usize;
+    (failed == 0).then_some(lowest..lowest.saturating_add(size))
 }

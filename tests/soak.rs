@@ -329,7 +329,9 @@ fn answer(
     if end == 0 {
         return reset(socket);
     }
-    let _ = client.read(&mut [0; 4096]);
+    if client.read(&mut [0; 4096])? == 0 {
+        return Ok(());
+    }
     let response = match end {
         1 => "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nlate",
         2 => "HTTP/1.1 200 OK\r\nContent-Ty",
