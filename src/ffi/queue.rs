@@ -262,7 +262,7 @@ fn take(
         Err(TryLockError::WouldBlock) => return Err(Error::Busy),
     };
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-    taken.take(&source.handle, timeout, room)
+    taken.get_or_insert_default().take(&source.handle, timeout, room)
 }
 
 /// Returns a descriptor that is readable exactly while an item waits, for

@@ -111,8 +111,8 @@ pub type RetryCallback = Option<
 /// What is behind the pointer that C holds.
 pub(super) struct Source {
     pub(super) handle: Arc<Handle>,
-    /// What the program has taken from the queue.
-    pub(super) taken: Mutex<Taken>,
+    /// What the program has taken from the queue, once it has.
+    pub(super) taken: Mutex<Option<Box<Taken>>>,
 }
 
 /// # Safety
