@@ -53,12 +53,13 @@ test:
 	$(CARGO) test --locked --no-fail-fast
 
 # The tests of sources, in memory that is watched; fuzz has the parser. What they
-# leave behind on purpose is no leak; valgrind looks for those.
+# leave behind on purpose, as what callbacks remember, is no leak, and would make
+# tests that run alone say something; valgrind looks for leaks.
 sanitize:
 	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
 		CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test --locked \
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
-		--lib --test source
+		--lib --test source --test faults
 
 # Every order in which threads can meet.
 models:

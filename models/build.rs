@@ -1,12 +1,11 @@
-//! Takes src/state.rs as it is, but for where its atomics and its descriptor
-//! come from.
+//! Takes the library's code as it is, but for where its locks, atomics and
+//! descriptors come from.
 
 use std::env;
 use std::fs;
 use std::path::Path;
 
-const SOURCE: &str = "../src/state.rs";
-const ELSEWHERE: [(&str, &str); 5] = [
+const STATE: [(&str, &str); 5] = [
     ("std::sync::atomic::", "loom::sync::atomic::"),
     ("use std::fs::File;", "use crate::sys::File;"),
     ("use std::os::fd::AsFd;", ""),
@@ -14,14 +13,30 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("//! ", "// "),
 ];
 
+const QUEUE: [(&str, &str); 4] = [
+    (
+        "use std::sync::{Arc, Mutex, MutexGuard, PoisonError};",
+        "use loom::sync::{Arc, Mutex, MutexGuard}; use std::sync::PoisonError;",
+    ),
+    ("static POOL", "loom::lazy_static! { static ref POOL"),
+    ("Mutex::new(Vec::new());", "Mutex::new(Vec::new()); }"),
+    ("//! ", "// "),
+];
+
 fn main() {
-    println!("cargo::rerun-if-changed={SOURCE}");
-    let mut code = fs::read_to_string(SOURCE).expect("the source");
-    for (here, there) in ELSEWHERE {
-        assert!(code.contains(here), "{SOURCE} has no {here}");
+    take("state.rs", &STATE);
+    take("queue.rs", &QUEUE);
+}
+
+fn take(file: &str, elsewhere: &[(&str, &str)]) {
+    let source = format!("../src/{file}");
+    println!("cargo::rerun-if-changed={source}");
+    let mut code = fs::read_to_string(&source).expect("the source");
+    for (here, there) in elsewhere {
+        assert!(code.contains(here), "{source} has no {here}");
         code = code.replace(here, there);
     }
     let code = code.replace("//!\n", "//\n");
     let place = env::var("OUT_DIR").expect("set by cargo");
-    fs::write(Path::new(&place).join("state.rs"), code).expect("a file");
+    fs::write(Path::new(&place).join(file), code).expect("a file");
 }

@@ -5,14 +5,68 @@
 #![cfg(test)]
 
 #[allow(dead_code, reason = "the library uses all of it")]
+#[path = "../src/error.rs"]
+mod error;
+
+#[allow(dead_code, reason = "the library uses all of it")]
 mod state {
     include!(concat!(env!("OUT_DIR"), "/state.rs"));
+}
+
+#[allow(dead_code, reason = "the library uses all of it")]
+mod queue {
+    include!(concat!(env!("OUT_DIR"), "/queue.rs"));
+}
+
+// What the queue carries, as far as it looks at it.
+
+mod failure {
+    #[derive(Clone)]
+    pub(crate) struct Failure {
+        pub(crate) error: crate::error::Error,
+    }
+}
+
+mod response {
+    #[derive(Clone)]
+    pub(crate) struct Response;
+}
+
+mod source {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Outlook {
+        pub(crate) retry: Option<std::time::Duration>,
+    }
+}
+
+#[allow(dead_code, reason = "as the library has it")]
+mod parser {
+    #[derive(Clone, Copy, PartialEq)]
+    pub(crate) struct Text<'a>(&'a [u8]);
+
+    impl<'a> Text<'a> {
+        pub(crate) fn with_nul(text: &'a [u8]) -> Text<'a> {
+            Text(text)
+        }
+
+        pub(crate) fn bytes_with_nul(self) -> &'a [u8] {
+            self.0
+        }
+    }
+
+    pub(crate) struct Event<'a> {
+        pub(crate) event_type: Text<'a>,
+        pub(crate) data: Text<'a>,
+        pub(crate) last_event_id: Text<'a>,
+        pub(crate) sets_last_event_id: bool,
+    }
 }
 
 /// A descriptor of the model's: readable or not.
 #[allow(dead_code, reason = "as the library has it")]
 mod sys {
     use std::io::{self, Read, Write};
+    use std::os::fd::RawFd;
     use std::time::Instant;
 
     use loom::sync::{Arc, Condvar, Mutex};
@@ -26,6 +80,7 @@ mod sys {
 
     pub(crate) struct Entry {
         file: File,
+        pub(crate) fd: RawFd,
         pub(crate) revents: i16,
     }
 
@@ -34,17 +89,21 @@ mod sys {
     }
 
     pub(crate) fn entry(file: File, _: Interest) -> Entry {
-        Entry { file, revents: 0 }
+        Entry { file, fd: -1, revents: 0 }
     }
 
+    /// A deadline has always passed.
     pub(crate) fn poll(
         entries: &mut [Entry],
-        _: Option<Instant>,
+        deadline: Option<Instant>,
     ) -> io::Result<usize> {
         let [entry] = entries else { panic!("one entry") };
         let (readable, changed) = &*entry.file.0;
         let mut readable = readable.lock().unwrap();
         while !*readable {
+            if deadline.is_some() {
+                return Ok(0);
+            }
             readable = changed.wait(readable).unwrap();
         }
         entry.revents = 1;
@@ -81,10 +140,15 @@ mod sys {
     }
 }
 
+use std::time::Instant;
+
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use loom::thread;
 
+use error::Error;
+use parser::Text;
+use queue::{Batch, Item, Queue, Taken, Writer};
 use state::{ReadyState, State, Waited};
 
 /// A state, and a thread that does `work` with it, as the source's does.
@@ -193,5 +257,147 @@ fn a_close_ends_a_wait_for_room() {
         state.signal();
         state.close();
         thread.join().unwrap();
+    });
+}
+
+// The queue
+
+/// What the program has taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Took {
+    Comment(u8),
+    Close(Error),
+}
+
+/// The program's end of a queue.
+struct Program {
+    queue: Arc<Queue>,
+    batch: Batch,
+}
+
+impl Program {
+    /// Takes the next item, waiting for it as a program does; None at the end.
+    fn next(&mut self) -> Option<Took> {
+        loop {
+            let readable = self.readable();
+            match self.queue.take(&mut self.batch) {
+                Taken::Item => return Some(self.took()),
+                Taken::End => return None,
+                Taken::Nothing => {
+                    assert!(!readable, "readable, and nothing waits");
+                    assert!(self.queue.wait(None).unwrap());
+                }
+            }
+        }
+    }
+
+    fn took(&self) -> Took {
+        match self.batch.item() {
+            Item::Comment(text) => Took::Comment(text.bytes_with_nul()[0]),
+            Item::Close(reason) => Took::Close(reason),
+            _ => panic!("never put"),
+        }
+    }
+
+    fn readable(&self) -> bool {
+        self.queue.wait(Some(Instant::now())).unwrap()
+    }
+}
+
+/// A queue for so many items, and a thread that does `work` at its other end.
+fn with_writer(
+    capacity: usize,
+    work: impl Fn(&mut Writer) + Send + Sync + 'static,
+) -> (Arc<State>, Program, thread::JoinHandle<()>) {
+    let state = Arc::new(State::default());
+    state.arm().unwrap();
+    let queue = Arc::new(Queue::new(state.clone()).unwrap());
+    queue.set_capacity(capacity);
+    queue.set_max_bytes(usize::MAX);
+    let own = queue.clone();
+    let thread = thread::spawn(move || {
+        work(&mut Writer::new(own.clone()));
+        own.close(Error::Lost);
+    });
+    (state, Program { queue, batch: Batch::default() }, thread)
+}
+
+fn put(writer: &mut Writer, text: &[u8; 1]) {
+    writer.comment(Text::with_nul(&[text[0], 0]));
+}
+
+/// With so few preemptions: there are more orders than can be tried.
+fn model(preemptions: usize, of: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(of);
+}
+
+/// The queue is full with each item: the writer waits for room each time.
+#[test]
+fn nothing_is_lost_and_nothing_doubled_in_a_full_queue() {
+    model(3, || {
+        let (_, mut program, thread) = with_writer(1, |writer| {
+            put(writer, b"a");
+            put(writer, b"b");
+        });
+        assert_eq!(program.next(), Some(Took::Comment(b'a')));
+        assert_eq!(program.next(), Some(Took::Comment(b'b')));
+        assert_eq!(program.next(), Some(Took::Close(Error::Lost)));
+        assert_eq!(program.next(), None);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn the_descriptor_is_readable_exactly_while_an_item_waits() {
+    model(3, || {
+        let (_, mut program, thread) = with_writer(4, |writer| {
+            put(writer, b"a");
+            put(writer, b"b");
+            writer.hand_over();
+        });
+        assert_eq!(program.next(), Some(Took::Comment(b'a')));
+        assert!(program.readable(), "the batch has another");
+        assert_eq!(program.next(), Some(Took::Comment(b'b')));
+        thread.join().unwrap();
+        assert!(program.readable(), "the last waits");
+        assert_eq!(program.next(), Some(Took::Close(Error::Lost)));
+        assert!(!program.readable());
+        assert_eq!(program.next(), None);
+    });
+}
+
+/// From the moment that the close has returned, only the last item comes; and
+/// the writer, full or not, comes to an end.
+#[test]
+fn after_a_close_from_a_third_thread_only_the_close_comes() {
+    model(2, || {
+        let (state, mut program, thread) = with_writer(1, |writer| {
+            put(writer, b"a");
+            put(writer, b"b");
+        });
+        let closed = Arc::new(AtomicBool::new(false));
+        let (tell, queue) = (closed.clone(), program.queue.clone());
+        let closer = thread::spawn(move || {
+            // As a handle closes.
+            state.close();
+            queue.close(Error::None);
+            tell.store(true, SeqCst);
+        });
+        let mut took = Vec::new();
+        loop {
+            let after = closed.load(SeqCst);
+            let Some(next) = program.next() else { break };
+            assert!(!after || matches!(next, Took::Close(_)), "{next:?}");
+            took.push(next);
+        }
+        let (close, before) = took.split_last().expect("the last");
+        assert!(matches!(close, Took::Close(_)));
+        let all = [b'a', b'b'].map(Took::Comment);
+        assert!(all.starts_with(before), "{before:?}");
+        closer.join().unwrap();
+        thread.join().unwrap();
+        assert!(!program.readable());
     });
 }

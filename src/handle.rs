@@ -232,8 +232,9 @@ impl Handle {
         Ok(())
     }
 
-    /// Starts the source's thread.
-    pub(crate) fn connect(self: &Arc<Self>) -> Result<(), Error> {
+    /// Starts the source's thread, whose callbacks may free the source before
+    /// this returns.
+    pub(crate) fn connect(self: Arc<Self>) -> Result<(), Error> {
         let mut setup = lock(&self.setup);
         if self.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);

@@ -6,13 +6,13 @@ mod program;
 #[path = "program/streams.rs"]
 mod streams;
 
-use program::{Ended, Program, SONAME, WARNINGS};
-use program::{compile, compile_with, library, path, scratch, succeed};
+use program::{Ended, Program, SANITIZED, SONAME, WARNINGS};
+use program::{build, compile, compile_with, library, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use streams::{HEAD, directly, flood, last_event_id, lose, serve};
 use streams::{under_valgrind, wait_for_the_end_of};
@@ -315,17 +315,33 @@ fn the_program_in_the_readme_prints_events_until_the_server_says_no_more() {
 
 #[test]
 fn no_misuse_crashes_a_program() {
-    let ended = misuse(directly, "10000");
+    let ended = misuse(directly(&compile_misuse()), "10000");
     assert_eq!(ended.status, Some(0), "{ended:#?}");
 }
 
 #[test]
 fn no_misuse_touches_or_leaks_memory() {
-    let ended = misuse(under_valgrind, "200");
+    let ended = misuse(under_valgrind(&compile_misuse()), "200");
     assert_eq!(ended.status, Some(0), "{ended:#?}");
 }
 
-fn misuse(command: fn(&Path) -> Command, count: &str) -> Ended {
+fn compile_misuse() -> PathBuf {
+    compile(&path("tests/c/misuse.c"))
+}
+
+/// The library is as it is; its reads and writes by way of libc are watched.
+#[test]
+fn no_misuse_is_undefined() {
+    let mut gcc = Command::new("gcc");
+    gcc.args(SANITIZED).arg("-std=c11");
+    let source = path("tests/c/misuse.c");
+    let program = build(gcc, &[source.as_ref()], "misuse-sanitized");
+    let ended = misuse(directly(&program), "2000");
+    assert_eq!(ended.status, Some(0), "{ended:#?}");
+    assert_eq!(ended.stderr, "");
+}
+
+fn misuse(mut misuse: Command, count: &str) -> Ended {
     let url = serve(|_, request, stream| {
         match request.split(' ').nth(1).unwrap_or_default() {
             "/flood" => flood(stream),
@@ -339,7 +355,6 @@ fn misuse(command: fn(&Path) -> Command, count: &str) -> Ended {
             ),
         }
     });
-    let mut misuse = command(&compile(&path("tests/c/misuse.c")));
     misuse.args([url.trim_end_matches('/'), count]);
     let ended = Program::start(misuse).end();
     let last = ended.lines.last().map(String::as_str);

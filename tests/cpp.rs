@@ -10,7 +10,7 @@ mod program;
 #[allow(dead_code, reason = "other programs ask for other streams")]
 mod streams;
 
-use program::{Ended, Program, WARNINGS};
+use program::{Ended, Program, SANITIZED, WARNINGS};
 use program::{build, compile, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
@@ -225,8 +225,7 @@ fn the_programs_in_the_wrapper_compile() {
 /// tests/cpp/source.cpp, compiled once.
 static SOURCE: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut command = Command::new("g++");
-    command.args(["-std=c++17", "-g", "-fsanitize=address,undefined"]);
-    command.arg("-fno-sanitize-recover=all").args(MORE_WARNINGS);
+    command.arg("-std=c++17").args(SANITIZED).args(MORE_WARNINGS);
     build(command, &[path("tests/cpp/source.cpp").as_ref()], "source")
 });
 

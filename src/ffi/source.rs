@@ -897,7 +897,7 @@ pub unsafe extern "C" fn eventsource_connect(
     source: *mut EventSource,
 ) -> Error {
     // SAFETY: NULL or a living source, as the header asks.
-    guard(|| unsafe { handle(source) }?.connect())
+    guard(|| unsafe { handle(source) }?.clone().connect())
 }
 
 /// Drops the connection, or ends the wait for one, and connects again at

@@ -19,6 +19,11 @@ pub(crate) const SONAME: &str = "libeventsource.so.0";
 pub(crate) const WARNINGS: [&str; 4] =
     ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
+/// For programs that end at what is misused, undefined or lost.
+#[allow(dead_code, reason = "for C and C++ only")]
+pub(crate) const SANITIZED: [&str; 3] =
+    ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
 /// No program that a test starts lives this long, under valgrind neither.
 const PATIENCE: Duration = Duration::from_secs(120);
 

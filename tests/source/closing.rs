@@ -252,6 +252,23 @@ fn frees_inside_every_callback_after_a_close() {
     }
 }
 
+/// Freeing: in a callback that comes while `connect` may still be returning,
+/// as no server has to answer first.
+#[test]
+fn frees_while_connect_returns() {
+    let nobody = Server::start().url("/");
+    for _ in 0..100 {
+        let source = Source::new(&nobody).doing(|seen, source| {
+            if matches!(seen, Seen::Error(_)) {
+                source.free();
+            }
+        });
+        let source = source.start();
+        assert_eq!(source.failure(Error::Connect).attempt, 1);
+        source.closed(Error::None);
+    }
+}
+
 /// A source that stands still in its first event, and how to let it go on.
 fn standing_still() -> (Server, Source, mpsc::Sender<()>, Arc<AtomicBool>) {
     let server = Server::start();
