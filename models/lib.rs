@@ -326,7 +326,7 @@ fn put(writer: &mut Writer, text: &[u8; 1]) {
     writer.comment(Text::with_nul(&[text[0], 0]));
 }
 
-/// With so few preemptions: there are more orders than can be tried.
+/// Tries the orders of so many preemptions; there are too many to try all.
 fn model(preemptions: usize, of: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
