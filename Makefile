@@ -61,7 +61,7 @@ sanitize:
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
 		--lib --test source --test faults
 
-# Every order in which threads can meet.
+# Every order in which threads can meet; of the queue's, those of few preemptions.
 models:
 	cd models && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
 		$(CARGO) test --locked

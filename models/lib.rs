@@ -278,14 +278,14 @@ struct Program {
 impl Program {
     /// Takes the next item, waiting for it as a program does; None at the end.
     fn next(&mut self) -> Option<Took> {
+        let mut readable = false;
         loop {
-            let readable = self.readable();
             match self.queue.take(&mut self.batch) {
                 Taken::Item => return Some(self.took()),
                 Taken::End => return None,
                 Taken::Nothing => {
                     assert!(!readable, "readable, and nothing waits");
-                    assert!(self.queue.wait(None).unwrap());
+                    readable = self.queue.wait(None).unwrap();
                 }
             }
         }
@@ -326,7 +326,7 @@ fn put(writer: &mut Writer, text: &[u8; 1]) {
     writer.comment(Text::with_nul(&[text[0], 0]));
 }
 
-/// With so few preemptions: there are more orders than can be tried.
+/// Tries the orders of so many preemptions; there are too many to try all.
 fn model(preemptions: usize, of: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -372,32 +372,37 @@ fn the_descriptor_is_readable_exactly_while_an_item_waits() {
 /// the writer, full or not, comes to an end.
 #[test]
 fn after_a_close_from_a_third_thread_only_the_close_comes() {
-    model(2, || {
-        let (state, mut program, thread) = with_writer(1, |writer| {
-            put(writer, b"a");
-            put(writer, b"b");
-        });
-        let closed = Arc::new(AtomicBool::new(false));
-        let (tell, queue) = (closed.clone(), program.queue.clone());
-        let closer = thread::spawn(move || {
-            // As a handle closes.
-            state.close();
-            queue.close(Error::None);
-            tell.store(true, SeqCst);
-        });
-        let mut took = Vec::new();
-        loop {
-            let after = closed.load(SeqCst);
-            let Some(next) = program.next() else { break };
-            assert!(!after || matches!(next, Took::Close(_)), "{next:?}");
-            took.push(next);
-        }
-        let (close, before) = took.split_last().expect("the last");
-        assert!(matches!(close, Took::Close(_)));
-        let all = [b'a', b'b'].map(Took::Comment);
-        assert!(all.starts_with(before), "{before:?}");
-        closer.join().unwrap();
-        thread.join().unwrap();
-        assert!(!program.readable());
+    // Two batches of one item, and one of two that the program may have begun.
+    for capacity in [1, 2] {
+        model(2, move || close_from_a_third_thread(capacity));
+    }
+}
+
+fn close_from_a_third_thread(capacity: usize) {
+    let (state, mut program, thread) = with_writer(capacity, |writer| {
+        put(writer, b"a");
+        put(writer, b"b");
     });
+    let closed = Arc::new(AtomicBool::new(false));
+    let (tell, queue) = (closed.clone(), program.queue.clone());
+    let closer = thread::spawn(move || {
+        // As a handle closes.
+        state.close();
+        queue.close(Error::None);
+        tell.store(true, SeqCst);
+    });
+    let mut took = Vec::new();
+    loop {
+        let after = closed.load(SeqCst);
+        let Some(next) = program.next() else { break };
+        assert!(!after || matches!(next, Took::Close(_)), "{next:?}");
+        took.push(next);
+    }
+    let (close, before) = took.split_last().expect("the last");
+    assert!(matches!(close, Took::Close(_)));
+    let all = [b'a', b'b'].map(Took::Comment);
+    assert!(all.starts_with(before), "{before:?}");
+    closer.join().unwrap();
+    thread.join().unwrap();
+    assert!(!program.readable());
 }

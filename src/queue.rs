@@ -280,8 +280,13 @@ impl Queue {
         // What had come when the program closed the source is dropped.
         let dropped = self.state.closed_by_program() && !batch.closes();
         if batch.left() == 0 || dropped {
+            let left = (batch.left() > 0).then(|| batch.size());
             batch.recycle();
             let mut shared = self.lock();
+            if let Some(size) = left {
+                // They wait no more, and the last may not have been put yet.
+                shared.release(size, &self.wake, &self.state);
+            }
             match shared.batches.pop_front() {
                 Some(next) => *batch = next,
                 None if shared.closed => return Taken::End,

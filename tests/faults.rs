@@ -232,7 +232,7 @@ fn every_fault_in_every_phase() {
                 Outcome::Senseless(why) => assert!(!why.is_empty()),
                 Outcome::Shown(test) => assert!(!test.is_empty()),
                 expected => {
-                    let came = happen(phase, cause);
+                    let came = happen(phase, cause, |source| source);
                     assert_eq!(came, expected, "{phase:?} {cause:?}");
                 }
             }
@@ -240,8 +240,27 @@ fn every_fault_in_every_phase() {
     }
 }
 
+/// Items tell what calls tell: one fault of each phase that has one.
+#[test]
+fn pull_mode_tells_the_same() {
+    for phase in PHASES {
+        let faults = CAUSES.map(|cause| (cause, outcome(phase, cause)));
+        let comes = |fault: &&_| matches!(fault, (_, Outcome::Comes(_)));
+        let Some((cause, expected)) = faults.iter().find(comes) else {
+            assert_eq!(phase, Phase::Wait);
+            continue;
+        };
+        let came = happen(phase, *cause, Source::pulling);
+        assert_eq!(came, *expected, "{phase:?} {cause:?}");
+    }
+}
+
 /// Lets it happen, and tells what comes of it.
-fn happen(phase: Phase, cause: Cause) -> Outcome {
+fn happen(
+    phase: Phase,
+    cause: Cause,
+    hearing: fn(Source) -> Source,
+) -> Outcome {
     let secure = phase == Phase::Tls;
     let server = match secure {
         true => Server::secure(certificates::trusted("127.0.0.1")),
@@ -282,7 +301,7 @@ fn happen(phase: Phase, cause: Cause) -> Outcome {
             .with(eventsource_set_response_timeout, 100)
             .with(eventsource_set_idle_timeout, 100);
     }
-    let source = source.start();
+    let source = hearing(source).start();
     let kept = match phase {
         Phase::LookUp | Phase::Connect | Phase::Wait => None,
         Phase::Tls | Phase::Send => {
@@ -322,6 +341,7 @@ fn happen(phase: Phase, cause: Cause) -> Outcome {
     };
     drop((kept, crowd));
     source.close();
+    assert_eq!(source.skip_to_close(), Error::None);
     came
 }
 

@@ -522,6 +522,7 @@ fn or_null(text: &Option<CString>) -> *const c_char {
 pub(crate) struct Source {
     handle: Handle,
     seen: mpsc::Receiver<Call>,
+    pulls: bool,
 }
 
 impl std::ops::Deref for Source {
@@ -567,7 +568,8 @@ impl Source {
                 assert_eq!(error, Error::None, "a callback");
             }
         }
-        let source = Self { handle: Handle { source, recorder }, seen };
+        let handle = Handle { source, recorder };
+        let source = Self { handle, seen, pulls: false };
         // Whatever the environment of the tests is.
         assert_eq!(source.set_proxy(None), Error::None, "no proxy");
         source
@@ -656,7 +658,43 @@ impl Source {
         self
     }
 
+    /// Takes items itself, and has them remembered as calls are.
+    pub(crate) fn pulling(mut self) -> Self {
+        let source = self.as_ptr();
+        // SAFETY: the source is alive, and not connected.
+        unsafe {
+            for error in [
+                ffi::eventsource_on_open(source, None, ptr::null_mut()),
+                ffi::eventsource_on_event(source, None, ptr::null_mut()),
+                ffi::eventsource_on_error(source, None, ptr::null_mut()),
+                ffi::eventsource_on_close(source, None, ptr::null_mut()),
+                ffi::eventsource_on_comment(source, None, ptr::null_mut()),
+                ffi::eventsource_set_queue(source, 16),
+            ] {
+                assert_eq!(error, Error::None, "pull mode");
+            }
+        }
+        self.pulls = true;
+        self
+    }
+
+    fn pull(&self) {
+        let source = self.as_ptr();
+        let deadline = i64::try_from(DEADLINE.as_millis()).unwrap();
+        let mut item = ptr::null();
+        // SAFETY: the source is alive, and the item until the next call.
+        let seen = unsafe {
+            let error = ffi::eventsource_next(source, deadline, &mut item);
+            assert_eq!(error, Error::None, "another item");
+            Seen::item(&*item)
+        };
+        self.handle.recorder.record(source, seen);
+    }
+
     fn next_call(&self) -> Call {
+        if self.pulls {
+            self.pull();
+        }
         let call = self.seen.recv_timeout(DEADLINE);
         self.check_action();
         call.expect("another callback")
