@@ -79,7 +79,7 @@ soak:
 
 bench: library
 	$(CARGO) bench --locked --bench parser --bench stream \
-		--bench queue --bench idle --bench close
+		--bench queue --bench tls --bench idle --bench close
 
 # This library beside six other clients, which are fetched by name and built:
 # needs libcurl's header, Go and npm. SHAPES says which streams.

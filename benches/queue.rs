@@ -1,6 +1,6 @@
 //! From the socket to `eventsource_next`: `cargo bench --bench queue`.
 //!
-//! A server in a process of its own sends events of 64 bytes as fast as they
+//! A server sends events of 64 bytes, each as an HTTP chunk, as fast as they
 //! are read. They reach the program by callbacks on the source's thread, by
 //! `eventsource_next` and by `eventsource_next_batch` on the program's; the
 //! three take turns, and the median of the rounds is shown. What is counted is
@@ -12,21 +12,16 @@
 #[allow(dead_code, reason = "made for more than this")]
 mod support;
 
-use std::env;
 use std::ffi::{CString, c_void};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::ptr;
 use std::time::Instant;
 
 use eventsource::ffi::*;
 use support::cpu::time_of_all;
-use support::shapes::{SHAPES, corpus};
+use support::server::{Server, serve};
 
 const ROUNDS: usize = 7;
-const EVENTS: usize = 8 << 20;
-const EVENT: usize = 64;
+const CYCLES: usize = 256;
 const CAPACITY: usize = 8192;
 const BATCH: usize = 256;
 
@@ -37,20 +32,18 @@ const WAYS: [(&str, Way); 3] =
     [("callback", called), ("next", one_by_one), ("next_batch", in_batches)];
 
 fn main() {
-    if env::var_os("SERVE").is_some() {
-        return serve();
-    }
-    let (mut server, url) = start_server();
+    serve();
+    let server = Server::start("64 bytes");
+    let url = &format!("{}{CYCLES}", server.url);
+    let events = CYCLES * server.events;
     let mut results = [const { Vec::new() }; WAYS.len()];
     for _ in 0..ROUNDS {
         for ((_, way), results) in WAYS.iter().zip(&mut results) {
-            results.push(measure(&url, *way));
+            results.push(measure(url, events, *way));
         }
     }
-    server.kill().expect("a server to kill");
-    server.wait().expect("a server that ends");
     println!(
-        "Events of {EVENT} bytes, {EVENTS} of them; median of {ROUNDS} rounds, \
+        "Events of 64 bytes, {events} of them; median of {ROUNDS} rounds, \
          queue of {CAPACITY}\n"
     );
     println!(
@@ -75,7 +68,7 @@ fn main() {
 }
 
 /// Million events a second, CPU nanoseconds for each, waits and sleeps.
-fn measure(url: &str, way: Way) -> [f64; 4] {
+fn measure(url: &str, events: usize, way: Way) -> [f64; 4] {
     let url = CString::new(url).expect("our URL");
     let mut source = ptr::null_mut();
     // SAFETY: a text, and a place for the source.
@@ -87,7 +80,7 @@ fn measure(url: &str, way: Way) -> [f64; 4] {
     let cpu = time_of_all(|| (count, waits) = way(source));
     let time = start.elapsed().as_secs_f64();
     let sleeps = self::sleeps() - sleeps;
-    assert_eq!(count, EVENTS);
+    assert_eq!(count, events);
     // SAFETY: used no more.
     unsafe { eventsource_free(source) };
     let million = count as f64 / 1e6;
@@ -181,37 +174,4 @@ fn sleeps() -> i64 {
     let error = unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
     assert_eq!(error, 0);
     usage.ru_nvcsw
-}
-
-fn start_server() -> (Child, String) {
-    let program = env::current_exe().expect("this program");
-    let mut server = Command::new(program)
-        .env("SERVE", "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
-    let mut url = String::new();
-    let output = server.stdout.take().expect("piped");
-    BufReader::new(output).read_line(&mut url).expect("its URL");
-    (server, url.trim().to_owned())
-}
-
-/// Serves one client after the other.
-fn serve() {
-    const PIECE: usize = 4096;
-    let (_, block) = SHAPES[0];
-    let piece = corpus(block, PIECE * EVENT);
-    assert_eq!(piece.len(), PIECE * EVENT);
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    println!("http://{}/", listener.local_addr().expect("an address"));
-    loop {
-        let (mut client, _) = listener.accept().expect("a client");
-        let _ = client.read(&mut [0; 4096]);
-        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-                     Connection: close\r\n\r\n";
-        let mut sent = client.write_all(head);
-        for _ in 0..EVENTS / PIECE {
-            sent = sent.and_then(|()| client.write_all(&piece));
-        }
-    }
 }

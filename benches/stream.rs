@@ -1,9 +1,9 @@
 //! From the socket to the C callback: `cargo bench --bench stream [-- SHAPE]`.
 //!
-//! A server sends each event as an HTTP chunk. What is measured is the CPU time of
-//! this process: of the library up to a C callback that looks at
-//! the event, and of a bare loop of recv(2) that reads the same bytes. They
-//! take turns; the median of the rounds is shown.
+//! A server sends each event as an HTTP chunk. What is measured is the CPU
+//! time of this process: of the library up to a C callback that looks at the
+//! event, and of a bare loop of recv(2) that reads the same bytes. They take
+//! turns; the median of the rounds is shown.
 
 #[allow(dead_code, reason = "made for more than this")]
 mod support;

@@ -36,7 +36,7 @@ pub(crate) enum Item<'a> {
 /// What is kept of an item; its text stands in the batch.
 enum Kept {
     Open(Box<Response>),
-    Event { event_type: Span, data: Span, last_event_id: Span },
+    Event { event_type: Name, last_event_id: Name, data: Span },
     Comment(Span),
     Error(Box<(Failure, Outlook)>),
     Close(Error),
@@ -52,8 +52,12 @@ struct Span {
 struct Entry {
     kept: Kept,
     /// The last event ID string takes this value with the item.
-    sets_last_event_id: Option<Span>,
+    sets_last_event_id: Option<Name>,
 }
+
+/// Which of a batch's names: an event type or an id, which many items share.
+#[derive(Clone, Copy)]
+struct Name(u32);
 
 /// How much there is, or may be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,6 +78,7 @@ impl Size {
 pub(crate) struct Batch {
     entries: Vec<Entry>,
     next: usize,
+    names: Vec<Span>,
     text: Vec<u8>,
     /// Of all its events: they came over one connection.
     origin: Option<Box<CStr>>,
@@ -106,15 +111,16 @@ impl Batch {
 
     /// Empties the batch, which may be of use to others.
     fn recycle(&mut self) {
-        let Batch { mut entries, mut text, .. } = mem::take(self);
+        let Batch { mut entries, mut names, mut text, .. } = mem::take(self);
         if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity()) {
             return;
         }
         entries.clear();
+        names.clear();
         text.clear();
         let mut pool = Batch::pool();
         if pool.len() < Batch::SPARE {
-            pool.push(Batch { entries, text, ..Batch::default() });
+            pool.push(Batch { entries, names, text, ..Batch::default() });
         }
     }
 
@@ -137,7 +143,7 @@ impl Batch {
         matches!(self.entries[..], [Entry { kept: Kept::Close(_), .. }])
     }
 
-    fn push(&mut self, kept: Kept, sets_last_event_id: Option<Span>) {
+    fn push(&mut self, kept: Kept, sets_last_event_id: Option<Name>) {
         self.entries.push(Entry { kept, sets_last_event_id });
     }
 
@@ -145,6 +151,17 @@ impl Batch {
         let start = self.text.len();
         self.text.extend_from_slice(text.bytes_with_nul());
         Span { start, end: self.text.len() }
+    }
+
+    fn add_name(&mut self, name: Text<'_>) -> Name {
+        let span = self.add(name);
+        self.names.push(span);
+        let last = self.names.len() - 1;
+        Name(last.try_into().expect("a batch has come in one read"))
+    }
+
+    fn name(&self, name: Name) -> Text<'_> {
+        self.text(self.names[name.0 as usize])
     }
 
     fn text(&self, span: Span) -> Text<'_> {
@@ -158,7 +175,7 @@ impl Batch {
     /// Which value the last event ID string takes with the item that was taken
     /// last, if it takes one.
     pub(crate) fn sets_last_event_id(&self) -> Option<Text<'_>> {
-        self.last_taken().sets_last_event_id.map(|span| self.text(span))
+        self.last_taken().sets_last_event_id.map(|name| self.name(name))
     }
 
     /// The ready state that the source takes with the item that was taken
@@ -181,11 +198,11 @@ impl Batch {
         let entry = self.last_taken();
         match &entry.kept {
             Kept::Open(response) => Item::Open(response),
-            Kept::Event { event_type, data, last_event_id } => {
+            Kept::Event { event_type, last_event_id, data } => {
                 let event = Event {
-                    event_type: self.text(*event_type),
+                    event_type: self.name(*event_type),
                     data: self.text(*data),
-                    last_event_id: self.text(*last_event_id),
+                    last_event_id: self.name(*last_event_id),
                     sets_last_event_id: entry.sets_last_event_id.is_some(),
                 };
                 Item::Event(event, self.origin.as_deref().unwrap_or_default())
@@ -370,8 +387,8 @@ pub(crate) struct Writer {
     /// How often the program had wished to reconnect when the attempt began.
     reconnects: u32,
     /// What is likely to come again.
-    event_type: Option<Span>,
-    last_event_id: Option<Span>,
+    event_type: Option<Name>,
+    last_event_id: Option<Name>,
     /// The last event ID string changes with the next item.
     new_last_event_id: Option<Box<[u8]>>,
 }
@@ -411,21 +428,22 @@ impl Writer {
             batch.origin = Some(origin.into());
         }
         let event_type = match self.event_type {
-            Some(known) if batch.text(known) == event.event_type => known,
-            _ => batch.add(event.event_type),
+            Some(known) if batch.name(known) == event.event_type => known,
+            _ => batch.add_name(event.event_type),
         };
         let data = batch.add(event.data);
         let new_id =
             event.sets_last_event_id || self.new_last_event_id.is_some();
         let id = match self.last_event_id {
             Some(id) if !new_id => id,
-            _ => batch.add(event.last_event_id),
+            _ => batch.add_name(event.last_event_id),
         };
         self.event_type = Some(event_type);
         self.last_event_id = Some(id);
         self.new_last_event_id = None;
         let new_id = new_id.then_some(id);
-        batch.push(Kept::Event { event_type, data, last_event_id: id }, new_id);
+        let kept = Kept::Event { event_type, last_event_id: id, data };
+        batch.push(kept, new_id);
         self.make_room();
     }
 
@@ -484,7 +502,7 @@ impl Writer {
 
     fn put(&mut self, kept: Kept) {
         let id = self.new_last_event_id.take();
-        let id = id.map(|id| self.batch.add(Text::with_nul(&id)));
+        let id = id.map(|id| self.batch.add_name(Text::with_nul(&id)));
         self.batch.push(kept, id);
         self.make_room();
     }

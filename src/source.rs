@@ -21,6 +21,7 @@ use crate::retry::{Retry, retry_after};
 use crate::socket::interrupted;
 use crate::state::State;
 use crate::stats::Stats;
+use crate::sys;
 
 /// Whom the source tells what happens. Called one at a time, in the order
 /// of the stream.
@@ -285,6 +286,8 @@ impl<H: Handler> Source<H> {
         let outlook = Outlook { attempt, retry: Some(wait) };
         self.handler.error(&failure, outlook);
         self.told = Some((failure, outlook));
+        // What the attempt has used of the stack is dead for all of the wait.
+        sys::release_dead_stack();
         // A wait longer than the clock can count is one for ever.
         let deadline = Instant::now().checked_add(wait);
         // Interrupted or over: the loop finds out which.

@@ -98,7 +98,7 @@ mod request;
 mod source;
 mod stats;
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 pub use crate::error::Error;
 pub use crate::retry::Retry;
@@ -146,6 +146,15 @@ unsafe fn optional<'a>(chars: *const c_char) -> Result<Option<&'a str>, Error> {
         true => Ok(None),
         // SAFETY: promised by the caller.
         false => unsafe { text(chars) }.map(Some),
+    }
+}
+
+/// Yes or no, as C says it.
+fn flag(number: c_int) -> Result<bool, Error> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Error::Value),
     }
 }
 

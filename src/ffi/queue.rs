@@ -8,8 +8,8 @@ use std::sync::TryLockError;
 use std::time::Duration;
 
 use super::event::{Event, Failure, FailureText, Response, pointer};
-use super::guard;
 use super::source::{EventSource, Source, handle, inner};
+use super::{flag, guard};
 use crate::error::Error;
 use crate::handle::Handle;
 use crate::queue::{self, Batch};
@@ -171,11 +171,7 @@ pub unsafe extern "C" fn eventsource_set_comments(
     guard(|| {
         // SAFETY: NULL or a living source, as the header asks.
         let handle = unsafe { handle(source) }?;
-        let wanted = match wanted {
-            0 => false,
-            1 => true,
-            _ => return Err(Error::Value),
-        };
+        let wanted = flag(wanted)?;
         handle.set(|setup| {
             setup.comments = wanted;
             Ok(())
@@ -262,7 +258,7 @@ fn take(
         Err(TryLockError::WouldBlock) => return Err(Error::Busy),
     };
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-    taken.take(&source.handle, timeout, room)
+    taken.get_or_insert_default().take(&source.handle, timeout, room)
 }
 
 /// Returns a descriptor that is readable exactly while an item waits, for

@@ -14,7 +14,7 @@ use super::event::{
 use super::queue::Taken;
 use super::request::Request;
 use super::stats::Stats;
-use super::{Pointer, UserData, guard, optional, text};
+use super::{Pointer, UserData, flag, guard, optional, text};
 use crate::error::Error;
 use crate::handle::{Handle, OnClose, OnComment, OnError, OnEvent, OnOpen};
 use crate::handle::{OnRequest, OnRetry};
@@ -111,8 +111,8 @@ pub type RetryCallback = Option<
 /// What is behind the pointer that C holds.
 pub(super) struct Source {
     pub(super) handle: Arc<Handle>,
-    /// What the program has taken from the queue.
-    pub(super) taken: Mutex<Taken>,
+    /// What the program has taken from the queue, once it has.
+    pub(super) taken: Mutex<Option<Box<Taken>>>,
 }
 
 /// # Safety
@@ -813,11 +813,7 @@ pub unsafe extern "C" fn eventsource_set_verify_peer(
     guard(|| {
         // SAFETY: NULL or a living source, as the header asks.
         let handle = unsafe { handle(source) }?;
-        let verify = match verify {
-            0 => false,
-            1 => true,
-            _ => return Err(Error::Value),
-        };
+        let verify = flag(verify)?;
         handle.set(|setup| {
             setup.options.network().trust.set_verify_peer(verify);
             Ok(())
