@@ -13,6 +13,7 @@ fn every_promise_names_its_tests() {
     let mut code = String::new();
     sources(&path("tests"), &mut code);
     sources(&path("src"), &mut code);
+    sources(&path("models"), &mut code);
     let targets = fs::read_to_string(path("fuzz/Cargo.toml")).expect("fuzz");
     let promises: Vec<&str> = promises.split("\n- ").skip(1).collect();
     assert!(promises.len() > 10);
