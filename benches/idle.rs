@@ -9,18 +9,24 @@
 #[allow(dead_code, reason = "made for more than this")]
 #[path = "../tests/support/certificates.rs"]
 mod certificates;
+#[allow(dead_code, reason = "made for more than this")]
+#[path = "../tests/support/limits.rs"]
+mod limits;
+#[allow(dead_code, reason = "made for more than this")]
+mod support;
 
 use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 use std::ptr;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use eventsource::ffi::*;
+use limits::allow_many_descriptors;
+use support::process::Process;
 
 const EVENT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     \r\ndata: first\n\n";
@@ -41,16 +47,8 @@ fn main() {
 }
 
 fn measure(scheme: &str, count: usize) -> f64 {
-    let program = env::current_exe().expect("this program");
-    let mut server = Command::new(program)
-        .env("SERVE", scheme)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
-    let output = server.stdout.take().expect("piped");
-    let mut lines = BufReader::new(output).lines();
-    let url = lines.next().expect("its URL").expect("text");
-    let authority = lines.next().expect("its authority").expect("text");
+    let mut server = Process::start(scheme);
+    let (url, authority) = (server.line(), server.line());
     set_trust(&authority);
 
     let mut sources = Vec::with_capacity(WARM_UP + count);
@@ -64,8 +62,6 @@ fn measure(scheme: &str, count: usize) -> f64 {
             eventsource_free(source);
         }
     }
-    server.kill().expect("a server to kill");
-    server.wait().expect("a server that ends");
     (after - before) as f64 / count as f64
 }
 
@@ -119,16 +115,6 @@ fn set_trust(authority: &str) {
     // SAFETY: the only threads are those of sources that are connected or
     // freed, which read no environment.
     unsafe { env::set_var("SSL_CERT_FILE", authority) };
-}
-
-fn allow_many_descriptors() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is ours, and outlives the calls.
-    unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        limit.rlim_cur = limit.rlim_max;
-        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
-    }
 }
 
 /// Sends each client an event, and keeps it.

@@ -17,9 +17,8 @@ mod support;
 use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::ptr;
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use support::cpu::time_of_all;
+use support::process::Process;
 use support::shapes::{SHAPES, events};
 
 const ROUNDS: usize = 7;
@@ -47,23 +47,14 @@ fn main() {
 }
 
 fn measure(shape: &str) {
-    let mut server = Command::new(env::current_exe().expect("this program"))
-        .env("SERVE", shape)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
-    let output = server.stdout.take().expect("piped");
-    let mut lines = BufReader::new(output).lines();
-    let mut line = || lines.next().expect("a line").expect("text");
-    let (address, authority) = (line(), line());
+    let mut server = Process::start(shape);
+    let (address, authority) = (server.line(), server.line());
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     let mut count = 0;
     for _ in 0..ROUNDS {
         bare.push(time_of_all(|| decrypt(&address, &authority)));
         ours.push(time_of_all(|| count = follow(&address, &authority)));
     }
-    server.kill().expect("a server to kill");
-    server.wait().expect("a server that ends");
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         times[ROUNDS / 2] / count as f64 * 1e9

@@ -138,9 +138,9 @@ impl Connection {
         excerpt
     }
 
-    /// Reads the body to its end, piece by piece; an empty piece says that
-    /// there is no more for now. Returns why it ended (R27): ENDED if all of
-    /// it has come, else why there is no more.
+    /// Reads the body to its end, piece by piece; an empty piece says that all
+    /// that has been received was handed on. Returns why it ended (R27): ENDED
+    /// if all of it has come, else why there is no more.
     pub(crate) fn read(
         &mut self,
         state: &State,
@@ -178,10 +178,10 @@ impl Connection {
         received: &mut [u8],
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Progress, Failure> {
-        match self.body.decode(received, sink)? {
-            Progress::More if sink(&mut []).is_break() => Ok(Progress::Stopped),
-            progress => Ok(progress),
-        }
+        let progress = self.body.decode(received, sink);
+        // In whatever way the body goes on, or does not.
+        let _ = sink(&mut []);
+        progress
     }
 
     /// Reads all that has come.

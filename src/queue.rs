@@ -164,6 +164,16 @@ impl Batch {
         self.text(self.names[name.0 as usize])
     }
 
+    /// Type and id of the last item, if it is an event.
+    fn last_event_names(&self) -> Option<(Name, Name)> {
+        match self.entries.last()?.kept {
+            Kept::Event { event_type, last_event_id, .. } => {
+                Some((event_type, last_event_id))
+            }
+            _ => None,
+        }
+    }
+
     fn text(&self, span: Span) -> Text<'_> {
         Text::with_nul(&self.text[span.start..span.end])
     }
@@ -386,9 +396,6 @@ pub(crate) struct Writer {
     room: Size,
     /// How often the program had wished to reconnect when the attempt began.
     reconnects: u32,
-    /// What is likely to come again.
-    event_type: Option<Name>,
-    last_event_id: Option<Name>,
     /// The last event ID string changes with the next item.
     new_last_event_id: Option<Box<[u8]>>,
 }
@@ -402,8 +409,6 @@ impl Writer {
             usual: Size::default(),
             room,
             reconnects: 0,
-            event_type: None,
-            last_event_id: None,
             new_last_event_id: None,
         }
     }
@@ -427,23 +432,21 @@ impl Writer {
         if batch.origin.is_none() {
             batch.origin = Some(origin.into());
         }
-        let event_type = match self.event_type {
-            Some(known) if batch.name(known) == event.event_type => known,
+        // What the event before had is likely to come again.
+        let before = batch.last_event_names();
+        let event_type = match before {
+            Some((known, _)) if batch.name(known) == event.event_type => known,
             _ => batch.add_name(event.event_type),
         };
-        let data = batch.add(event.data);
         let new_id =
-            event.sets_last_event_id || self.new_last_event_id.is_some();
-        let id = match self.last_event_id {
-            Some(id) if !new_id => id,
+            self.new_last_event_id.take().is_some() || event.sets_last_event_id;
+        let last_event_id = match before {
+            Some((_, known)) if !new_id => known,
             _ => batch.add_name(event.last_event_id),
         };
-        self.event_type = Some(event_type);
-        self.last_event_id = Some(id);
-        self.new_last_event_id = None;
-        let new_id = new_id.then_some(id);
-        let kept = Kept::Event { event_type, last_event_id: id, data };
-        batch.push(kept, new_id);
+        let data = batch.add(event.data);
+        let kept = Kept::Event { event_type, last_event_id, data };
+        batch.push(kept, new_id.then_some(last_event_id));
         self.make_room();
     }
 
@@ -470,7 +473,6 @@ impl Writer {
             return;
         }
         self.usual = self.batch.size();
-        (self.event_type, self.last_event_id) = (None, None);
         let batch = mem::take(&mut self.batch);
         let queue = &*self.queue;
         let mut shared = queue.lock();

@@ -228,8 +228,6 @@ impl<H: Handler> Source<H> {
         };
         let failure =
             connection.read(&self.state, &self.stats, idle_timeout, sink);
-        // No error need follow that would take the last events along.
-        dispatch.handler.pause();
         let fruitful = dispatch.fruitful;
         (failure, fruitful)
     }

@@ -10,12 +10,11 @@ use program::{Ended, Program, SANITIZED, SONAME, WARNINGS};
 use program::{build, compile, compile_with, library, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use streams::{HEAD, directly, flood, last_event_id, lose, serve};
-use streams::{under_valgrind, wait_for_the_end_of};
+use streams::{HEAD, directly, flood, in_the_readme, last_event_id, lose};
+use streams::{no_content, serve, under_valgrind, wait_for_the_end_of};
 
 // The header and the shared object
 
@@ -283,26 +282,19 @@ fn follow_three_streams(program: &Path) {
     assert!(!nowhere.stderr.is_empty());
 }
 
-fn no_content(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-}
-
 // The readme
 
 #[test]
 fn the_program_in_the_readme_prints_events_until_the_server_says_no_more() {
-    let readme = fs::read_to_string(path("README.md")).expect("a readme");
-    let (_, rest) = readme.split_once("```c\n").expect("a C program in it");
-    let (program, _) = rest.split_once("```").expect("the program's end");
     let source = scratch("readme.c");
-    fs::write(&source, program).expect("scratch space");
+    fs::write(&source, in_the_readme("c")).expect("scratch space");
 
     let url = serve(|number, _, mut stream| match number {
         0 => {
             let body = "retry: 10\ndata: one\n\nevent: ping\ndata: two\n\n";
             stream.write_all(format!("{HEAD}{body}").as_bytes())
         }
-        _ => stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n"),
+        _ => no_content(stream),
     });
     let mut program = directly(&compile(&source));
     program.arg(url);

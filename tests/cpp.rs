@@ -19,7 +19,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use streams::{HEAD, flood, last_event_id, lose, serve, wait_for_the_end_of};
+use streams::wait_for_the_end_of;
+use streams::{HEAD, flood, in_the_readme, last_event_id, lose, serve};
 
 /// Further warnings that a program's own sources may be compiled with.
 const MORE_WARNINGS: [&str; 4] =
@@ -185,11 +186,8 @@ fn is_a_range_of_cpp20() {
 
 #[test]
 fn the_program_in_the_readme_prints_events_until_the_server_says_no_more() {
-    let readme = fs::read_to_string(path("README.md")).expect("a readme");
-    let (_, rest) = readme.split_once("```cpp\n").expect("a program in it");
-    let (program, _) = rest.split_once("```").expect("the program's end");
     let source = scratch("readme.cpp");
-    fs::write(&source, program).expect("scratch space");
+    fs::write(&source, in_the_readme("cpp")).expect("scratch space");
     let mut program = Command::new(compile(&source));
     program.arg(server() + "/twice");
     let ended = Program::start(program).end();

@@ -14,6 +14,7 @@ use eventsource::ffi::{
     Error, eventsource_set_connect_timeout, eventsource_set_idle_timeout,
     eventsource_set_response_timeout,
 };
+use support::limits::limit;
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
 use support::{alone, certificates, names};
@@ -389,19 +390,6 @@ fn strike(
         _ => unreachable!("no connection's fault"),
     }
     Some(connection)
-}
-
-/// Sets a limit of the process; gives back what it was.
-fn limit(resource: libc::__rlimit_resource_t, to: u64) -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is ours, and outlives the calls.
-    unsafe {
-        assert_eq!(libc::getrlimit(resource, &mut limit), 0);
-        let before = limit.rlim_cur;
-        limit.rlim_cur = to;
-        assert_eq!(libc::setrlimit(resource, &limit), 0);
-        before
-    }
 }
 
 #[test]

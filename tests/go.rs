@@ -3,15 +3,17 @@
 
 #[allow(dead_code, reason = "programs are compiled in other ways here")]
 mod program;
+#[path = "program/streams.rs"]
+#[allow(dead_code, reason = "other programs ask for other streams")]
+mod streams;
 
-use program::{Ended, Program, compile, library_directory, path, scratch};
-use program::{PROXIES, succeed};
+use program::{Ended, PROXIES, Program, compile, library_directory, path};
+use program::{scratch, succeed};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::thread;
+use streams::{HEAD, in_the_readme, no_content, serve, wait_for_the_end_of};
 
 /// What pkg-config finds: the library as it has just been built.
 static PACKAGE: LazyLock<String> = LazyLock::new(|| {
@@ -63,17 +65,13 @@ fn the_module_is_formatted_and_vetted() {
 
 #[test]
 fn the_readme_shows_the_example_that_is_tested() {
-    let readme = fs::read_to_string(path("README.md")).expect("a readme");
-    let (_, rest) = readme.split_once("```go\n").expect("Go in the readme");
-    let (shown, _) = rest.split_once("```").expect("its end");
+    let shown = in_the_readme("go");
     let example = fs::read_to_string(path("bindings/go/example_test.go"));
     let example = example.expect("an example").replace("\n\t", "\n");
-    assert!(example.contains(shown), "{shown}");
+    assert!(example.contains(&shown), "{shown}");
 }
 
 // The example
-
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 
 static LISTEN: LazyLock<String> = LazyLock::new(|| {
     let program = scratch("go/listen").to_str().expect("UTF-8").to_owned();
@@ -93,19 +91,19 @@ fn listen_does_in_go_what_it_does_in_c() {
 
 /// Two connections and a refusal, always at the same address.
 fn listen_to_everything(listen: &str) -> Ended {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("a bound port");
-    thread::spawn(move || -> io::Result<()> {
-        let stream = ": hello\nretry: 10\nid: 1\ndata: a\ndata: b\n\ndata: lo";
-        answer(&listener, &format!("{HEAD}{stream}"))?;
-        answer(&listener, &format!("{HEAD}event: ping\ndata: c\n\n"))?;
-        answer(&listener, "HTTP/1.1 204 No Content\r\n\r\n")
+    let url = serve(|number, _, mut stream| {
+        let body = match number {
+            0 => ": hello\nretry: 10\nid: 1\ndata: a\ndata: b\n\ndata: lo",
+            1 => "event: ping\ndata: c\n\n",
+            _ => return no_content(stream),
+        };
+        stream.write_all(format!("{HEAD}{body}").as_bytes())
     });
     let mut command = Command::new(listen);
-    command.args(["-v", &format!("http://{address}/"), "0"]);
+    command.args(["-v", &url, "0"]);
     let mut ended = Program::start(command).end();
     for line in &mut ended.lines {
-        *line = line.replace(&address.to_string(), "ADDRESS");
+        *line = line.replace(&url, "URL");
         if line.starts_with("lost ") {
             // The wait is random.
             line.truncate(line.find("; again in ").expect("the wait"));
@@ -114,33 +112,15 @@ fn listen_to_everything(listen: &str) -> Ended {
     ended
 }
 
-fn answer(listener: &TcpListener, answer: &str) -> io::Result<()> {
-    let (mut stream, _) = listener.accept()?;
-    read_head(&stream)?;
-    stream.write_all(answer.as_bytes())
-}
-
-fn read_head(stream: &TcpStream) -> io::Result<()> {
-    for line in BufReader::new(stream).lines() {
-        if line?.is_empty() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 #[test]
 fn listen_ends_when_it_is_told_to() {
     for signal in ["INT", "TERM"] {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound port");
-        thread::spawn(move || -> io::Result<()> {
-            let (mut stream, _) = listener.accept()?;
+        let url = serve(|_, _, mut stream| {
             stream.write_all(HEAD.as_bytes())?;
-            io::copy(&mut stream, &mut io::sink()).map(|_| ())
+            wait_for_the_end_of(stream)
         });
         let mut command = Command::new(&*LISTEN);
-        command.arg(format!("http://{address}/"));
+        command.arg(url);
         let mut listen = Program::start(command);
         listen.wait_for("open ");
         listen.signal(signal);

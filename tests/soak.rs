@@ -7,6 +7,9 @@
 #[allow(dead_code, reason = "made for more than this")]
 #[path = "support/certificates.rs"]
 mod certificates;
+#[allow(dead_code, reason = "made for more than this")]
+#[path = "support/limits.rs"]
+mod limits;
 
 use std::env;
 use std::ffi::{CString, c_void};
@@ -23,6 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::*;
+use limits::allow_many_descriptors;
 
 /// How many sources there are at once.
 const SOURCES: usize = 1000;
@@ -225,16 +229,6 @@ fn assert_nothing_is_left(before: &Sample) {
 
 fn target(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
-fn allow_many_descriptors() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is ours, and outlives the calls.
-    unsafe {
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        limit.rlim_cur = limit.rlim_max;
-        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
-    }
 }
 
 // The server: a process of its own, whose size does not matter.

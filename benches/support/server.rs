@@ -2,10 +2,10 @@
 //! as servers do, as fast as it is read.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 
+use super::process::Process;
 use super::shapes::{SHAPES, events};
 
 /// What is sent again and again.
@@ -14,7 +14,7 @@ const BUFFER: usize = 64 << 10;
 
 /// The server of one shape; `GET /COUNT` is answered with so many cycles.
 pub(crate) struct Server {
-    child: Child,
+    _process: Process,
     /// Where it is, up to the count.
     pub(crate) url: String,
     /// How many events, and how many bytes of them, a cycle has.
@@ -24,26 +24,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(shape: &str) -> Server {
-        let program = env::current_exe().expect("this program");
-        let mut child = Command::new(program)
-            .env("SERVE", shape)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a server");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("piped");
-        BufReader::new(output).read_line(&mut line).expect("what it has");
+        let mut process = Process::start(shape);
+        let line = process.line();
         let mut words = line.split_whitespace();
         let url = words.next().expect("its URL").to_owned();
         let mut number = || words.next().unwrap().parse().expect("a number");
-        Server { child, url, events: number(), bytes: number() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().expect("a server to kill");
-        self.child.wait().expect("a server that ends");
+        Server { _process: process, url, events: number(), bytes: number() }
     }
 }
 

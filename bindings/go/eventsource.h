@@ -240,7 +240,7 @@ typedef struct eventsource_request eventsource_request;
 
 // The head of a response, looked at with eventsource_response_status(),
 // eventsource_response_url() and eventsource_response_header(). Borrowed
-// until the callback returns.
+// until the callback returns, or as its item is.
 typedef struct eventsource_response eventsource_response;
 
 // A connection is announced: the response was accepted, and the source is
@@ -250,7 +250,8 @@ typedef void (*eventsource_open_callback)(
     const eventsource_response *response,
     void *user_data);
 
-// An event. All of it is borrowed until the callback returns.
+// An event. All of it is borrowed until the callback returns, or as its item
+// is.
 typedef struct eventsource_event {
     // The event type: what the stream's `event` field said, or `message`.
     const char *type;
@@ -278,7 +279,7 @@ typedef void (*eventsource_event_callback)(
     void *user_data);
 
 // Why a connection was refused, lost or given up, and what comes next. All
-// of it is borrowed until the callback returns.
+// of it is borrowed until the callback returns, or as its item is.
 typedef struct eventsource_failure {
     // What it was.
     eventsource_error error;
@@ -758,8 +759,9 @@ eventsource_error eventsource_connect(eventsource *source);
 // May be called from any thread, in callbacks. The source is CONNECTING
 // from here on; no `on_error` comes, and `on_open` follows. Events that
 // came but were not dispatched yet are dropped; the server is asked for
-// them by Last-Event-ID. EVENTSOURCE_ERROR_NOT_CONNECTED before
-// eventsource_connect(), EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
+// them by Last-Event-ID. What waits in a queue stays there.
+// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
+// EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
 eventsource_error eventsource_reconnect(eventsource *source);
 
 // Closes the source, for good.
@@ -774,7 +776,8 @@ void eventsource_close(eventsource *source);
 // Waits until the source is CLOSED and its last callback has returned, for
 // at most `timeout_ms` milliseconds; a negative number is no limit.
 //
-// EVENTSOURCE_ERROR_TIMEOUT if the time is over,
+// A source whose queue is full is not CLOSED by itself before the program
+// takes what waits. EVENTSOURCE_ERROR_TIMEOUT if the time is over,
 // EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
 // EVENTSOURCE_ERROR_CALLBACK in a callback of the same source, which would
 // wait for itself.

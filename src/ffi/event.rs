@@ -15,7 +15,8 @@ use crate::parser;
 use crate::response;
 use crate::source::Outlook;
 
-/// An event. All of it is borrowed until the callback returns.
+/// An event. All of it is borrowed until the callback returns, or as its item
+/// is.
 #[repr(C)]
 pub struct Event {
     /// The event type: what the stream's `event` field said, or `message`.
@@ -57,7 +58,7 @@ pub(super) fn pointer(text: parser::Text<'_>) -> *const c_char {
 
 /// The head of a response, looked at with eventsource_response_status(),
 /// eventsource_response_url() and eventsource_response_header(). Borrowed
-/// until the callback returns.
+/// until the callback returns, or as its item is.
 pub struct Response {
     status: u16,
     url: CString,
@@ -114,7 +115,7 @@ impl Response {
 pub unsafe extern "C" fn eventsource_response_status(
     response: *const Response,
 ) -> c_int {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
+    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
     let response = unsafe { response.as_ref() };
     response.map_or(0, |response| response.status.into())
 }
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn eventsource_response_status(
 pub unsafe extern "C" fn eventsource_response_url(
     response: *const Response,
 ) -> *const c_char {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
+    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
     let response = unsafe { response.as_ref() };
     response.map_or(ptr::null(), |response| response.url.as_ptr())
 }
@@ -138,7 +139,7 @@ pub unsafe extern "C" fn eventsource_response_header(
     response: *const Response,
     name: *const c_char,
 ) -> *const c_char {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
+    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
     let response = unsafe { response.as_ref() };
     // SAFETY: the header asks for NUL-terminated text.
     let name = unsafe { text(name) };
@@ -157,7 +158,7 @@ pub unsafe extern "C" fn eventsource_response_header_name(
     response: *const Response,
     index: usize,
 ) -> *const c_char {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
+    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
     let Some(response) = (unsafe { response.as_ref() }) else {
         return ptr::null();
     };
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn eventsource_response_header_name(
 }
 
 /// Why a connection was refused, lost or given up, and what comes next. All
-/// of it is borrowed until the callback returns.
+/// of it is borrowed until the callback returns, or as its item is.
 #[repr(C)]
 pub struct Failure {
     /// What it was.

@@ -902,8 +902,9 @@ pub unsafe extern "C" fn eventsource_connect(
 /// May be called from any thread, in callbacks. The source is CONNECTING
 /// from here on; no `on_error` comes, and `on_open` follows. Events that
 /// came but were not dispatched yet are dropped; the server is asked for
-/// them by Last-Event-ID. EVENTSOURCE_ERROR_NOT_CONNECTED before
-/// eventsource_connect(), EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
+/// them by Last-Event-ID. What waits in a queue stays there.
+/// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
+/// EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_reconnect(
     source: *mut EventSource,
@@ -930,7 +931,8 @@ pub unsafe extern "C" fn eventsource_close(source: *mut EventSource) {
 /// Waits until the source is CLOSED and its last callback has returned, for
 /// at most `timeout_ms` milliseconds; a negative number is no limit.
 ///
-/// EVENTSOURCE_ERROR_TIMEOUT if the time is over,
+/// A source whose queue is full is not CLOSED by itself before the program
+/// takes what waits. EVENTSOURCE_ERROR_TIMEOUT if the time is over,
 /// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
 /// EVENTSOURCE_ERROR_CALLBACK in a callback of the same source, which would
 /// wait for itself.

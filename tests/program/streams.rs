@@ -1,6 +1,7 @@
 //! Programs that follow streams, and a server that a test scripts by what it
 //! writes.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -9,6 +10,15 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::program::path;
+
+/// What the readme shows in this language, first.
+pub(crate) fn in_the_readme(language: &str) -> String {
+    let readme = fs::read_to_string(path("README.md")).expect("a readme");
+    let fence = format!("```{language}\n");
+    let (_, rest) = readme.split_once(&fence).expect("a program in it");
+    let (program, _) = rest.split_once("```").expect("the program's end");
+    program.to_owned()
+}
 
 pub(crate) fn directly(program: &Path) -> Command {
     Command::new(program)
@@ -77,6 +87,11 @@ pub(crate) fn last_event_id(head: &str) -> &str {
 
 pub(crate) fn wait_for_the_end_of(mut stream: TcpStream) -> io::Result<()> {
     io::copy(&mut stream, &mut io::sink()).map(|_| ())
+}
+
+/// The server wants the program to stop.
+pub(crate) fn no_content(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
 }
 
 /// Events without end, as fast as they are read.

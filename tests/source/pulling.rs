@@ -30,36 +30,16 @@ impl std::ops::Deref for Puller {
     }
 }
 
-fn set_queue(source: Handle, capacity: usize) -> Error {
-    // SAFETY: not freed before the test is over, here and below.
-    unsafe { ffi::eventsource_set_queue(source.as_ptr(), capacity) }
-}
-
 fn fd(source: Handle) -> i32 {
-    // SAFETY: see `set_queue`.
+    // SAFETY: not freed before the test is over.
     unsafe { ffi::eventsource_fd(source.as_ptr()) }
-}
-
-/// Takes an item within so many milliseconds.
-fn next(source: Handle, timeout_ms: i64) -> Result<Seen, Error> {
-    let mut item = ptr::dangling();
-    // SAFETY: see `set_queue`.
-    let error = unsafe {
-        ffi::eventsource_next(source.as_ptr(), timeout_ms, &mut item)
-    };
-    assert_eq!(error == Error::None, !item.is_null(), "{error:?}");
-    match error {
-        // SAFETY: borrowed until the next call.
-        Error::None => Ok(Seen::item(unsafe { &*item })),
-        error => Err(error),
-    }
 }
 
 impl Puller {
     fn new(url: &str, capacity: usize) -> Puller {
         let source = Handle::bare(url);
         assert_eq!(source.set_reconnection_time(1), Error::None);
-        assert_eq!(set_queue(source, capacity), Error::None);
+        assert_eq!(source.set_queue(capacity), Error::None);
         Puller(source)
     }
 
@@ -75,28 +55,28 @@ impl Puller {
 
     /// The next item, whichever it is; the descriptor announces it.
     #[track_caller]
-    fn take(&self) -> Seen {
+    fn item(&self) -> Seen {
         assert!(readable(fd(self.0), 10_000), "nothing comes");
-        next(self.0, 0).expect("an item, for the descriptor is readable")
+        self.take(0).expect("an item, for the descriptor is readable")
     }
 
     /// Nothing waits, by all accounts.
     #[track_caller]
     fn is_empty(&self) {
         assert!(!self.is_readable());
-        assert_eq!(next(self.0, 0), Err(Error::Timeout));
+        assert_eq!(self.0.take(0), Err(Error::Timeout));
     }
 
     #[track_caller]
     fn opened(&self) {
-        let seen = self.take();
+        let seen = self.item();
         assert!(matches!(seen, Seen::Open(_)), "{seen:?}");
         assert_eq!(self.ready_state(), ReadyState::Open);
     }
 
     #[track_caller]
     fn event(&self, data: &str) {
-        match self.take() {
+        match self.item() {
             Seen::Event(event) => assert_eq!(event.data, data),
             other => panic!("an event expected: {other:?}"),
         }
@@ -133,7 +113,7 @@ fn tells_everything_in_order() {
     // All of it waits; nothing is told yet.
     assert_eq!(source.ready_state(), ReadyState::Connecting);
     assert_eq!(source.last_event_id(), "");
-    match source.take() {
+    match source.item() {
         Seen::Open(response) => {
             assert_eq!(response.status, 200);
             assert_eq!(response.url, server.url("/"));
@@ -142,9 +122,9 @@ fn tells_everything_in_order() {
         other => panic!("{other:?}"),
     }
     assert_eq!(source.ready_state(), ReadyState::Open);
-    assert_eq!(source.take(), Seen::Comment("hello".into()));
+    assert_eq!(source.item(), Seen::Comment("hello".into()));
     assert_eq!(source.last_event_id(), "");
-    match source.take() {
+    match source.item() {
         Seen::Event(event) => {
             assert_eq!(event.kind, "greeting");
             assert_eq!(event.data, "a\nb");
@@ -155,7 +135,7 @@ fn tells_everything_in_order() {
     }
     assert_eq!(source.last_event_id(), "1");
     assert_eq!(source.ready_state(), ReadyState::Open);
-    match source.take() {
+    match source.item() {
         Seen::Error(failure) => {
             assert_eq!(failure.error, Error::Lost);
             assert!(failure.will_retry);
@@ -167,16 +147,16 @@ fn tells_everything_in_order() {
     source.event("c");
     source.is_empty();
     drop(connection);
-    assert!(matches!(source.take(), Seen::Error(_)));
+    assert!(matches!(source.item(), Seen::Error(_)));
     server.accept().answer("204 No Content", "");
-    match source.take() {
+    match source.item() {
         Seen::Error(failure) => assert_eq!(failure.error, Error::Status),
         other => panic!("{other:?}"),
     }
     assert_eq!(source.ready_state(), ReadyState::Closed);
-    assert_eq!(source.take(), Seen::Close(Error::Status));
+    assert_eq!(source.item(), Seen::Close(Error::Status));
     assert!(!source.is_readable());
-    assert_eq!(next(*source, -1), Err(Error::Closed));
+    assert_eq!(source.take(-1), Err(Error::Closed));
     assert_eq!(source.wait(10_000), Error::None);
 }
 
@@ -218,19 +198,19 @@ fn waits_for_an_item() {
     let server = Server::start();
     let source = Puller::connected(&server.url("/"), 100);
     let start = std::time::Instant::now();
-    assert_eq!(next(*source, 20), Err(Error::Timeout));
+    assert_eq!(source.take(20), Err(Error::Timeout));
     assert!(start.elapsed().as_millis() >= 20);
     let mut connection = stream(&server);
-    assert!(matches!(next(*source, -1), Ok(Seen::Open(_))));
+    assert!(matches!(source.take(-1), Ok(Seen::Open(_))));
     let handle = *source;
-    let waiting = thread::spawn(move || next(handle, -1));
+    let waiting = thread::spawn(move || handle.take(-1));
     connection.chunk("data: a\n\n");
     match waiting.join().unwrap() {
         Ok(Seen::Event(event)) => assert_eq!(event.data, "a"),
         other => panic!("{other:?}"),
     }
     // A close wakes it, and is what comes.
-    let waiting = thread::spawn(move || next(handle, i64::MAX));
+    let waiting = thread::spawn(move || handle.take(i64::MAX));
     source.close();
     let seen = promptly("next", move || waiting.join().unwrap());
     assert_eq!(seen, Ok(Seen::Close(Error::None)));
@@ -262,7 +242,7 @@ fn a_full_queue_slows_the_server_down() {
         assert!(waiting(&source) <= capacity as u64, "{capacity}");
         source.opened();
         for number in 0..EVENTS {
-            match next(*source, 10_000) {
+            match source.take(10_000) {
                 Ok(Seen::Event(event)) => {
                     let said = event.data.split(' ').next().unwrap();
                     assert_eq!(said.parse(), Ok(number), "{capacity}");
@@ -319,17 +299,17 @@ fn closing_leaves_only_the_close() {
         let mut connection = stream(&server);
         connection.chunk("data: a\n\ndata: b\n\ndata: c\n\ndata: d\n\n");
         for _ in 0..taken {
-            source.take();
+            source.item();
         }
         assert!(readable(fd(*source), 10_000));
         source.close();
         assert_eq!(source.ready_state(), ReadyState::Closed);
         assert!(source.is_readable());
-        assert_eq!(next(*source, 0), Ok(Seen::Close(Error::None)));
+        assert_eq!(source.take(0), Ok(Seen::Close(Error::None)));
         assert!(!source.is_readable());
-        assert_eq!(next(*source, 0), Err(Error::Closed));
+        assert_eq!(source.take(0), Err(Error::Closed));
         source.close();
-        assert_eq!(next(*source, 0), Err(Error::Closed));
+        assert_eq!(source.take(0), Err(Error::Closed));
         assert_eq!(source.wait(10_000), Error::None);
     }
 }
@@ -344,17 +324,17 @@ fn closing_after_a_failure_leaves_its_reason() {
     // Nothing was taken: the program knows nothing of it yet.
     assert_eq!(source.ready_state(), ReadyState::Connecting);
     source.close();
-    assert_eq!(source.take(), Seen::Close(Error::Status));
-    assert_eq!(next(*source, 0), Err(Error::Closed));
+    assert_eq!(source.item(), Seen::Close(Error::Status));
+    assert_eq!(source.take(0), Err(Error::Closed));
 }
 
 /// Pull mode: a source that is closed before it was connected has no item.
 #[test]
 fn what_never_began_has_no_close() {
     let source = Puller::new("http://127.0.0.1/", 10);
-    assert_eq!(next(*source, -1), Err(Error::NotConnected));
+    assert_eq!(source.take(-1), Err(Error::NotConnected));
     source.close();
-    assert_eq!(next(*source, -1), Err(Error::Closed));
+    assert_eq!(source.take(-1), Err(Error::Closed));
     assert!(!source.is_readable());
 }
 
@@ -379,7 +359,7 @@ fn takes_the_end_of_a_stream_that_ends_for_good() {
     source.opened();
     source.event("a");
     source.event("b");
-    assert_eq!(source.take(), Seen::Close(Error::Ended));
+    assert_eq!(source.item(), Seen::Close(Error::Ended));
 }
 
 /// Pull mode, reconnecting: CONNECTING from the wish on, whatever waits of
@@ -399,7 +379,7 @@ fn reconnecting_keeps_what_waits() {
     assert_eq!(source.ready_state(), ReadyState::Connecting);
     let mut connection = server.accept();
     assert_eq!(connection.request.header("last-event-id"), Some("7"));
-    assert!(matches!(source.take(), Seen::Open(_)));
+    assert!(matches!(source.item(), Seen::Open(_)));
     assert_eq!(source.ready_state(), ReadyState::Connecting);
     source.event("a");
     assert_eq!(source.ready_state(), ReadyState::Connecting);
@@ -425,7 +405,7 @@ fn the_last_event_id_comes_with_the_items() {
     source.is_empty();
     assert_eq!(source.last_event_id(), "3");
     drop(connection);
-    assert!(matches!(source.take(), Seen::Error(_)));
+    assert!(matches!(source.item(), Seen::Error(_)));
     assert_eq!(source.last_event_id(), "");
 }
 
@@ -440,7 +420,7 @@ fn tells_of_what_was_too_large() {
     connection.chunk("data: a\n\nid: 2\ndata: 12345678901\n\ndata: b\n\n");
     source.opened();
     source.event("a");
-    match source.take() {
+    match source.item() {
         Seen::Error(failure) => assert_eq!(failure.error, Error::TooLarge),
         other => panic!("{other:?}"),
     }
@@ -495,12 +475,12 @@ fn misuse_is_refused() {
     let server = Server::start();
     let source = Handle::bare(&server.url("/"));
     assert_eq!(fd(source), -1);
-    assert_eq!(next(source, 0), Err(Error::Queue));
-    assert_eq!(set_queue(source, 0), Error::Value);
-    assert_eq!(set_queue(source, 1), Error::None);
+    assert_eq!(source.take(0), Err(Error::Queue));
+    assert_eq!(source.set_queue(0), Error::Value);
+    assert_eq!(source.set_queue(1), Error::None);
     // The last word counts, and the descriptor stays.
     let descriptor = fd(source);
-    assert_eq!(set_queue(source, 100), Error::None);
+    assert_eq!(source.set_queue(100), Error::None);
     assert_eq!(fd(source), descriptor);
     let null = ptr::null_mut::<EventSource>();
     let mut item = ptr::dangling();
@@ -530,13 +510,13 @@ fn misuse_is_refused() {
         assert_eq!(batch(source, 0, &mut item, 0, &mut count), Error::Value);
     }
     assert_eq!(source.connect(), Error::None);
-    assert_eq!(set_queue(source, 1), Error::AlreadyConnected);
+    assert_eq!(source.set_queue(1), Error::AlreadyConnected);
     let mut connection = stream(&server);
-    assert!(matches!(next(source, 10_000), Ok(Seen::Open(_))));
+    assert!(matches!(source.take(10_000), Ok(Seen::Open(_))));
     // One thread at a time.
-    let waiting = thread::spawn(move || next(source, -1));
+    let waiting = thread::spawn(move || source.take(-1));
     crate::support::until("the other thread waits", || {
-        next(source, 0) == Err(Error::Busy)
+        source.take(0) == Err(Error::Busy)
     });
     connection.chunk("data: a\n\n");
     assert!(matches!(waiting.join().unwrap(), Ok(Seen::Event(_))));
@@ -549,10 +529,10 @@ fn misuse_is_refused() {
 fn a_queue_and_callbacks_exclude_each_other() {
     let server = Server::start();
     let source = Source::new(&server.url("/"));
-    assert_eq!(set_queue(source.handle(), 10), Error::None);
+    assert_eq!(source.handle().set_queue(10), Error::None);
     assert_eq!(source.connect(), Error::Queue);
     let source = Handle::bare(&server.url("/"));
-    assert_eq!(set_queue(source, 10), Error::None);
+    assert_eq!(source.set_queue(10), Error::None);
     let mut id = 1;
     // SAFETY: the source lives; the listener is refused.
     let error = unsafe {
@@ -619,7 +599,7 @@ fn loses_no_wake_up() {
         // As a loop would: until there is nothing more, or only once.
         let most = if number % 3 == 0 { 1 } else { usize::MAX };
         for _ in 0..most {
-            match next(*source, 0) {
+            match source.take(0) {
                 Ok(Seen::Event(event)) => {
                     assert_eq!(event.data, number.to_string());
                     number += 1;

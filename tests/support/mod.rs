@@ -4,6 +4,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod faults;
+pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod phases;
 pub(crate) mod policy;

@@ -321,13 +321,36 @@ unsafe impl Sync for Handle {}
 impl Handle {
     /// A source without callbacks.
     pub(crate) fn bare(url: &str) -> Handle {
+        Handle::new(url, mpsc::channel().0)
+    }
+
+    fn new(url: &str, sender: mpsc::Sender<Call>) -> Handle {
         let url = CString::new(url).unwrap();
         let mut source = ptr::null_mut();
         // SAFETY: a text, and a place for the source.
         let error = unsafe { ffi::eventsource_new(url.as_ptr(), &mut source) };
         assert_eq!(error, Error::None, "new");
-        let (sender, _) = mpsc::channel();
         Handle { source, recorder: Recorder::new(sender) }
+    }
+
+    pub(crate) fn set_queue(self, capacity: usize) -> Error {
+        // SAFETY: see `connect`.
+        unsafe { ffi::eventsource_set_queue(self.source, capacity) }
+    }
+
+    /// Takes an item within so many milliseconds.
+    pub(crate) fn take(self, timeout_ms: i64) -> Result<Seen, Error> {
+        let mut item = ptr::dangling();
+        // SAFETY: see `connect`; there is a place for the item.
+        let error = unsafe {
+            ffi::eventsource_next(self.source, timeout_ms, &mut item)
+        };
+        assert_eq!(error == Error::None, !item.is_null(), "{error:?}");
+        match error {
+            // SAFETY: borrowed until the next call.
+            Error::None => Ok(Seen::item(unsafe { &*item })),
+            error => Err(error),
+        }
     }
 
     /// For callbacks that are set elsewhere.
@@ -545,15 +568,12 @@ impl Source {
     /// The same, with the library's own reconnection time.
     pub(crate) fn unhurried(url: &str) -> Self {
         let (sender, seen) = mpsc::channel();
-        let recorder = Recorder::new(sender);
         certificates::install();
-        let url = CString::new(url).unwrap();
+        let handle = Handle::new(url, sender);
+        let Handle { source, recorder } = handle;
         let user_data = ptr::from_ref(recorder).cast_mut().cast();
-        let mut source = ptr::null_mut();
         // SAFETY: the source is new; the recorder lives for ever.
         unsafe {
-            let error = ffi::eventsource_new(url.as_ptr(), &mut source);
-            assert_eq!(error, Error::None, "new");
             for error in [
                 ffi::eventsource_on_open(source, Some(on_open), user_data),
                 ffi::eventsource_on_event(source, Some(on_event), user_data),
@@ -568,7 +588,6 @@ impl Source {
                 assert_eq!(error, Error::None, "a callback");
             }
         }
-        let handle = Handle { source, recorder };
         let source = Self { handle, seen, pulls: false };
         // Whatever the environment of the tests is.
         assert_eq!(source.set_proxy(None), Error::None, "no proxy");
@@ -669,7 +688,7 @@ impl Source {
                 ffi::eventsource_on_error(source, None, ptr::null_mut()),
                 ffi::eventsource_on_close(source, None, ptr::null_mut()),
                 ffi::eventsource_on_comment(source, None, ptr::null_mut()),
-                ffi::eventsource_set_queue(source, 16),
+                self.set_queue(16),
             ] {
                 assert_eq!(error, Error::None, "pull mode");
             }
@@ -679,16 +698,9 @@ impl Source {
     }
 
     fn pull(&self) {
-        let source = self.as_ptr();
         let deadline = i64::try_from(DEADLINE.as_millis()).unwrap();
-        let mut item = ptr::null();
-        // SAFETY: the source is alive, and the item until the next call.
-        let seen = unsafe {
-            let error = ffi::eventsource_next(source, deadline, &mut item);
-            assert_eq!(error, Error::None, "another item");
-            Seen::item(&*item)
-        };
-        self.handle.recorder.record(source, seen);
+        let seen = self.take(deadline).expect("another item");
+        self.handle.recorder.record(self.as_ptr(), seen);
     }
 
     fn next_call(&self) -> Call {
