@@ -247,7 +247,7 @@ impl Chunked {
     }
 
     fn add_digit(&mut self, byte: u8) -> Result<(), Failure> {
-        let digit = char::from(byte).to_digit(16).expect("a hex digit");
+        let digit = hex_digit(byte).expect("a hex digit");
         if self.left >> 60 != 0 {
             return Err(bad_chunk());
         }
@@ -260,22 +260,36 @@ impl Chunked {
 /// has no extensions: what servers send, event by event.
 #[inline(always)]
 fn whole_chunk(bytes: &[u8]) -> Option<(usize, usize)> {
-    /// Larger chunks gain nothing by haste.
-    const DIGITS: usize = 5;
-
+    // Larger chunks gain nothing by haste.
+    let head: &[u8; 6] = bytes.first_chunk()?;
     let mut size = 0;
     let mut digits = 0;
-    while let Some(digit) = char::from(*bytes.get(digits)?).to_digit(16) {
-        size = size << 4 | digit as usize;
+    while let Some(digit) = hex_digit(*head.get(digits)?) {
+        size = size << 4 | usize::from(digit);
         digits += 1;
-        if digits > DIGITS {
-            return None;
-        }
     }
-    let [b'\r', b'\n', rest @ ..] = &bytes[digits..] else { return None };
-    let ends = size > 0 && rest.get(size..)?.starts_with(b"\r\n");
     let from = digits + 2;
+    let rest = bytes[digits..].strip_prefix(b"\r\n")?;
+    let ends = size > 0 && rest.get(size..)?.starts_with(b"\r\n");
     ends.then_some((from, from + size))
+}
+
+/// The value of a hex digit.
+#[inline(always)]
+fn hex_digit(byte: u8) -> Option<u8> {
+    const NONE: u8 = 16;
+    const VALUES: [u8; 256] = {
+        let mut values = [NONE; 256];
+        let mut value = 0;
+        while value < NONE {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    let value = VALUES[usize::from(byte)];
+    (value != NONE).then_some(value)
 }
 
 fn bad_chunk() -> Failure {

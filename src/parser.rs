@@ -11,6 +11,7 @@ mod marks;
 use std::fmt;
 use std::mem;
 use std::ops::ControlFlow::{self, Continue};
+use std::ops::Range;
 use std::str;
 
 use marks::{Marks, WINDOW, pass_endless};
@@ -145,6 +146,16 @@ enum Data {
     TooLarge,
 }
 
+/// What a piece may begin with that belongs to no line.
+#[derive(Clone, Copy)]
+enum Prelude {
+    None,
+    /// A byte order mark, of which so much has been seen (R39).
+    Bom(usize),
+    /// The LF of a CRLF; the CR did not wait for it (R41).
+    Lf,
+}
+
 /// The line that the end of a piece has cut, if any.
 #[derive(Clone, Copy, PartialEq)]
 enum CutLine {
@@ -155,38 +166,15 @@ enum CutLine {
     Ignored,
 }
 
-/// What a line is about.
-enum Field {
-    Comment,
-    EventType,
-    Data,
-    Id,
-    Retry,
-}
-
-impl Field {
-    /// Tells the field and its value; `None` for a field to be ignored.
-    #[inline(always)]
-    fn of(line: &[u8]) -> Option<(Field, &[u8])> {
-        // Names are compared literally (R48).
-        let (field, rest) = match line {
-            [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
-            [b'e', b'v', b'e', b'n', b't', rest @ ..] => {
-                (Field::EventType, rest)
-            }
-            [b'i', b'd', rest @ ..] => (Field::Id, rest),
-            [b'r', b'e', b't', b'r', b'y', rest @ ..] => (Field::Retry, rest),
-            [b':', comment @ ..] => return Some((Field::Comment, comment)),
-            _ => return None,
-        };
-        match rest {
-            // One blank is removed (R46); no colon is an empty value (R47).
-            [b':', b' ', value @ ..] | [b':', value @ ..] => {
-                Some((field, value))
-            }
-            [] => Some((field, rest)),
-            _ => None,
-        }
+/// The value in a line, if its field has that name. Names are compared
+/// literally (R48).
+#[inline(always)]
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    match line.strip_prefix(name)? {
+        // One blank is removed (R46); no colon is an empty value (R47).
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        [] => Some(&[]),
+        _ => None,
     }
 }
 
@@ -197,9 +185,7 @@ pub struct Parser {
     comments: bool,
 
     // The stream, at the border of two pieces.
-    bom_seen: usize,
-    /// The last line ended with a CR; a LF right behind it belongs to it.
-    after_cr: bool,
+    prelude: Prelude,
     cut: CutLine,
     line: Vec<u8>,
     line_is_ascii: bool,
@@ -230,8 +216,7 @@ impl Parser {
         Parser {
             max_event_size: DEFAULT_MAX_EVENT_SIZE,
             comments: false,
-            bom_seen: 0,
-            after_cr: false,
+            prelude: Prelude::Bom(0),
             cut: CutLine::None,
             line: Vec::new(),
             line_is_ascii: true,
@@ -273,8 +258,7 @@ impl Parser {
     /// (R60), a BOM may come again (R39). The last event ID string is kept,
     /// and is where the last event ID buffer starts (R59).
     pub fn reset(&mut self) {
-        self.bom_seen = 0;
-        self.after_cr = false;
+        self.prelude = Prelude::Bom(0);
         self.cut = CutLine::None;
         self.line_is_ascii = true;
         self.data = Data::None;
@@ -305,47 +289,53 @@ impl Parser {
         {
             return Continue(());
         }
-        let bom = self.skip_bom(bytes);
-        let flow = self.interpret(&mut bytes[bom..], &mut dispatch);
+        let start = match self.prelude {
+            Prelude::None => 0,
+            _ => self.skip_prelude(bytes),
+        };
+        let flow = self.interpret(bytes, start, &mut dispatch);
         if flow.is_break() {
             self.reset();
         }
         flow
     }
 
-    /// Tells how many of `bytes` belong to the byte order mark (R39).
-    #[inline]
-    fn skip_bom(&mut self, bytes: &[u8]) -> usize {
-        if self.bom_seen == BOM.len() { 0 } else { self.seek_bom(bytes) }
-    }
-
+    /// Tells where in a piece the first line begins, or goes on.
     #[cold]
-    fn seek_bom(&mut self, bytes: &[u8]) -> usize {
-        for (at, &byte) in bytes.iter().enumerate() {
-            if byte != BOM[self.bom_seen] {
+    fn skip_prelude(&mut self, piece: &[u8]) -> usize {
+        for (at, &byte) in piece.iter().enumerate() {
+            match self.prelude {
+                Prelude::Bom(seen) if byte == BOM[seen] => {
+                    let seen = seen + 1;
+                    self.prelude = match BOM.get(seen) {
+                        Some(_) => Prelude::Bom(seen),
+                        None => Prelude::None,
+                    };
+                    continue;
+                }
                 // A part of a BOM is the beginning of a line, and no field
                 // has such a name.
-                if self.bom_seen > 0 {
-                    self.cut = CutLine::Ignored;
+                Prelude::Bom(1..) => self.cut = CutLine::Ignored,
+                Prelude::Lf if byte == b'\n' => {
+                    self.prelude = Prelude::None;
+                    continue;
                 }
-                self.bom_seen = BOM.len();
-                return at;
+                _ => {}
             }
-            self.bom_seen += 1;
-            if self.bom_seen == BOM.len() {
-                return at + 1;
-            }
+            self.prelude = Prelude::None;
+            return at;
         }
-        bytes.len()
+        piece.len()
     }
 
-    /// Interprets a piece line by line, and keeps what is unfinished.
+    /// Interprets a piece from `start` on, line by line, and keeps what is
+    /// unfinished.
     fn interpret(
         &mut self,
         piece: &mut [u8],
+        mut start: usize,
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut start = 0;
         let mut ascii = true;
         let mut base = 0;
         while base < piece.len() {
@@ -355,12 +345,32 @@ impl Parser {
             ascii &= marks.ascii;
             while let Some(end) = marks.next_end() {
                 let end = base + end;
-                self.end_line(piece, start, end, ascii, dispatch)?;
+                // A line ends with LF, CR or CRLF (R40).
+                if end < start {
+                    continue;
+                }
+                let line = start..end;
                 start = end + 1;
-                ascii = marks.ascii;
+                if piece[end] == b'\r' {
+                    match piece.get(start) {
+                        Some(b'\n') => start += 1,
+                        Some(_) => {}
+                        None => self.prelude = Prelude::Lf,
+                    }
+                }
+                if !line.is_empty() || self.cut != CutLine::None {
+                    self.end_line(piece, line, ascii, dispatch)?;
+                    ascii = marks.ascii;
+                    // Behind the last line of a block, the empty line is here.
+                    if piece.get(start) != Some(&b'\n') {
+                        continue;
+                    }
+                    start += 1;
+                }
+                self.end_block(piece, dispatch)?;
             }
             base += WINDOW;
-            if base - start > LONG_LINE {
+            if base > start + LONG_LINE {
                 // A long line: all that is sought is its end.
                 let (next, passed_ascii) = pass_endless(piece, base);
                 ascii &= passed_ascii;
@@ -374,108 +384,119 @@ impl Parser {
         Continue(())
     }
 
-    /// The line in `piece[start..end]` has ended: CR, LF or CRLF (R40). A CR
-    /// does not wait for the LF that may follow (R41).
-    #[inline]
+    /// Interprets a line that is not empty.
+    // Inlined: most lines are short, and a call for each is a tenth of the time.
+    #[inline(always)]
     fn end_line(
         &mut self,
         piece: &mut [u8],
-        start: usize,
-        end: usize,
+        line: Range<usize>,
         ascii: bool,
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let is_lf = piece[end] == b'\n';
-        let after_cr = mem::replace(&mut self.after_cr, !is_lf);
-        if self.cut != CutLine::None {
-            return self.end_cut_line(&piece[start..end], ascii, dispatch);
+        match self.cut {
+            CutLine::None => self.field(piece, line, ascii, dispatch),
+            _ => self.end_cut_line(&piece[line], ascii, dispatch),
         }
-        if start < end {
-            return self.field(piece, start, end, ascii, dispatch);
-        }
-        if is_lf && after_cr {
-            return Continue(());
-        }
-        self.end_block(piece, dispatch)
     }
 
-    /// Interprets the line in `piece[start..end]`, which is not empty. The
-    /// byte at `end` is free for a NUL.
-    // Inlined: most lines are short, and a call for each is a tenth of the time.
+    /// Interprets a line that is not empty. The byte behind it is free for a
+    /// NUL.
     #[inline(always)]
     fn field(
         &mut self,
         piece: &mut [u8],
-        start: usize,
-        end: usize,
+        Range { start, end }: Range<usize>,
         ascii: bool,
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let line = &piece[start..end];
-        let Some((field, value)) = Field::of(line) else {
-            return Continue(());
-        };
-        let start = end - value.len();
-        if matches!(field, Field::Comment) && !self.comments {
-            return Continue(());
-        }
-        if !ascii && simdutf8::basic::from_utf8(value).is_err() {
+        if !ascii && simdutf8::basic::from_utf8(line).is_err() {
             let mut line = String::from_utf8_lossy(line).into_owned();
             line.push('\0');
             self.keep_data(piece);
             return self.own_line(line.into_bytes(), true, dispatch);
         }
-        let too_long = line.len() > self.max_line();
+        let Some(value) = value(line, b"data") else {
+            return self.other_field(&mut piece[start..=end], dispatch);
+        };
+        let start = end - value.len();
         piece[end] = 0;
-        match field {
-            Field::Data => self.add_data(piece, start, end + 1),
-            Field::Comment if end - start > self.max_event_size => {
-                return dispatch(Item::TooLarge);
+        self.add_data(piece, start, end + 1);
+        Continue(())
+    }
+
+    /// Interprets a line that is no data, and has room for a NUL at its end.
+    #[inline(never)]
+    fn other_field(
+        &mut self,
+        line: &mut [u8],
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let end = line.len() - 1;
+        line[end] = 0;
+        // A value, with its NUL.
+        let text = |value: &[u8]| &line[end - value.len()..];
+        let line = &line[..end];
+        if let [b':', comment @ ..] = line {
+            if !self.comments {
+                return Continue(());
             }
-            Field::Comment => {
-                return dispatch(Item::Comment(Text(&piece[start..=end])));
-            }
-            _ if too_long => self.drop_data(),
-            Field::EventType => self.event_type.set(&piece[start..=end]),
-            Field::Id => self.set_id(&piece[start..=end]),
-            Field::Retry => return retry(&piece[start..end], dispatch),
+            return dispatch(match comment.len() > self.max_event_size {
+                true => Item::TooLarge,
+                false => Item::Comment(Text(text(comment))),
+            });
+        }
+        let fields = [&b"event"[..], b"id", b"retry"];
+        match fields.map(|name| value(line, name)) {
+            [None, None, None] => {}
+            _ if end > self.max_line() => self.drop_data(),
+            [Some(event_type), ..] => self.event_type.set(text(event_type)),
+            [_, Some(id), _] => self.set_id(text(id)),
+            [.., Some(time)] => return retry(time, dispatch),
         }
         Continue(())
     }
 
-    /// Appends the value in `piece[start..end]`, with its NUL, to the data
-    /// buffer (R51).
+    /// Appends the value in `piece[from..to]`, with its NUL, to the data buffer
+    /// (R51).
     #[inline(always)]
-    fn add_data(&mut self, piece: &mut [u8], start: usize, end: usize) {
-        self.data = match self.data {
-            Data::None => Data::InPiece { start, end },
-            Data::InPiece { start: first, end: last } => {
-                piece[last - 1] = b'\n';
-                piece.copy_within(start..end, last);
-                Data::InPiece { start: first, end: last + (end - start) }
-            }
-            Data::Own { start: first } => {
-                self.own_data.pop();
-                self.own_data.push(b'\n');
-                self.own_data.extend_from_slice(&piece[start..end]);
-                Data::Own { start: first }
-            }
-            Data::TooLarge => Data::TooLarge,
-        };
+    fn add_data(&mut self, piece: &mut [u8], from: usize, to: usize) {
         let size = match self.data {
-            Data::InPiece { start, end } => end - start,
-            Data::Own { start } => self.own_data.len() - start,
-            Data::None | Data::TooLarge => return,
+            Data::None => {
+                self.data = Data::InPiece { start: from, end: to };
+                to - from
+            }
+            Data::InPiece { start, end } => {
+                piece[end - 1] = b'\n';
+                piece.copy_within(from..to, end);
+                let end = end + (to - from);
+                self.data = Data::InPiece { start, end };
+                end - start
+            }
+            Data::Own { start } => self.add_own_data(start, &piece[from..to]),
+            Data::TooLarge => return,
         };
         if size - 1 > self.max_event_size {
             self.drop_data();
         }
     }
 
+    #[inline(never)]
+    fn add_own_data(&mut self, start: usize, value: &[u8]) -> usize {
+        self.own_data.pop();
+        self.own_data.push(b'\n');
+        self.own_data.extend_from_slice(value);
+        self.own_data.len() - start
+    }
+
     /// Sets the last event ID buffer, unless there is a NUL in `value` beside
     /// the one that ends it (R52).
     fn set_id(&mut self, value: &[u8]) {
-        if !value[..value.len() - 1].contains(&0) {
+        let id = &value[..value.len() - 1];
+        // Not any(), which looks at them one by one.
+        let nul = id.iter().fold(false, |nul, byte| nul | (*byte == 0));
+        if !nul {
             self.id.set(value);
             self.has_id = true;
         }
@@ -489,31 +510,57 @@ impl Parser {
         piece: &[u8],
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let new_id = self.has_id && self.id != self.last_event_id;
+        let new_id = self.has_id && self.id_is_new();
         let data = mem::replace(&mut self.data, Data::None);
         let text = match data {
-            Data::InPiece { start, end } => Some(&piece[start..end]),
-            Data::Own { start } => Some(&self.own_data[start..]),
-            // No data line: no event (R54).
-            Data::None | Data::TooLarge => None,
+            Data::InPiece { start, end } => &piece[start..end],
+            Data::Own { start } => &self.own_data[start..],
+            _ => return self.end_empty_block(data, new_id, dispatch),
         };
-        if let Some(text) = text {
-            dispatch(self.event(text, new_id))?;
-        } else if new_id {
+        dispatch(self.event(text, new_id))?;
+        if self.has_id {
+            self.take_id();
+        }
+        self.event_type.clear();
+        if let Data::Own { .. } = data {
+            clear(&mut self.own_data);
+        }
+        Continue(())
+    }
+
+    /// No data line, or too much data: no event (R54).
+    #[inline(never)]
+    fn end_empty_block(
+        &mut self,
+        data: Data,
+        new_id: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if new_id {
             dispatch(Item::LastEventId(self.id.get_or_empty()))?;
         }
         // R53: before the program hears of what was dropped.
-        if mem::take(&mut self.has_id) {
-            mem::swap(&mut self.id, &mut self.last_event_id);
-            self.id.clear();
+        if self.has_id {
+            self.take_id();
         }
         self.event_type.clear();
         match data {
-            Data::Own { .. } => clear(&mut self.own_data),
-            Data::TooLarge => return dispatch(Item::TooLarge),
-            Data::None | Data::InPiece { .. } => {}
+            Data::TooLarge => dispatch(Item::TooLarge),
+            _ => Continue(()),
         }
-        Continue(())
+    }
+
+    #[inline(never)]
+    fn id_is_new(&self) -> bool {
+        self.id != self.last_event_id
+    }
+
+    /// The last event ID string becomes what the buffer holds.
+    #[inline(never)]
+    fn take_id(&mut self) {
+        self.has_id = false;
+        mem::swap(&mut self.id, &mut self.last_event_id);
+        self.id.clear();
     }
 
     #[inline]
@@ -624,7 +671,7 @@ impl Parser {
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let end = line.len() - 1;
-        self.field(&mut line, 0, end, ascii, dispatch)?;
+        self.field(&mut line, 0..end, ascii, dispatch)?;
         if let Data::InPiece { start, .. } = self.data {
             self.data = Data::Own { start };
             mem::swap(&mut self.own_data, &mut line);

@@ -223,6 +223,7 @@ impl<H: Handler> Source<H> {
         let sink = |bytes: &mut [u8]| {
             if bytes.is_empty() {
                 dispatch.handler.pause();
+                return Continue(());
             }
             self.parser.feed(bytes, |item| dispatch.item(&item))
         };
@@ -325,6 +326,7 @@ struct Dispatch<'a, H> {
 }
 
 impl<H: Handler> Dispatch<'_, H> {
+    #[inline]
     fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
         // asked for again once it is to reconnect.
@@ -337,6 +339,15 @@ impl<H: Handler> Dispatch<'_, H> {
                 self.stats.events.add(1);
                 self.handler.event(event, self.origin);
             }
+            other => self.no_event(other),
+        }
+        Continue(())
+    }
+
+    #[inline(never)]
+    fn no_event(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Event(_) => {}
             Item::Comment(comment) => {
                 self.stats.comments.add(1);
                 self.handler.comment(*comment);
@@ -345,7 +356,6 @@ impl<H: Handler> Dispatch<'_, H> {
             Item::Retry(time) => self.backoff.set_reconnection_time(*time),
             Item::TooLarge => self.too_large(),
         }
-        Continue(())
     }
 
     #[cold]

@@ -42,14 +42,18 @@ impl Event {
     pub(super) fn new(event: &parser::Event<'_>, origin: &CStr) -> Event {
         Event {
             r#type: pointer(event.event_type),
-            type_len: event.event_type.bytes().len(),
+            type_len: length(event.event_type),
             data: pointer(event.data),
-            data_len: event.data.bytes().len(),
+            data_len: length(event.data),
             last_event_id: pointer(event.last_event_id),
-            last_event_id_len: event.last_event_id.bytes().len(),
+            last_event_id_len: length(event.last_event_id),
             origin: origin.as_ptr(),
         }
     }
+}
+
+fn length(text: parser::Text<'_>) -> usize {
+    text.bytes_with_nul().len() - 1
 }
 
 pub(super) fn pointer(text: parser::Text<'_>) -> *const c_char {

@@ -5,6 +5,8 @@ use wide::u8x16;
 /// How many bytes are looked at together.
 pub(super) const WINDOW: usize = 64;
 
+const HALF: usize = WINDOW / 2;
+
 /// A window of the stream.
 pub(super) struct Marks {
     /// A bit for each CR or LF. The first byte has the lowest bit.
@@ -27,16 +29,41 @@ impl Marks {
             let Marks { ends, ascii } = Marks::of(window);
             return Marks { ends: ends >> seen, ascii };
         }
-        let tail = &bytes[base..];
-        let mut window = [0; WINDOW];
-        window[..tail.len()].copy_from_slice(tail);
-        Marks::of(&window)
+        Marks::of_short(bytes)
+    }
+
+    /// Less than a window is covered by two halves that overlap.
+    #[inline(never)]
+    fn of_short(bytes: &[u8]) -> Marks {
+        if let Some(first) = bytes.first_chunk()
+            && let Some(last) = bytes.last_chunk()
+        {
+            return Marks::of_halves(first, last, bytes.len() - HALF);
+        }
+        let mut half = [0; HALF];
+        half[..bytes.len()].copy_from_slice(bytes);
+        Marks::of_halves(&half, &half, 0)
     }
 
     #[inline]
     fn of(window: &[u8; WINDOW]) -> Marks {
-        let parts = parts(window);
-        Marks { ends: bits(parts.map(ends)), ascii: !any(parts) }
+        let (halves, _) = window.as_chunks();
+        Marks::of_halves(&halves[0], &halves[1], HALF)
+    }
+
+    /// Marks two halves, the second so many bytes behind the first.
+    #[inline]
+    fn of_halves(
+        first: &[u8; HALF],
+        second: &[u8; HALF],
+        distance: usize,
+    ) -> Marks {
+        let ([a, b], [c, d]) = (parts(first), parts(second));
+        let bits = |a, b| u64::from(ends(a) | ends(b) << 16);
+        Marks {
+            ends: bits(a, b) | bits(c, d) << distance,
+            ascii: !any([a, b, c, d]),
+        }
     }
 
     /// Takes the next line end: where it is in the window.
@@ -53,37 +80,37 @@ impl Marks {
 
 /// Passes over the windows from `base` on in which no line ends. Tells where
 /// the next one begins, and whether all bytes passed are ASCII.
-#[inline]
+#[inline(never)]
 pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
     let mut ascii = true;
     let rest = bytes.get(base..).unwrap_or_default();
-    for window in rest.as_chunks().0 {
-        let parts = parts(window);
-        if any(parts.map(ends)) {
+    for window in rest.as_chunks::<WINDOW>().0 {
+        let (parts, _) = window.as_chunks();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|at| u8x16::new(parts[at]));
+        // CR is the higher one, and text has few bytes below it.
+        let least = a.min(b).min(c.min(d));
+        let low = least.min(u8x16::splat(b'\r')).simd_eq(least);
+        if low.to_bitmask() != 0 && Marks::of(window).ends != 0 {
             break;
         }
-        ascii &= !any(parts);
+        ascii &= !any([a, b, c, d]);
         base += WINDOW;
     }
     (base, ascii)
 }
 
 #[inline]
-fn parts(window: &[u8; WINDOW]) -> [u8x16; 4] {
-    let (parts, _) = window.as_chunks::<16>();
-    [0, 1, 2, 3].map(|part| u8x16::new(parts[part]))
+fn parts(half: &[u8; HALF]) -> [u8x16; 2] {
+    let (parts, _) = half.as_chunks();
+    [0, 1].map(|part| u8x16::new(parts[part]))
 }
 
+/// A bit for each CR or LF.
 #[inline]
-fn ends(part: u8x16) -> u8x16 {
-    part.simd_eq(u8x16::splat(b'\n')) | part.simd_eq(u8x16::splat(b'\r'))
-}
-
-/// The highest bit of each byte.
-#[inline]
-fn bits([a, b, c, d]: [u8x16; 4]) -> u64 {
-    let bits = |part: u8x16| u64::from(part.to_bitmask());
-    bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
+fn ends(part: u8x16) -> u32 {
+    let ends =
+        part.simd_eq(u8x16::splat(b'\n')) | part.simd_eq(u8x16::splat(b'\r'));
+    ends.to_bitmask()
 }
 
 /// Whether any byte has its highest bit set.
