@@ -234,18 +234,18 @@ fn ends_lines_with_nothing_else() {
 /// R40: line ends at every distance, whatever is looked at together.
 #[test]
 fn finds_line_ends_at_every_place() {
-    for length in 0..200 {
-        let value = "v".repeat(length);
-        let stream = format!("data:{value}\n\n").repeat(5);
-        assert_eq!(
-            said(&WISHES, stream.as_bytes(), &[]),
-            vec![message(&value); 5],
-        );
-        let stream = format!("data:{value}\r\ndata:{value}\r\n\r\n").repeat(5);
-        assert_eq!(
-            said(&WISHES, stream.as_bytes(), &[]),
-            vec![message(&format!("{value}\n{value}")); 5],
-        );
+    for end in ["\n", "\r", "\r\n"] {
+        for length in 0..400 {
+            let value = "value".repeat(80)[..length].to_owned();
+            let line = format!("data:{value}{end}");
+            let stream = format!("{line}{end}{line}{line}{end}").repeat(3);
+            let two = format!("{value}\n{value}");
+            assert_eq!(
+                said(&WISHES, stream.as_bytes(), &[]),
+                vec![[message(&value), message(&two)]; 3].concat(),
+                "{end:?} after {length}"
+            );
+        }
     }
 }
 
