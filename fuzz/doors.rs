@@ -87,9 +87,9 @@ pub fn attempt(
     let state = Arc::new(State::default());
     state.arm().expect("a descriptor");
     let request = options.request.clone();
+    let url = options.url.clone();
     let mut cookies = Cookies::default();
-    let opened =
-        Connection::open(&options, request, &options.url, &state, &mut cookies);
+    let opened = Connection::open(&options, request, url, &state, &mut cookies);
     let (response, mut connection) = match opened {
         Ok(opened) => opened,
         Err(failure) => return Outcome::refused(failure),

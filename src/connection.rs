@@ -46,12 +46,11 @@ impl Connection {
     pub(crate) fn open(
         options: &Options,
         mut request: Request,
-        url: &Url,
+        mut url: Url,
         state: &Arc<State>,
         cookies: &mut Cookies,
     ) -> Result<(Response, Connection), Failure> {
         let origin = options.url.origin();
-        let mut url = url.clone();
         let mut own = true;
         let mut became_get = false;
         let mut redirects = 0;

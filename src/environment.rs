@@ -12,12 +12,19 @@ use crate::proxy::Proxy;
 
 /// What the environment says about proxies, as of one moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Environment {
-    http: Option<Variable>,
-    https: Option<Variable>,
-    all: Option<Variable>,
-    no_proxy: Option<Variable>,
-}
+pub(crate) struct Environment(Vec<Variable>);
+
+/// What goes before what.
+const NAMES: [&str; 8] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
 
 /// The name and value of a variable that is not empty. The value may hold a
 /// password.
@@ -47,26 +54,24 @@ impl Environment {
         // A server hands a request's header `Proxy` to its CGI programs as
         // HTTP_PROXY.
         let cgi = value("REQUEST_METHOD").is_some();
-        Environment {
-            http: variable("http_proxy")
-                .or_else(|| variable("HTTP_PROXY").filter(|_| !cgi)),
-            https: variable("https_proxy").or_else(|| variable("HTTPS_PROXY")),
-            all: variable("all_proxy").or_else(|| variable("ALL_PROXY")),
-            no_proxy: variable("no_proxy").or_else(|| variable("NO_PROXY")),
-        }
+        let names = NAMES.into_iter();
+        let names = names.filter(|name| !(cgi && *name == "HTTP_PROXY"));
+        Environment(names.filter_map(variable).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&Variable> {
+        self.0.iter().find(|variable| variable.0.eq_ignore_ascii_case(name))
     }
 
     /// The proxy to go through to a URL, if there is one.
     pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
         let own = match url.scheme() {
-            "https" => &self.https,
-            _ => &self.http,
+            "https" => self.get("https_proxy"),
+            _ => self.get("http_proxy"),
         };
-        let Some(Variable(name, value)) = own.as_ref().or(self.all.as_ref())
-        else {
-            return Ok(None);
-        };
-        if let Some(Variable(_, exceptions)) = &self.no_proxy
+        let proxy = own.or_else(|| self.get("all_proxy"));
+        let Some(Variable(name, value)) = proxy else { return Ok(None) };
+        if let Some(Variable(_, exceptions)) = self.get("no_proxy")
             && is_exception(exceptions, url)
         {
             return Ok(None);

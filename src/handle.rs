@@ -27,6 +27,7 @@ use crate::response::Response;
 use crate::source::{Handler, Outlook, Source, Told};
 use crate::state::{ReadyState, State};
 use crate::stats::Stats;
+use crate::sys;
 
 /// Callbacks run on it; what connecting has used of it is given back.
 const STACK: usize = 256 * 1024;
@@ -66,8 +67,8 @@ impl Callbacks {
 
 /// What the program sets until it connects.
 pub(crate) struct Setup {
-    pub(crate) options: Options,
-    pub(crate) callbacks: Callbacks,
+    pub(crate) options: Box<Options>,
+    pub(crate) callbacks: Box<Callbacks>,
     /// Whether comments go into the queue.
     pub(crate) comments: bool,
 }
@@ -86,7 +87,7 @@ pub(crate) struct Handle {
     stats: Arc<Stats>,
     with_credentials: AtomicBool,
     /// Taken by the source's thread.
-    setup: Mutex<Option<Box<Setup>>>,
+    setup: Mutex<Option<Setup>>,
     /// Taken by whoever calls it: it is called once.
     on_close: Mutex<Option<OnClose>>,
     listeners: Mutex<Vec<Listener>>,
@@ -114,17 +115,17 @@ thread_local! {
 
 impl Handle {
     pub(crate) fn new(url: &str) -> Result<Handle, Error> {
-        let options = Options::new(url)?;
+        let options = Box::new(Options::new(url)?);
         // A URL is ASCII once serialized, and has no NUL.
         let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
-        let callbacks = Callbacks::default();
+        let callbacks = Box::default();
         let setup = Setup { options, callbacks, comments: false };
         Ok(Handle {
             url,
             state: Arc::default(),
             stats: Arc::default(),
             with_credentials: AtomicBool::new(false),
-            setup: Mutex::new(Some(Box::new(setup))),
+            setup: Mutex::new(Some(setup)),
             on_close: Mutex::default(),
             listeners: Mutex::default(),
             listeners_version: AtomicU64::new(0),
@@ -143,10 +144,16 @@ impl Handle {
         &self,
         change: impl FnOnce(&mut Setup) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        match &mut *lock(&self.setup) {
-            Some(setup) => change(setup),
-            None => Err(Error::AlreadyConnected),
-        }
+        change(self.settings(&mut lock(&self.setup))?)
+    }
+
+    /// What may be set, unless the source has been connected.
+    fn settings<'a>(
+        &self,
+        setup: &'a mut Option<Setup>,
+    ) -> Result<&'a mut Setup, Error> {
+        let connected = self.done.get().is_some();
+        setup.as_mut().filter(|_| !connected).ok_or(Error::AlreadyConnected)
     }
 
     /// Sets what is called last of all.
@@ -239,9 +246,7 @@ impl Handle {
         if self.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
         }
-        let Some(settings) = &mut *setup else {
-            return Err(Error::AlreadyConnected);
-        };
+        let settings = self.settings(&mut setup)?;
         if let Some(queue) = self.queue.get() {
             let listens = !lock(&self.listeners).is_empty();
             let hears_close = lock(&self.on_close).is_some();
@@ -255,40 +260,29 @@ impl Handle {
         // On the program's thread, which knows whether another changes it.
         settings.options.network().read_environment();
         let (sender, receiver) = crossbeam_channel::bounded(0);
-        // What the thread takes with it, unless it cannot be made.
-        let luggage = Arc::new(Mutex::new(setup.take()));
         let handle = self.clone();
-        let packed = luggage.clone();
         // Held until `thread` and `done` are set, so that a callback that
         // frees the source finds them.
         let mut thread = lock(&self.thread);
         let spawned = thread::Builder::new()
             .name("eventsource".into())
             .stack_size(STACK)
-            .spawn(move || {
-                let setup = lock(&packed).take();
-                handle.live(setup.expect("packed before"), sender);
-            });
-        match spawned {
-            Ok(spawned) => {
-                *thread = Some(spawned);
-                let _ = self.done.set(receiver);
-                Ok(())
-            }
-            Err(_) => {
-                *setup = lock(&luggage).take();
-                Err(Error::System)
-            }
-        }
+            .spawn(move || handle.live(sender));
+        *thread = Some(spawned.map_err(|_| Error::System)?);
+        let _ = self.done.set(receiver);
+        Ok(())
     }
 
     /// The life of the thread.
-    fn live(self: Arc<Self>, setup: Box<Setup>, done: Sender<Infallible>) {
+    fn live(self: Arc<Self>, done: Sender<Infallible>) {
         // Not before `connect` has written down what there is to know of
         // this thread.
         drop(lock(&self.thread));
         CURRENT.set(Arc::as_ptr(&self));
-        let mut source = self.source(setup);
+        // Nothing is dead yet; but what finding the stack takes is free again
+        // for what follows.
+        sys::release_dead_stack();
+        let mut source = self.source();
         let reason = catch(|| source.run()).unwrap_or_else(|| {
             let defect = Failure::new(Error::Internal, "defect of the library");
             let _ = catch(|| source.fail(&defect));
@@ -303,9 +297,12 @@ impl Handle {
     /// On the heap, and made by a call of its own: what it takes to make it
     /// does not stay on the stack for as long as the source lives.
     #[inline(never)]
-    fn source(self: &Arc<Self>, setup: Box<Setup>) -> Box<Source<Dispatcher>> {
-        let Setup { options, callbacks, comments } = *setup;
-        let queue = self.queue.get().cloned().map(Writer::new);
+    fn source(self: &Arc<Self>) -> Box<Source<Dispatcher>> {
+        let setup = lock(&self.setup).take();
+        let Setup { options, callbacks, comments } =
+            setup.expect("a source connects once");
+        let queue = self.queue.get().cloned();
+        let queue = queue.map(|queue| Box::new(Writer::new(queue)));
         let comments = match queue {
             Some(_) => comments,
             None => callbacks.comment.is_some(),
@@ -513,11 +510,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Hands what the source says to the program's callbacks, or to the queue.
 struct Dispatcher {
     handle: Arc<Handle>,
-    callbacks: Callbacks,
+    callbacks: Box<Callbacks>,
     /// A copy of the handle's, as of `version`.
     listeners: Vec<Listener>,
     version: u64,
-    queue: Option<Writer>,
+    queue: Option<Box<Writer>>,
 }
 
 impl Dispatcher {

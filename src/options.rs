@@ -68,7 +68,7 @@ enum Proxies {
     /// Those of the environment, once it has been looked at.
     Environment(Environment),
     /// The program's.
-    Own(Option<Proxy>),
+    Own(Option<Box<Proxy>>),
 }
 
 impl Default for Proxies {
@@ -83,7 +83,7 @@ impl Network {
         match &self.proxies {
             _ if self.unix_socket.is_some() => Ok(None),
             Proxies::Environment(environment) => environment.proxy(url),
-            Proxies::Own(proxy) => Ok(proxy.clone()),
+            Proxies::Own(proxy) => Ok(proxy.as_deref().cloned()),
         }
     }
 
@@ -91,7 +91,7 @@ impl Network {
     pub(crate) fn set_proxy(&mut self, proxy: &str) -> Result<(), Error> {
         self.proxies = Proxies::Own(match proxy {
             "" => None,
-            proxy => Some(Proxy::parse(proxy)?),
+            proxy => Some(Box::new(Proxy::parse(proxy)?)),
         });
         Ok(())
     }

@@ -48,7 +48,8 @@ impl Socket {
         deadline: Option<Instant>,
     ) -> Result<Socket, Failure> {
         let mut rest = addresses.iter();
-        let mut attempts: Vec<(Socket2, SocketAddr)> = Vec::new();
+        // Most often one is enough.
+        let mut attempts: Vec<(Socket2, SocketAddr)> = Vec::with_capacity(1);
         let mut last = Failure::new(Error::Connect, "no address");
         let mut next_start = Instant::now();
         loop {

@@ -71,9 +71,9 @@ pub(crate) type Told = (Failure, Outlook);
 pub(crate) struct Source<H> {
     state: Arc<State>,
     stats: Arc<Stats>,
-    options: Options,
-    /// Where the next request goes (R13).
-    url: Url,
+    options: Box<Options>,
+    /// Where a redirect has led, and the next request goes (R13).
+    moved: Option<Box<Url>>,
     /// A redirect to there has made a GET of the request.
     became_get: bool,
     cookies: Cookies,
@@ -81,7 +81,7 @@ pub(crate) struct Source<H> {
     backoff: Backoff,
     attempts: u64,
     /// Why the next attempt is necessary.
-    told: Option<Told>,
+    told: Option<Box<Told>>,
     /// Whether to come back after the attempt that is under way.
     retry: Retry,
     handler: H,
@@ -89,7 +89,7 @@ pub(crate) struct Source<H> {
 
 impl<H: Handler> Source<H> {
     pub(crate) fn new(
-        options: Options,
+        options: Box<Options>,
         comments: bool,
         state: Arc<State>,
         stats: Arc<Stats>,
@@ -102,7 +102,7 @@ impl<H: Handler> Source<H> {
         Source {
             state,
             stats,
-            url: options.url.clone(),
+            moved: None,
             became_get: false,
             cookies: Cookies::default(),
             parser,
@@ -143,16 +143,17 @@ impl<H: Handler> Source<H> {
     /// One connection, from the request to its end; why it ended, and
     /// whether it brought an event.
     fn attempt(&mut self) -> (Failure, bool) {
-        log::debug!("{}: connecting", loggable(&self.url));
+        log::debug!("{}: connecting", loggable(self.url()));
         let request = self.request();
         if self.state.interrupted() {
             return (interrupted(), false);
         }
+        let url = self.url().clone();
         let start = Instant::now();
         let opened = Connection::open(
             &self.options,
             request,
-            &self.url,
+            url,
             &self.state,
             &mut self.cookies,
         );
@@ -164,12 +165,17 @@ impl<H: Handler> Source<H> {
             Err(failure) => {
                 // A dead node behind a redirect is not asked for ever.
                 if !self.state.interrupted() {
-                    self.url = self.options.url.clone();
+                    self.moved = None;
                     self.became_get = false;
                 }
                 (failure, false)
             }
         }
+    }
+
+    /// Where the next request goes.
+    fn url(&self) -> &Url {
+        self.moved.as_deref().unwrap_or(&self.options.url)
     }
 
     /// What the attempt asks with, after the program's word.
@@ -185,7 +191,7 @@ impl<H: Handler> Source<H> {
         }
         let told = self.told.take();
         let request =
-            self.handler.request(request, self.attempts, told.as_ref());
+            self.handler.request(request, self.attempts, told.as_deref());
         let default = match request.is_plain_get() {
             true => Retry::Standard,
             false => Retry::Never,
@@ -200,17 +206,18 @@ impl<H: Handler> Source<H> {
         response: Response,
         mut connection: Connection,
     ) -> (Failure, bool) {
-        self.url = response.url.clone();
+        let moved = response.url != self.options.url;
+        self.moved = moved.then(|| Box::new(response.url.clone()));
         self.became_get |= connection.became_get;
         if !self.state.open() {
             return (interrupted(), false);
         }
-        log::info!("{}: open", loggable(&self.url));
+        log::info!("{}: open", loggable(self.url()));
         self.stats.connects.add(1);
         self.handler.open(&response);
         drop(response);
         self.parser.reset();
-        let origin = CString::new(origin(&self.url)).unwrap_or_default();
+        let origin = CString::new(origin(self.url())).unwrap_or_default();
         let mut dispatch = Dispatch {
             state: &self.state,
             stats: &self.stats,
@@ -284,7 +291,7 @@ impl<H: Handler> Source<H> {
         );
         let outlook = Outlook { attempt, retry: Some(wait) };
         self.handler.error(&failure, outlook);
-        self.told = Some((failure, outlook));
+        self.told = Some(Box::new((failure, outlook)));
         // What the attempt has used of the stack is dead for all of the wait.
         sys::release_dead_stack();
         // A wait longer than the clock can count is one for ever.

@@ -89,7 +89,11 @@ pub(crate) fn release_dead_stack() {
     /// Kept below the caller's frame, for the calls made here.
     const MARGIN: usize = 1024;
 
-    let Some(stack) = stack() else { return };
+    thread_local! {
+        static STACK: Option<Range<usize>> = stack();
+    }
+
+    let Some(stack) = STACK.with(Clone::clone) else { return };
     let here = (&raw const stack) as usize;
     // AddressSanitizer may keep what is on the stack elsewhere.
     if !stack.contains(&here) {
