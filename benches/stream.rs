@@ -73,7 +73,9 @@ fn receive(url: &str) -> usize {
     let url = url.strip_prefix("http://").expect("our URL");
     let (address, path) = url.split_once('/').expect("our URL");
     let mut stream = TcpStream::connect(address).expect("our server");
-    write!(stream, "GET /{path} HTTP/1.1\r\n\r\n").expect("a request sent");
+    // At once: the server reads once.
+    let request = format!("GET /{path} HTTP/1.1\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request sent");
     let mut buffer = vec![0; BUFFER];
     let mut total = 0;
     loop {
