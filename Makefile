@@ -85,7 +85,7 @@ bench: library
 # needs libcurl's header, Go and npm. SHAPES says which streams.
 PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
 compare: library
-	benches/peers/build $(PEERS) $(RELEASE)
+	benches/peers/build $(PEERS) $(abspath $(RELEASE))
 	PEERS=$(PEERS) $(CARGO) bench --locked --bench compare
 
 # Copies what `make` built: root may have no Rust. The prefix is known only now,
