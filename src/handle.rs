@@ -33,7 +33,7 @@ use crate::sys;
 const STACK: usize = 256 * 1024;
 
 /// Called with each event, and its origin.
-pub(crate) type OnEvent = Arc<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
+pub(crate) type OnEvent = Box<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
 pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
 pub(crate) type OnError = Box<dyn Fn(&Failure, Outlook) + Send>;
 pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
@@ -77,7 +77,7 @@ pub(crate) struct Setup {
 struct Listener {
     id: u64,
     event_type: Box<[u8]>,
-    on_event: OnEvent,
+    on_event: Arc<OnEvent>,
 }
 
 /// A source, as the program holds it.
@@ -227,6 +227,7 @@ impl Handle {
         let mut listeners = lock(&self.listeners);
         let id = self.listeners_version.fetch_add(1, SeqCst) + 1;
         let event_type = event_type.as_bytes().into();
+        let on_event = Arc::new(on_event);
         listeners.push(Listener { id, event_type, on_event });
         Ok(id)
     }
@@ -524,22 +525,29 @@ impl Dispatcher {
         self.handle.state.closed_by_program()
     }
 
-    #[inline]
-    fn refresh_listeners(&mut self) {
+    /// Tells whoever wants to know of `event`.
+    // Not a part of the loop over the lines of the stream.
+    #[inline(never)]
+    fn tell_all(&mut self, event: &Event<'_>, origin: &CStr) {
+        if let Some(queue) = &mut self.queue {
+            return queue.event(event, origin);
+        }
+        if event.sets_last_event_id {
+            self.handle.set_seen_last_event_id(event.last_event_id);
+        }
+        // A listener added from here on waits for the next event.
         let version = self.handle.listeners_version.load(SeqCst);
         if version != self.version {
-            self.copy_listeners(version);
+            self.listeners.clone_from(&lock(&self.handle.listeners));
+            self.version = version;
         }
-    }
-
-    #[cold]
-    fn copy_listeners(&mut self, version: u64) {
-        self.listeners.clone_from(&lock(&self.handle.listeners));
-        self.version = version;
+        if let Some(on_event) = &self.callbacks.event {
+            on_event(event, origin);
+        }
+        self.tell_listeners(event, origin);
     }
 
     /// Calls the listeners for the type of `event`.
-    #[inline(never)]
     fn tell_listeners(&self, event: &Event<'_>, origin: &CStr) {
         for listener in &self.listeners {
             if *listener.event_type != *event.event_type.bytes()
@@ -606,19 +614,15 @@ impl Handler for Dispatcher {
 
     #[inline]
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        if let Some(queue) = &mut self.queue {
-            return queue.event(event, origin);
-        }
-        if event.sets_last_event_id {
-            self.handle.set_seen_last_event_id(event.last_event_id);
-        }
-        // A listener added from here on waits for the next event.
-        self.refresh_listeners();
-        if let Some(on_event) = &self.callbacks.event {
-            on_event(event, origin);
-        }
-        if !self.listeners.is_empty() {
-            self.tell_listeners(event, origin);
+        let version = self.handle.listeners_version.load(SeqCst);
+        // Most sources have no more, and most events need no more. Who has a
+        // queue has no callback here.
+        let only_on_event = self.listeners.is_empty()
+            && version == self.version
+            && !event.sets_last_event_id;
+        match &self.callbacks.event {
+            Some(on_event) if only_on_event => on_event(event, origin),
+            _ => self.tell_all(event, origin),
         }
     }
 

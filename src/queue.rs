@@ -424,8 +424,6 @@ impl Writer {
         self.hand_over();
     }
 
-    // Not a part of the loop over the lines of the stream.
-    #[inline(never)]
     pub(crate) fn event(&mut self, event: &Event<'_>, origin: &CStr) {
         self.begin();
         let batch = &mut self.batch;

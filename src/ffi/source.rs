@@ -400,7 +400,7 @@ fn listener(
     on_event: extern "C" fn(*mut EventSource, *const Event, *mut c_void),
     user_data: UserData,
 ) -> OnEvent {
-    Arc::new(move |event: &crate::parser::Event<'_>, origin: &CStr| {
+    Box::new(move |event: &crate::parser::Event<'_>, origin: &CStr| {
         let event = Event::new(event, origin);
         on_event(source.get(), &event, user_data.get());
     })
