@@ -345,12 +345,13 @@ impl Parser {
             ascii &= marks.ascii;
             while let Some(end) = marks.next_end() {
                 let end = base + end;
-                // A line ends with LF, CR or CRLF (R40).
                 if end < start {
+                    // A LF that was passed along with what it follows.
                     continue;
                 }
                 let line = start..end;
                 start = end + 1;
+                // A line ends with LF, CR or CRLF (R40).
                 if piece[end] == b'\r' {
                     match piece.get(start) {
                         Some(b'\n') => start += 1,
