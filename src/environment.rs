@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(Vec<Variable>);
 
-/// What goes before what.
+/// Of two that differ in case only, the first goes before.
 const NAMES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",

@@ -519,10 +519,7 @@ impl Parser {
             _ => return self.end_empty_block(data, new_id, dispatch),
         };
         dispatch(self.event(text, new_id))?;
-        if self.has_id {
-            self.take_id();
-        }
-        self.event_type.clear();
+        self.clear_block();
         if let Data::Own { .. } = data {
             clear(&mut self.own_data);
         }
@@ -541,14 +538,20 @@ impl Parser {
             dispatch(Item::LastEventId(self.id.get_or_empty()))?;
         }
         // R53: before the program hears of what was dropped.
-        if self.has_id {
-            self.take_id();
-        }
-        self.event_type.clear();
+        self.clear_block();
         match data {
             Data::TooLarge => dispatch(Item::TooLarge),
             _ => Continue(()),
         }
+    }
+
+    /// Ends the block but for its data: its id takes effect (R53).
+    #[inline]
+    fn clear_block(&mut self) {
+        if self.has_id {
+            self.take_id();
+        }
+        self.event_type.clear();
     }
 
     #[inline(never)]

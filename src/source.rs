@@ -351,6 +351,7 @@ impl<H: Handler> Dispatch<'_, H> {
         Continue(())
     }
 
+    // Apart, so that the way of an event is inlined where it is parsed.
     #[inline(never)]
     fn no_event(&mut self, item: &Item<'_>) {
         match item {

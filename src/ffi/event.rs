@@ -52,7 +52,8 @@ impl Event {
     }
 }
 
-fn length(text: parser::Text<'_>) -> usize {
+/// How long it is, without its NUL.
+pub(super) fn length(text: parser::Text<'_>) -> usize {
     text.bytes_with_nul().len() - 1
 }
 

@@ -7,7 +7,7 @@ use std::slice;
 use std::sync::TryLockError;
 use std::time::Duration;
 
-use super::event::{Event, Failure, FailureText, Response, pointer};
+use super::event::{Event, Failure, FailureText, Response, length, pointer};
 use super::source::{EventSource, Source, handle, inner};
 use super::{flag, guard};
 use crate::error::Error;
@@ -113,7 +113,7 @@ impl Taken {
             queue::Item::Comment(comment) => {
                 item.r#type = ItemType::Comment;
                 item.comment = pointer(comment);
-                item.comment_len = comment.bytes().len();
+                item.comment_len = length(comment);
             }
             queue::Item::Error(cause, outlook) => {
                 let text = self.failure_text.insert(FailureText::new(cause));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::event::{
-    Event, Failure, FailureText, Response, milliseconds, pointer,
+    Event, Failure, FailureText, Response, length, milliseconds, pointer,
 };
 use super::queue::Taken;
 use super::request::Request;
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn eventsource_on_comment(
             setup.callbacks.comment =
                 on_comment.map(|on_comment| -> OnComment {
                     Box::new(move |comment: crate::parser::Text<'_>| {
-                        let len = comment.bytes().len();
+                        let len = length(comment);
                         let comment = pointer(comment);
                         on_comment(from.get(), comment, len, user_data.get());
                     })

@@ -1,5 +1,7 @@
 //! Where lines end, 64 bytes at a time.
 
+use std::array;
+
 use wide::u8x16;
 
 /// How many bytes are looked at together.
@@ -85,8 +87,7 @@ pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
     let mut ascii = true;
     let rest = bytes.get(base..).unwrap_or_default();
     for window in rest.as_chunks::<WINDOW>().0 {
-        let (parts, _) = window.as_chunks();
-        let [a, b, c, d] = [0, 1, 2, 3].map(|at| u8x16::new(parts[at]));
+        let [a, b, c, d] = parts(window);
         // CR is the higher one, and text has few bytes below it.
         let least = a.min(b).min(c.min(d));
         let low = least.min(u8x16::splat(b'\r')).simd_eq(least);
@@ -100,9 +101,9 @@ pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
 }
 
 #[inline]
-fn parts(half: &[u8; HALF]) -> [u8x16; 2] {
-    let (parts, _) = half.as_chunks();
-    [0, 1].map(|part| u8x16::new(parts[part]))
+fn parts<const COUNT: usize>(bytes: &[u8]) -> [u8x16; COUNT] {
+    let (parts, _) = bytes.as_chunks();
+    array::from_fn(|part| u8x16::new(parts[part]))
 }
 
 /// A bit for each CR or LF.
