@@ -331,7 +331,8 @@ impl Handle {
         }
     }
 
-    pub(crate) fn close(&self) {
+    /// The callback that follows may free the source before this returns.
+    pub(crate) fn close(self: Arc<Self>) {
         self.state.close();
         // The program need not wait for the thread to be told.
         if let Some(queue) = self.queue.get()
@@ -342,7 +343,8 @@ impl Handle {
         }
     }
 
-    pub(crate) fn reconnect(&self) -> Result<(), Error> {
+    /// The callbacks that follow may free the source before this returns.
+    pub(crate) fn reconnect(self: Arc<Self>) -> Result<(), Error> {
         if self.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
         }
@@ -439,8 +441,11 @@ impl Handle {
         Ok(self.queue()?.fd())
     }
 
-    /// Waits until the last callback has returned.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<(), Error> {
+    /// Waits until the last callback has returned, which may free the source.
+    pub(crate) fn wait(
+        self: Arc<Self>,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
         if self.is_current() {
             return Err(Error::Callback);
         }
@@ -463,7 +468,7 @@ impl Handle {
     /// there is no waiting: the last callback is made here, and the thread
     /// ends by itself.
     pub(crate) fn free(self: Arc<Self>) {
-        self.close();
+        self.clone().close();
         let thread = lock(&self.thread).take();
         if self.is_current() {
             let reason = self.failed.get().copied();

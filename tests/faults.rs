@@ -15,7 +15,7 @@ use eventsource::ffi::{
     eventsource_set_response_timeout,
 };
 use support::limits::limit;
-use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use support::server::{CHUNKED, Connection, EVENT_STREAM, NOBODY, Server};
 use support::source::{Seen, Source};
 use support::{alone, certificates, names};
 
@@ -281,11 +281,7 @@ fn happen(
         Phase::Connect if cause == Cause::Stall => {
             crowd = server.become_a_black_hole();
         }
-        Phase::Connect => {
-            // Nobody listens where somebody did.
-            let gone = Server::start().url("/");
-            source = Source::new(&gone);
-        }
+        Phase::Connect => source = Source::new(NOBODY),
         Phase::Proxy => {
             let proxy = format!("http://{}", server.address());
             source = Source::new("https://server.test/").with_proxy(&proxy);
@@ -298,9 +294,9 @@ fn happen(
     }
     if outcome(phase, cause) == Outcome::Comes(Error::Timeout) {
         source = source
-            .with(eventsource_set_connect_timeout, 100)
-            .with(eventsource_set_response_timeout, 100)
-            .with(eventsource_set_idle_timeout, 100);
+            .with(eventsource_set_connect_timeout, 500)
+            .with(eventsource_set_response_timeout, 500)
+            .with(eventsource_set_idle_timeout, 500);
     }
     let source = hearing(source).start();
     let kept = match phase {

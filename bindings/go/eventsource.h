@@ -825,6 +825,10 @@ eventsource_error eventsource_get_stats(
 // Inside a callback of the same source there is no waiting: `on_close` is
 // called before this function returns, no callback begins after that, and
 // the release happens when the callback has returned. NULL is ignored.
+//
+// No other thread may be using the source; but one may still be on its way
+// out of eventsource_connect(), eventsource_close(), eventsource_reconnect()
+// or eventsource_wait(), as a callback that these lead to may free the source.
 void eventsource_free(eventsource *source);
 
 // Pull mode: lets what happens to the source wait in a queue, until the

@@ -910,7 +910,7 @@ pub unsafe extern "C" fn eventsource_reconnect(
     source: *mut EventSource,
 ) -> Error {
     // SAFETY: NULL or a living source, as the header asks.
-    guard(|| unsafe { handle(source) }?.reconnect())
+    guard(|| unsafe { handle(source) }?.clone().reconnect())
 }
 
 /// Closes the source, for good.
@@ -924,7 +924,7 @@ pub unsafe extern "C" fn eventsource_reconnect(
 pub unsafe extern "C" fn eventsource_close(source: *mut EventSource) {
     // SAFETY: NULL or a living source, as the header asks.
     if let Ok(handle) = unsafe { handle(source) } {
-        let _ = catch(|| handle.close());
+        let _ = catch(|| handle.clone().close());
     }
 }
 
@@ -943,7 +943,7 @@ pub unsafe extern "C" fn eventsource_wait(
 ) -> Error {
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: NULL or a living source, as the header asks.
-    guard(|| unsafe { handle(source) }?.wait(timeout))
+    guard(|| unsafe { handle(source) }?.clone().wait(timeout))
 }
 
 /// Returns the ready state; CLOSED for NULL.
@@ -1048,6 +1048,10 @@ pub unsafe extern "C" fn eventsource_get_stats(
 /// Inside a callback of the same source there is no waiting: `on_close` is
 /// called before this function returns, no callback begins after that, and
 /// the release happens when the callback has returned. NULL is ignored.
+///
+/// No other thread may be using the source; but one may still be on its way
+/// out of eventsource_connect(), eventsource_close(), eventsource_reconnect()
+/// or eventsource_wait(), as a callback that these lead to may free the source.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut EventSource) {
     // SAFETY: NULL or a living source, as the header asks.

@@ -339,7 +339,8 @@ fn on_request_comes_before_every_attempt() {
     let connection = server.accept();
     check(&connection, 3);
     assert_eq!(source.reconnect(), Error::None);
-    check(&server.accept(), 4);
+    let connection = server.accept();
+    check(&connection, 4);
     let seen = seen.lock().unwrap();
     let why: Vec<_> = seen.iter().map(|(_, failure)| failure.clone()).collect();
     assert_eq!(

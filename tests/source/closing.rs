@@ -1,14 +1,14 @@
 //! Closing: at once, from anywhere, once and for all.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
 use eventsource::ffi::{Error, ReadyState};
 
 use crate::support::phases::{Phase, stage};
-use crate::support::server::{EVENT_STREAM, Server};
+use crate::support::server::{EVENT_STREAM, NOBODY, Server};
 use crate::support::source::{Handle, Seen, Source};
-use crate::support::{promptly, until};
+use crate::support::{alone, promptly, until};
 
 /// R31. In every phase `close` returns at once, the state is CLOSED, the
 /// server sees the connection go, and `on_close` is all that comes.
@@ -256,9 +256,8 @@ fn frees_inside_every_callback_after_a_close() {
 /// as no server has to answer first.
 #[test]
 fn frees_while_connect_returns() {
-    let nobody = Server::start().url("/");
     for _ in 0..100 {
-        let source = Source::new(&nobody).doing(|seen, source| {
+        let source = Source::new(NOBODY).doing(|seen, source| {
             if matches!(seen, Seen::Error(_)) {
                 source.free();
             }
@@ -267,6 +266,94 @@ fn frees_while_connect_returns() {
         assert_eq!(source.failure(Error::Connect).attempt, 1);
         source.closed(Error::None);
     }
+}
+
+/// Freeing: in `on_close`, while the `close` that led to it is still returning
+/// on another thread. AddressSanitizer sees it go wrong.
+#[test]
+fn frees_while_close_returns() {
+    let server = Server::start();
+    share_one_processor();
+    for _ in 0..100 {
+        let (freed, is_freed) = mpsc::channel();
+        let source =
+            Source::new(&server.url("/")).doing(move |seen, source| {
+                if let Seen::Close(_) = seen {
+                    source.free();
+                    freed.send(()).unwrap();
+                }
+            });
+        let source = source.start();
+        let _connection = server.accept();
+        let handle = source.handle();
+        promptly("close", move || {
+            give_way();
+            handle.close();
+        });
+        source.closed(Error::None);
+        is_freed.recv().unwrap();
+    }
+}
+
+/// Freeing: in a callback, while another thread waits for the source. What
+/// goes wrong then, a thread that nobody listens to has to say.
+#[test]
+fn frees_while_another_thread_waits() {
+    alone("closing::frees_while_another_thread_waits", || {
+        let server = Server::start();
+        share_one_processor();
+        for _ in 0..10 {
+            frees_while_waited_for(&server);
+        }
+    });
+}
+
+fn frees_while_waited_for(server: &Server) {
+    let source = Source::new(&server.url("/")).doing(|seen, source| {
+        if let Seen::Error(_) = seen {
+            source.free();
+        }
+    });
+    let source = source.start();
+    let handle = source.handle();
+    let number = Arc::new(AtomicI32::new(0));
+    let its = number.clone();
+    let waiting = std::thread::spawn(move || {
+        give_way();
+        // SAFETY: gettid(2) takes nothing.
+        its.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+        handle.wait(-1)
+    });
+    until("a thread that sleeps", || {
+        let number = number.load(Ordering::SeqCst);
+        let stat = format!("/proc/self/task/{number}/stat");
+        number != 0 && std::fs::read_to_string(stat).unwrap().contains(") S ")
+    });
+    server.accept().finish();
+    source.failure(Error::Lost);
+    source.closed(Error::None);
+    let waited = promptly("wait", move || waiting.join().unwrap());
+    assert_eq!(waited, Error::None);
+}
+
+/// Leaves this thread, and those that it starts, one processor together.
+fn share_one_processor() {
+    // SAFETY: a set of processors is plain numbers, and outlives the calls.
+    unsafe {
+        let mut processors: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(libc::sched_getcpu() as usize, &mut processors);
+        let size = size_of_val(&processors);
+        assert_eq!(libc::sched_setaffinity(0, size, &processors), 0);
+    }
+}
+
+/// Lets whomever this thread wakes take the processor from it.
+fn give_way() {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter outlives the call.
+    let result =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameter) };
+    assert_eq!(result, 0, "SCHED_IDLE");
 }
 
 /// A source that stands still in its first event, and how to let it go on.

@@ -7,7 +7,7 @@ use eventsource::ffi::Error;
 
 use crate::support::certificates;
 use crate::support::names;
-use crate::support::server::{Connection, EVENT_STREAM, Server};
+use crate::support::server::{Connection, EVENT_STREAM, NOBODY, Server};
 use crate::support::source::Source;
 
 /// `name:password` as Basic authentication has it.
@@ -225,8 +225,7 @@ fn explains_why_there_is_no_tunnel() {
 /// A proxy that is not there is tried again, and called so.
 #[test]
 fn a_proxy_that_is_not_there_is_tried_again() {
-    let gone = Server::start().url("");
-    let source = Source::new("http://far.test/").with_proxy(&gone).start();
+    let source = Source::new("http://far.test/").with_proxy(NOBODY).start();
     let failure = source.retrying(Error::Connect);
     assert!(failure.message.contains("proxy"), "{failure:?}");
 

@@ -1,7 +1,7 @@
 //! `wait`: until it is all over.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::Error;
@@ -37,13 +37,12 @@ fn comes_back_when_on_close_has_returned() {
     let server = Server::start();
     let over = Arc::new(AtomicBool::new(false));
     let flag = over.clone();
+    let (go, may_go) = mpsc::channel::<()>();
+    let may_go = Mutex::new(may_go);
     let source = Source::new(&server.url("/"))
         .doing(move |seen, _| {
             if let Seen::Close(_) = seen {
-                // Room for a mistake to show.
-                for _ in 0..1000 {
-                    std::thread::yield_now();
-                }
+                may_go.lock().unwrap().recv().unwrap();
                 flag.store(true, Ordering::SeqCst);
             }
         })
@@ -60,6 +59,10 @@ fn comes_back_when_on_close_has_returned() {
         })
         .collect();
     source.close();
+    source.closed(Error::None);
+    // `on_close` has begun, and has not returned.
+    assert_eq!(source.wait(0), Error::Timeout);
+    go.send(()).unwrap();
     for thread in threads {
         promptly("wait", move || thread.join().expect("a thread that waits"));
     }

@@ -23,6 +23,9 @@ pub(crate) const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\
     Transfer-Encoding: chunked\r\n\r\n";
 
+/// Where nobody listens, and nobody will: no server is given this port.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:1/";
+
 /// A listening socket, with or without TLS.
 pub(crate) struct Server {
     listener: TcpListener,
