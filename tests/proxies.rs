@@ -18,8 +18,9 @@ use std::process::Command;
 
 use eventsource::ffi::Error;
 use program::{Program, compile, path, scratch};
-use running::{free_address, nginx, start, stop, system};
+use running::{nginx, start, stop, system};
 use support::certificates;
+use support::ports::free_address;
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
 use support::source::Source;
 

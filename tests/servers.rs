@@ -1,6 +1,8 @@
 //! Streams of real servers, followed by a C program through ends and losses:
 //! PHP's built-in server, sse-starlette under uvicorn, axum, nginx with nchan.
 
+#[path = "support/ports.rs"]
+mod ports;
 mod program;
 #[path = "program/servers.rs"]
 mod running;
@@ -8,8 +10,9 @@ mod running;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
+use ports::free_address;
 use program::{Program, path, scratch, succeed};
-use running::{free_address, listen, nginx, start, stop};
+use running::{listen, nginx, start, stop};
 use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Read, Write};

@@ -1,6 +1,6 @@
 //! Real servers, and the example program that follows their streams.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -36,12 +36,6 @@ pub(crate) fn start(server: Command, address: SocketAddr) -> Program {
         thread::sleep(Duration::from_millis(5));
     }
     server
-}
-
-/// An address nobody has; the server of a test takes it at once.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound port")
 }
 
 pub(crate) fn listen(url: &str) -> Program {

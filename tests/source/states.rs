@@ -5,6 +5,7 @@ use std::time::Duration;
 use eventsource::ffi::{Error, ReadyState};
 
 use crate::support::names;
+use crate::support::ports::free_address;
 use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
 use crate::support::source::{Failure, Seen, Source};
 
@@ -240,9 +241,8 @@ fn backoff_never_goes_below_the_reconnection_time() {
 /// R18. Nobody listens: tried again, until somebody does.
 #[test]
 fn a_refused_connection_is_tried_again() {
-    let server = Server::start();
-    let (address, url) = (server.address().to_string(), server.url("/"));
-    drop(server);
+    let address = free_address().to_string();
+    let url = format!("http://{address}/");
     let source = Source::new(&url).with_reconnection_time(50).start();
     let failure = source.retrying(Error::Connect);
     assert_eq!((failure.attempt, failure.http_status), (1, 0));

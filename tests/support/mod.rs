@@ -8,6 +8,7 @@ pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod phases;
 pub(crate) mod policy;
+pub(crate) mod ports;
 pub(crate) mod server;
 pub(crate) mod source;
 
