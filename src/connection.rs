@@ -169,7 +169,7 @@ impl Connection {
                 Err(cause) => return broken(&cause),
             }
             let mut buffer = Buffer::take();
-            progress = self.read_some(&mut buffer.0, state, stats, &mut sink);
+            progress = self.read_some(buffer.bytes(), state, stats, &mut sink);
             buffer.give_back();
         }
     }
@@ -359,31 +359,39 @@ fn broken(cause: &io::Error) -> Failure {
 }
 
 /// A receive buffer, from a pool that all sources share: a source that
-/// waits for bytes holds none. It fills pages: some processors copy at half
-/// their speed to a place a few bytes further into its page than that of the
-/// original.
-#[repr(align(4096))]
-struct Buffer([u8; Buffer::SIZE]);
+/// waits for bytes holds none.
+struct Buffer(Vec<u8>);
 
 impl Buffer {
-    const SIZE: usize = 64 * 1024;
+    /// Large: with every read the system does more than to copy. What is never
+    /// filled takes no memory.
+    const SIZE: usize = 256 * 1024;
+    /// Bytes come to the beginning of a page: some processors copy at half
+    /// their speed to a place a few bytes further into its page than that of
+    /// the original.
+    const PAGE: usize = 4096;
     /// More threads than this seldom read at the same moment.
     const SPARE: usize = 16;
 
-    fn take() -> Box<Buffer> {
+    fn take() -> Buffer {
         let spare = Buffer::pool().pop();
-        spare.unwrap_or_else(|| Box::new(Buffer([0; Buffer::SIZE])))
+        spare.unwrap_or_else(|| Buffer(vec![0; Buffer::PAGE + Buffer::SIZE]))
     }
 
-    fn give_back(self: Box<Buffer>) {
+    fn bytes(&mut self) -> &mut [u8] {
+        let start = self.0.as_ptr().align_offset(Buffer::PAGE);
+        &mut self.0[start..][..Buffer::SIZE]
+    }
+
+    fn give_back(self) {
         let mut pool = Buffer::pool();
         if pool.len() < Buffer::SPARE {
             pool.push(self);
         }
     }
 
-    fn pool() -> MutexGuard<'static, Vec<Box<Buffer>>> {
-        static POOL: Mutex<Vec<Box<Buffer>>> = Mutex::new(Vec::new());
+    fn pool() -> MutexGuard<'static, Vec<Buffer>> {
+        static POOL: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
         POOL.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
