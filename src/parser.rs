@@ -621,14 +621,16 @@ impl Parser {
         self.line.extend_from_slice(&rest[..rest.len().min(room)]);
     }
 
-    /// Appends to a line that is kept and whose field is known, unless `byte`
-    /// ends it: the short way for streams that trickle.
+    /// Appends to a line that is kept, unless `byte` ends it or tells what its
+    /// field is: the short way for streams that trickle.
     #[inline]
     fn keep_byte(&mut self, byte: u8) -> bool {
+        let length = self.line.len();
         let plain = self.cut == CutLine::Kept
             && byte != b'\n'
             && byte != b'\r'
-            && (LONGEST_PREFIX..self.max_event_size).contains(&self.line.len());
+            && length != LONGEST_PREFIX - 1
+            && length < self.max_event_size;
         if plain {
             self.line.push(byte);
             self.line_is_ascii &= byte.is_ascii();
