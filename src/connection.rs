@@ -365,7 +365,7 @@ struct Buffer(Vec<u8>);
 impl Buffer {
     /// Large: with every read the system does more than to copy. What is never
     /// filled takes no memory.
-    const SIZE: usize = 256 * 1024;
+    const SIZE: usize = 512 * 1024;
     /// Bytes come to the beginning of a page: some processors copy at half
     /// their speed to a place a few bytes further into its page than that of
     /// the original.
