@@ -252,6 +252,40 @@ fn frees_inside_every_callback_after_a_close() {
     }
 }
 
+/// Freeing: inside a callback that is asked, too; what it answers comes too
+/// late.
+#[test]
+fn frees_inside_on_request_and_on_retry() {
+    let server = Server::start();
+    let ended = Arc::new(AtomicBool::new(false));
+    let (source, ends) = (Source::new(&server.url("/")), ended.clone());
+    let handle = source.handle();
+    let source = source.asking(move |request| {
+        handle.free();
+        assert!(handle.has_closed());
+        assert_eq!(request.set_header("X-Late", Some("1")), Error::None);
+        ends.store(true, Ordering::SeqCst);
+    });
+    let source = source.start();
+    source.closed(Error::None);
+    until("the end of on_request", || ended.swap(false, Ordering::SeqCst));
+    assert!(!server.is_asked());
+
+    let (source, ends) = (Source::new(&server.url("/")), ended.clone());
+    let handle = source.handle();
+    let source = source.deciding(move |_| {
+        handle.free();
+        assert!(handle.has_closed());
+        ends.store(true, Ordering::SeqCst);
+        0
+    });
+    let source = source.start();
+    server.accept().reset();
+    source.closed(Error::None);
+    until("the end of on_retry", || ended.swap(false, Ordering::SeqCst));
+    assert!(!server.is_asked());
+}
+
 /// Freeing: in a callback that comes while `connect` may still be returning,
 /// as no server has to answer first.
 #[test]
