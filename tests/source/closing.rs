@@ -1,5 +1,7 @@
 //! Closing: at once, from anywhere, once and for all.
 
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
@@ -307,26 +309,45 @@ fn frees_while_connect_returns() {
 #[test]
 fn frees_while_close_returns() {
     let server = Server::start();
-    share_one_processor();
-    for _ in 0..100 {
-        let (freed, is_freed) = mpsc::channel();
-        let source =
-            Source::new(&server.url("/")).doing(move |seen, source| {
-                if let Seen::Close(_) = seen {
-                    source.free();
-                    freed.send(()).unwrap();
-                }
-            });
-        let source = source.start();
-        let _connection = server.accept();
-        let handle = source.handle();
-        promptly("close", move || {
-            give_way();
-            handle.close();
-        });
-        source.closed(Error::None);
-        is_freed.recv().unwrap();
+    let freed = Arc::new(AtomicBool::new(false));
+    let frees = freed.clone();
+    let source = Source::new(&server.url("/")).doing(move |seen, source| {
+        if let Seen::Close(_) = seen {
+            source.free();
+            frees.store(true, Ordering::SeqCst);
+        }
+    });
+    let source = source.start();
+    let _connection = server.accept();
+    let handle = source.handle();
+    promptly("close", move || {
+        // The source's thread is woken, and this one does not get on.
+        AFTER_WRITE.set(Some(Box::new(move || {
+            until("a free", || freed.load(Ordering::SeqCst));
+        })));
+        handle.close();
+        assert!(AFTER_WRITE.take().is_none(), "by writing it is woken");
+    });
+    source.closed(Error::None);
+}
+
+type Action = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// What this thread does in the middle of its next write(2).
+    static AFTER_WRITE: Cell<Option<Action>> = const { Cell::new(None) };
+}
+
+/// Takes the place of the C library's in the whole test program.
+#[unsafe(no_mangle)]
+extern "C" fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize {
+    // SAFETY: what write(2) was given.
+    let written = unsafe { libc::syscall(libc::SYS_write, fd, bytes, count) };
+    // A thread that ends has none.
+    if let Ok(Some(action)) = AFTER_WRITE.try_with(Cell::take) {
+        action();
     }
+    written as isize
 }
 
 /// Freeing: in a callback, while another thread waits for the source. What
@@ -335,7 +356,6 @@ fn frees_while_close_returns() {
 fn frees_while_another_thread_waits() {
     alone("closing::frees_while_another_thread_waits", || {
         let server = Server::start();
-        share_one_processor();
         for _ in 0..10 {
             frees_while_waited_for(&server);
         }
@@ -353,7 +373,6 @@ fn frees_while_waited_for(server: &Server) {
     let number = Arc::new(AtomicI32::new(0));
     let its = number.clone();
     let waiting = std::thread::spawn(move || {
-        give_way();
         // SAFETY: gettid(2) takes nothing.
         its.store(unsafe { libc::gettid() }, Ordering::SeqCst);
         handle.wait(-1)
@@ -368,26 +387,6 @@ fn frees_while_waited_for(server: &Server) {
     source.closed(Error::None);
     let waited = promptly("wait", move || waiting.join().unwrap());
     assert_eq!(waited, Error::None);
-}
-
-/// Leaves this thread, and those that it starts, one processor together.
-fn share_one_processor() {
-    // SAFETY: a set of processors is plain numbers, and outlives the calls.
-    unsafe {
-        let mut processors: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(libc::sched_getcpu() as usize, &mut processors);
-        let size = size_of_val(&processors);
-        assert_eq!(libc::sched_setaffinity(0, size, &processors), 0);
-    }
-}
-
-/// Lets whomever this thread wakes take the processor from it.
-fn give_way() {
-    let parameter = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameter outlives the call.
-    let result =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameter) };
-    assert_eq!(result, 0, "SCHED_IDLE");
 }
 
 /// A source that stands still in its first event, and how to let it go on.
