@@ -371,7 +371,7 @@ impl Buffer {
     /// the original.
     const PAGE: usize = 4096;
     /// More threads than this seldom read at the same moment.
-    const SPARE: usize = 16;
+    const SPARE: usize = 8;
 
     fn take() -> Buffer {
         let spare = Buffer::pool().pop();
