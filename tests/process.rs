@@ -6,12 +6,13 @@
 #[allow(dead_code, reason = "made for more than this")]
 mod support;
 
+use std::ffi::CString;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use eventsource::ffi::Error;
 use support::phases::{Phase, stage};
-use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::server::{CHUNKED, EVENT_STREAM, NOBODY, Server};
 use support::source::{Seen, Source};
 use support::{ALONE, alone, certificates, names, until};
 
@@ -281,7 +282,7 @@ fn sources_do_not_pile_up() {
         };
         let round = || {
             for _ in 0..1000 {
-                let url = c"http://127.0.0.1:1/";
+                let url = CString::new(NOBODY).unwrap();
                 let mut source = std::ptr::null_mut();
                 // SAFETY: made, connected and freed.
                 unsafe {
@@ -442,7 +443,7 @@ fn loading_and_unloading_leaves_nothing() {
                 let free: Act =
                     std::mem::transmute(symbol(c"eventsource_free"));
                 let mut source = std::ptr::null_mut();
-                let url = c"http://127.0.0.1:1/";
+                let url = CString::new(NOBODY).unwrap();
                 assert_eq!(new(url.as_ptr(), &mut source), 0);
                 assert_eq!(connect(source), 0);
                 free(source);

@@ -826,9 +826,9 @@ eventsource_error eventsource_get_stats(
 // called before this function returns, no callback begins after that, and
 // the release happens when the callback has returned. NULL is ignored.
 //
-// No other thread may be using the source; but one may still be on its way
-// out of eventsource_connect(), eventsource_close(), eventsource_reconnect()
-// or eventsource_wait(), as a callback that these lead to may free the source.
+// No other thread may be using the source, unless it is still inside
+// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
+// eventsource_wait(): a callback that these lead to, or wait for, may free it.
 void eventsource_free(eventsource *source);
 
 // Pull mode: lets what happens to the source wait in a queue, until the

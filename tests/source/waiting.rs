@@ -1,7 +1,7 @@
 //! `wait`: until it is all over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::Error;
@@ -37,12 +37,12 @@ fn comes_back_when_on_close_has_returned() {
     let server = Server::start();
     let over = Arc::new(AtomicBool::new(false));
     let flag = over.clone();
-    let (go, may_go) = mpsc::channel::<()>();
-    let may_go = Mutex::new(may_go);
+    let gate = Arc::new(Barrier::new(2));
+    let exit = gate.clone();
     let source = Source::new(&server.url("/"))
         .doing(move |seen, _| {
             if let Seen::Close(_) = seen {
-                may_go.lock().unwrap().recv().unwrap();
+                exit.wait();
                 flag.store(true, Ordering::SeqCst);
             }
         })
@@ -62,7 +62,7 @@ fn comes_back_when_on_close_has_returned() {
     source.closed(Error::None);
     // `on_close` has begun, and has not returned.
     assert_eq!(source.wait(0), Error::Timeout);
-    go.send(()).unwrap();
+    gate.wait();
     for thread in threads {
         promptly("wait", move || thread.join().expect("a thread that waits"));
     }
