@@ -52,6 +52,11 @@ demo: library
 test:
 	$(CARGO) test --locked --no-fail-fast
 
+# The tests of sources, built as the library is for its users: what inlining and
+# reordering break shows here alone.
+test-release:
+	$(CARGO) test --release --locked --lib --test source
+
 # The tests of sources, in memory that is watched; fuzz has the parser. What they
 # leave behind on purpose, as what callbacks remember, is no leak, and would make
 # tests that run alone say something; valgrind looks for leaks.
@@ -141,5 +146,5 @@ parity: library
 clean:
 	$(CARGO) clean
 
-.PHONY: library demo test sanitize models fuzz soak bench compare install \
+.PHONY: library demo test test-release sanitize models fuzz soak bench compare install \
 	uninstall html deb deb-test parity clean
