@@ -76,8 +76,8 @@ int main(int argc, char **argv)
     if (!error)
         error = eventsource_set_header(source, "Authorization", bearer);
     if (!error)
-        error = eventsource_set_header(source, "Content-Type",
-                                       "application/json");
+        error =
+            eventsource_set_header(source, "Content-Type", "application/json");
     if (!error)
         error = eventsource_set_body(source, argv[2], strlen(argv[2]));
     if (!error)

@@ -106,8 +106,7 @@ int main(int argc, char **argv)
             error = eventsource_set_queue(sources[i], 256);
         if (!error)
             error = eventsource_connect(sources[i]);
-        if (!error
-            && watch(loop, eventsource_fd(sources[i]), sources[i]) != 0)
+        if (!error && watch(loop, eventsource_fd(sources[i]), sources[i]) != 0)
             error = EVENTSOURCE_ERROR_SYSTEM;
     }
     if (error)

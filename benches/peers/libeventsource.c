@@ -21,8 +21,8 @@ int main(int argc, char **argv)
     if (argc != 3 || eventsource_new(argv[1], &source))
         return 2;
     wanted = strtoul(argv[2], NULL, 10);
-    if (eventsource_on_event(source, on_event, NULL) ||
-        eventsource_connect(source) || eventsource_wait(source, -1))
+    if (eventsource_on_event(source, on_event, NULL)
+        || eventsource_connect(source) || eventsource_wait(source, -1))
         return 1;
     eventsource_free(source);
     printf("%lu %lu\n", events, bytes);

@@ -120,8 +120,8 @@ static void count_event(eventsource *source, const eventsource_event *event,
         CHECK(sem_post(&witness->happened) == 0);
 }
 
-static void count_error(eventsource *source,
-                        const eventsource_failure *failure, void *user_data)
+static void count_error(eventsource *source, const eventsource_failure *failure,
+                        void *user_data)
 {
     struct witness *witness = user_data;
 
@@ -168,7 +168,7 @@ static int threads(void)
  * be counted for another moment: nothing tells, so look. */
 static void wait_until_alone(void)
 {
-    const struct timespec moment = { 0, 1000000 };
+    const struct timespec moment = {0, 1000000};
     int looks = 0;
 
     while (threads() > 1) {
@@ -197,8 +197,10 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_on_error(NULL, count_error, NULL));
     EXPECT(NULL, eventsource_on_close(NULL, count_close, NULL));
     EXPECT(NULL, eventsource_on_comment(NULL, NULL, NULL));
-    EXPECT(NULL, eventsource_add_listener(NULL, "ping", count_event, NULL, &id));
-    EXPECT(NULL, eventsource_add_listener(source, NULL, count_event, NULL, &id));
+    EXPECT(NULL,
+           eventsource_add_listener(NULL, "ping", count_event, NULL, &id));
+    EXPECT(NULL,
+           eventsource_add_listener(source, NULL, count_event, NULL, &id));
     EXPECT(NULL, eventsource_add_listener(source, "ping", NULL, NULL, &id));
     EXPECT(NULL, eventsource_remove_listener(NULL, 1));
     EXPECT(NULL, eventsource_set_header(NULL, "X-A", "b"));
@@ -347,13 +349,33 @@ static void a_huge_url(void)
 static void headers_http_cannot_carry(void)
 {
     static const char *const names[] = {
-        "", " ", "X A", "X:", "X\r\nY", "X\n", "X\r", "(X)", "X\xc3\xa9",
-        "Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "TE",
-        "Trailer", "Expect", "Last-Event-ID", "last-event-id",
+        "",
+        " ",
+        "X A",
+        "X:",
+        "X\r\nY",
+        "X\n",
+        "X\r",
+        "(X)",
+        "X\xc3\xa9",
+        "Content-Length",
+        "transfer-encoding",
+        "CONNECTION",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Expect",
+        "Last-Event-ID",
+        "last-event-id",
     };
     static const char *const values[] = {
-        "a\r\nX-Injected: b", "a\nb", "a\rb", "a\r\n\r\nGET / HTTP/1.1",
-        "\r\n", "a\x01", "a\x7f",
+        "a\r\nX-Injected: b",
+        "a\nb",
+        "a\rb",
+        "a\r\n\r\nGET / HTTP/1.1",
+        "\r\n",
+        "a\x01",
+        "a\x7f",
     };
     eventsource *source = source_for("/refused");
     size_t i;
@@ -389,8 +411,8 @@ static void ids_that_are_none(void)
     CHECK(buffer[0] == 'x');
     EXPECT(NONE, eventsource_set_last_event_id(source, ""));
     CHECK(eventsource_last_event_id(source, buffer, sizeof buffer) == 0);
-    EXPECT(UTF8, eventsource_add_listener(source, "\xff", count_event, NULL,
-                                          NULL));
+    EXPECT(UTF8,
+           eventsource_add_listener(source, "\xff", count_event, NULL, NULL));
     eventsource_free(source);
 }
 
@@ -466,11 +488,11 @@ static void listeners_that_are_not_there(void)
     EXPECT(VALUE, eventsource_remove_listener(source, 1));
     EXPECT(NONE, eventsource_add_listener(source, "", count_event, NULL, &id));
     CHECK(id != 0);
-    EXPECT(NONE, eventsource_add_listener(source, "", count_event, NULL,
-                                          &second));
+    EXPECT(NONE,
+           eventsource_add_listener(source, "", count_event, NULL, &second));
     CHECK(second != 0 && second != id);
-    EXPECT(NONE, eventsource_add_listener(source, "ping", count_event, NULL,
-                                          NULL));
+    EXPECT(NONE,
+           eventsource_add_listener(source, "ping", count_event, NULL, NULL));
     EXPECT(NONE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, UINT64_MAX));
@@ -491,8 +513,8 @@ static void misbehave(eventsource *source)
     expect_setters(source, EVENTSOURCE_ERROR_ALREADY_CONNECTED);
     CHECK(eventsource_url(source) != NULL);
     CHECK(eventsource_last_event_id(source, buffer, sizeof buffer) < 64);
-    EXPECT(NONE, eventsource_add_listener(source, "message", count_event,
-                                          NULL, &id));
+    EXPECT(NONE,
+           eventsource_add_listener(source, "message", count_event, NULL, &id));
     EXPECT(NONE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, id));
 }
@@ -637,8 +659,7 @@ static void free_inside_a_callback(enum kind kind)
                                               &witness, NULL));
         break;
     case COMMENT:
-        EXPECT(NONE, eventsource_on_comment(source, freeing_comment,
-                                            &witness));
+        EXPECT(NONE, eventsource_on_comment(source, freeing_comment, &witness));
         break;
     case FAILURE:
     case REFUSAL:

@@ -827,10 +827,7 @@ void a_parser_is_destroyed_in_its_handler()
 
 // By names
 
-#define CASE(name)                                                             \
-    {                                                                          \
-#name, name                                                            \
-    }
+#define CASE(name) std::make_pair(#name, name)
 const std::map<std::string, void (*)()> cases = {
     CASE(tells_handlers_all_that_happens),
     CASE(asks_as_it_was_told_to),
