@@ -25,7 +25,7 @@ const QUEUE: [(&str, &str); 4] = [
 
 fn main() {
     take("state.rs", &STATE);
-    take("queue.rs", &QUEUE);
+    take("source/queue.rs", &QUEUE);
 }
 
 fn take(file: &str, elsewhere: &[(&str, &str)]) {
@@ -38,5 +38,6 @@ fn take(file: &str, elsewhere: &[(&str, &str)]) {
     }
     let code = code.replace("//!\n", "//\n");
     let place = env::var("OUT_DIR").expect("set by cargo");
-    fs::write(Path::new(&place).join(file), code).expect("a file");
+    let name = Path::new(file).file_name().expect("a name");
+    fs::write(Path::new(&place).join(name), code).expect("a file");
 }

@@ -25,18 +25,22 @@ mod failure {
     pub(crate) struct Failure {
         pub(crate) error: crate::error::Error,
     }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct RetryPlan {
+        pub(crate) delay: Option<std::time::Duration>,
+    }
+
+    #[derive(Clone)]
+    pub(crate) struct LastFailure {
+        pub(crate) failure: Failure,
+        pub(crate) plan: RetryPlan,
+    }
 }
 
 mod response {
     #[derive(Clone)]
     pub(crate) struct Response;
-}
-
-mod source {
-    #[derive(Clone, Copy)]
-    pub(crate) struct Outlook {
-        pub(crate) retry: Option<std::time::Duration>,
-    }
 }
 
 #[allow(dead_code, reason = "as the library has it")]

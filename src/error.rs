@@ -117,7 +117,7 @@ impl Error {
     ];
 
     /// The error that has this number.
-    pub(crate) fn of_number(number: i32) -> Option<Error> {
+    pub(crate) fn from_raw(number: i32) -> Option<Error> {
         Error::ALL.into_iter().find(|error| *error as i32 == number)
     }
 

@@ -1,6 +1,7 @@
 //! Why a connection was refused, lost or given up.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::response::Response;
@@ -38,3 +39,19 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryPlan {
+    /// How many attempts in a row have brought no event.
+    pub(crate) attempt: u32,
+    /// How long until the next attempt, if there is one.
+    pub(crate) delay: Option<Duration>,
+}
+
+/// A failure, as it was reported to the program.
+#[derive(Debug, Clone)]
+pub(crate) struct LastFailure {
+    pub(crate) failure: Failure,
+    pub(crate) plan: RetryPlan,
+}

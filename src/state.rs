@@ -28,7 +28,7 @@ pub enum ReadyState {
 }
 
 impl ReadyState {
-    pub(crate) fn of_number(number: u8) -> ReadyState {
+    pub(crate) fn from_raw(number: u8) -> ReadyState {
         match number {
             CONNECTING => ReadyState::Connecting,
             OPEN => ReadyState::Open,
@@ -73,7 +73,7 @@ impl State {
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
-        ReadyState::of_number(self.word.load(SeqCst) & READY_STATE)
+        ReadyState::from_raw(self.word.load(SeqCst) & READY_STATE)
     }
 
     /// Whether the source's thread has to leave what it is doing. True from
@@ -177,8 +177,8 @@ impl State {
 
     /// Whether this process was forked from the one that connected: the
     /// source's thread is not here, and what it holds is not ours to wake.
-    pub(crate) fn is_a_parents(&self) -> bool {
-        self.wake.get().is_some_and(Wake::is_a_parents)
+    pub(crate) fn belongs_to_parent_process(&self) -> bool {
+        self.wake.get().is_some_and(Wake::belongs_to_parent_process)
     }
 
     fn wake(&self) -> &Wake {
@@ -189,7 +189,7 @@ impl State {
     pub(crate) fn signal(&self) {
         // A source that was never connected has nobody to wake.
         if let Some(wake) = self.wake.get()
-            && !wake.is_a_parents()
+            && !wake.belongs_to_parent_process()
         {
             wake.set();
         }
@@ -227,7 +227,7 @@ impl Wake {
         sys::entry(self.file.as_fd(), Interest::Read)
     }
 
-    pub(crate) fn is_a_parents(&self) -> bool {
+    pub(crate) fn belongs_to_parent_process(&self) -> bool {
         self.process_id != sys::process_id()
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 const SOURCES: [&str; 10] = [
     "src/error.rs",
     "src/state.rs",
-    "src/retry.rs",
+    "src/settings/retry.rs",
     "src/ffi/source.rs",
     "src/ffi/queue.rs",
     "src/ffi/event.rs",

@@ -10,10 +10,10 @@ use http::header::{HeaderMap, HeaderName};
 use super::text;
 use crate::error::Error;
 use crate::failure::Failure as Cause;
+use crate::failure::RetryPlan;
 use crate::panic::catch;
 use crate::parser;
 use crate::response;
-use crate::source::Outlook;
 
 /// An event. All of it is borrowed until the callback returns, or as its item
 /// is.
@@ -216,16 +216,16 @@ impl FailureText {
         }
     }
 
-    pub(super) fn failure(&self, error: Error, outlook: Outlook) -> Failure {
+    pub(super) fn failure(&self, error: Error, plan: RetryPlan) -> Failure {
         let response = self.response.as_ref();
         Failure {
             error,
             message: self.message.as_ptr(),
             http_status: response.map_or(0, |it| it.status.into()),
             response: response.map_or(ptr::null(), ptr::from_ref),
-            attempt: outlook.attempt,
-            will_retry: outlook.retry.is_some().into(),
-            delay_ms: milliseconds(outlook.retry.unwrap_or_default()),
+            attempt: plan.attempt,
+            will_retry: plan.delay.is_some().into(),
+            delay_ms: milliseconds(plan.delay.unwrap_or_default()),
             body: self.body.as_ptr().cast(),
             body_len: self.body.len() - 1,
         }

@@ -46,7 +46,7 @@ pub extern "C" fn eventsource_version() -> *const c_char {
 /// says so. The text is never released.
 #[unsafe(no_mangle)]
 pub extern "C" fn eventsource_strerror(error: c_int) -> *const c_char {
-    Error::of_number(error).map_or(c"no such error", Error::text).as_ptr()
+    Error::from_raw(error).map_or(c"no such error", Error::text).as_ptr()
 }
 
 /// Sets what is called with lines for the program's log, of all sources, up

@@ -101,7 +101,7 @@ mod stats;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 pub use crate::error::Error;
-pub use crate::retry::Retry;
+pub use crate::settings::retry::Retry;
 pub use crate::state::ReadyState;
 pub use event::*;
 pub use library::*;

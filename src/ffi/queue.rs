@@ -11,8 +11,8 @@ use super::event::{Event, Failure, FailureText, Response, length, pointer};
 use super::source::{EventSource, Source, handle, inner};
 use super::{flag, guard};
 use crate::error::Error;
-use crate::handle::Handle;
-use crate::queue::{self, Batch};
+use crate::source::handle::Handle;
+use crate::source::queue::{self, Batch};
 
 /// What an item tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,9 +115,9 @@ impl Taken {
                 item.comment = pointer(comment);
                 item.comment_len = length(comment);
             }
-            queue::Item::Error(cause, outlook) => {
+            queue::Item::Error(cause, plan) => {
                 let text = self.failure_text.insert(FailureText::new(cause));
-                let failure = text.failure(cause.error, outlook);
+                let failure = text.failure(cause.error, plan);
                 item.r#type = ItemType::Error;
                 item.failure = self.failure.insert(failure);
             }

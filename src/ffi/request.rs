@@ -6,7 +6,7 @@ use std::ptr;
 use super::event::Failure;
 use super::{guard, optional, text};
 use crate::error::Error;
-use crate::request;
+use crate::settings::request;
 
 /// A request that is about to be made, as `on_request` is given it. Borrowed
 /// until the callback returns.

@@ -16,12 +16,14 @@ use super::request::Request;
 use super::stats::Stats;
 use super::{Pointer, UserData, flag, guard, optional, text};
 use crate::error::Error;
-use crate::handle::{Handle, OnClose, OnComment, OnError, OnEvent, OnOpen};
-use crate::handle::{OnRequest, OnRetry};
-use crate::options::Options;
+use crate::failure::LastFailure;
 use crate::panic::catch;
-use crate::retry::Retry;
-use crate::source::Told;
+use crate::settings::options::Options;
+use crate::settings::retry::Retry;
+use crate::source::handle::{
+    Handle, OnClose, OnComment, OnError, OnEvent, OnOpen,
+};
+use crate::source::handle::{OnRequest, OnRetry};
 use crate::state::ReadyState;
 
 /// A source of events. Made by eventsource_new(), given back with
@@ -221,9 +223,9 @@ pub unsafe extern "C" fn eventsource_on_error(
         // SAFETY: NULL or a living source, as the header asks.
         unsafe { handle(source) }?.set(|setup| {
             setup.callbacks.error = on_error.map(|on_error| -> OnError {
-                Box::new(move |cause: &crate::failure::Failure, outlook| {
+                Box::new(move |cause: &crate::failure::Failure, plan| {
                     let text = FailureText::new(cause);
-                    let failure = text.failure(cause.error, outlook);
+                    let failure = text.failure(cause.error, plan);
                     on_error(pointer.get(), &failure, user_data.get());
                 })
             });
@@ -299,24 +301,27 @@ pub unsafe extern "C" fn eventsource_on_request(
         unsafe { handle(source) }?.set(|setup| {
             setup.callbacks.request =
                 on_request.map(|on_request| -> OnRequest {
-                    Box::new(move |request, attempt, told: Option<&Told>| {
-                        let told = told.map(|(cause, outlook)| {
-                            (FailureText::new(cause), cause.error, *outlook)
-                        });
-                        let failure =
-                            told.as_ref().map(|(text, error, outlook)| {
-                                text.failure(*error, *outlook)
-                            });
-                        let failure =
-                            failure.as_ref().map_or(ptr::null(), ptr::from_ref);
-                        let mut request = Request { request, attempt, failure };
-                        on_request(
-                            pointer.get(),
-                            &mut request,
-                            user_data.get(),
-                        );
-                        request.request
-                    })
+                    Box::new(
+                        move |request, attempt, last: Option<&LastFailure>| {
+                            let text = last
+                                .map(|last| FailureText::new(&last.failure));
+                            let failure =
+                                last.zip(text.as_ref()).map(|(last, text)| {
+                                    text.failure(last.failure.error, last.plan)
+                                });
+                            let failure = failure
+                                .as_ref()
+                                .map_or(ptr::null(), ptr::from_ref);
+                            let mut request =
+                                Request { request, attempt, failure };
+                            on_request(
+                                pointer.get(),
+                                &mut request,
+                                user_data.get(),
+                            );
+                            request.request
+                        },
+                    )
                 });
             Ok(())
         })
@@ -340,16 +345,14 @@ pub unsafe extern "C" fn eventsource_on_retry(
         // SAFETY: NULL or a living source, as the header asks.
         unsafe { handle(source) }?.set(|setup| {
             setup.callbacks.retry = on_retry.map(|on_retry| -> OnRetry {
-                Box::new(
-                    move |cause: &crate::failure::Failure, outlook, wait| {
-                        let text = FailureText::new(cause);
-                        let mut failure = text.failure(cause.error, outlook);
-                        failure.delay_ms = milliseconds(wait);
-                        let wait =
-                            on_retry(pointer.get(), &failure, user_data.get());
-                        u64::try_from(wait).ok().map(Duration::from_millis)
-                    },
-                )
+                Box::new(move |cause: &crate::failure::Failure, plan, wait| {
+                    let text = FailureText::new(cause);
+                    let mut failure = text.failure(cause.error, plan);
+                    failure.delay_ms = milliseconds(wait);
+                    let wait =
+                        on_retry(pointer.get(), &failure, user_data.get());
+                    u64::try_from(wait).ok().map(Duration::from_millis)
+                })
             });
             Ok(())
         })
@@ -668,7 +671,7 @@ pub unsafe extern "C" fn eventsource_set_retry(
     guard(|| {
         // SAFETY: NULL or a living source, as the header asks.
         let handle = unsafe { handle(source) }?;
-        let retry = Retry::of_number(retry).ok_or(Error::Value)?;
+        let retry = Retry::from_raw(retry).ok_or(Error::Value)?;
         handle.set(|setup| {
             setup.options.retry = Some(retry);
             Ok(())

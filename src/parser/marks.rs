@@ -64,7 +64,7 @@ impl Marks {
         let bits = |a, b| u64::from(ends(a) | ends(b) << 16);
         Marks {
             ends: bits(a, b) | bits(c, d) << distance,
-            ascii: !any([a, b, c, d]),
+            ascii: !has_high_bit([a, b, c, d]),
         }
     }
 
@@ -94,7 +94,7 @@ pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
         if low.to_bitmask() != 0 && Marks::of(window).ends != 0 {
             break;
         }
-        ascii &= !any([a, b, c, d]);
+        ascii &= !has_high_bit([a, b, c, d]);
         base += WINDOW;
     }
     (base, ascii)
@@ -116,6 +116,6 @@ fn ends(part: u8x16) -> u32 {
 
 /// Whether any byte has its highest bit set.
 #[inline]
-fn any([a, b, c, d]: [u8x16; 4]) -> bool {
+fn has_high_bit([a, b, c, d]: [u8x16; 4]) -> bool {
     ((a | b) | (c | d)).to_bitmask() != 0
 }

@@ -73,7 +73,7 @@ fn look_up(
     }
     match receiver.try_recv() {
         Ok(Ok(found)) => {
-            let addresses = in_turns(found.collect());
+            let addresses = interleave_families(found.collect());
             if addresses.is_empty() {
                 return Err(failure(Error::Resolve, &"no address"));
             }
@@ -118,7 +118,7 @@ fn reason(cause: &io::Error) -> String {
 
 /// The families take turns, beginning with the one that the system prefers
 /// (RFC 8305, 4), so that a family without a route costs one attempt.
-fn in_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn interleave_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
         return addresses;
     };
@@ -150,13 +150,13 @@ mod tests {
                 .collect()
         };
         assert_eq!(
-            in_turns(list("::1 ::2 ::3 1.1.1.1")),
+            interleave_families(list("::1 ::2 ::3 1.1.1.1")),
             list("::1 1.1.1.1 ::2 ::3")
         );
         assert_eq!(
-            in_turns(list("1.1.1.1 ::1 ::2 ::3")),
+            interleave_families(list("1.1.1.1 ::1 ::2 ::3")),
             list("1.1.1.1 ::1 ::2 ::3")
         );
-        assert_eq!(in_turns(vec![]), vec![]);
+        assert_eq!(interleave_families(vec![]), vec![]);
     }
 }

@@ -8,8 +8,8 @@ use rustls::{AlertDescription, CertificateError, ClientConnection};
 
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::socket::Socket;
-use crate::trust::Trust;
+use crate::net::socket::Socket;
+use crate::net::trust::Trust;
 
 /// What bytes travel over. Reading and writing never wait; what waits says
 /// until when.
@@ -43,7 +43,7 @@ impl Stream {
             .map_err(|cause| refused(host, &cause))?;
         let mut secure = Secure { tls, below: self };
         let done = secure.handshake(deadline);
-        match done.map_err(|cause| secure.last_word(cause)) {
+        match done.map_err(|cause| secure.alert_before_reset(cause)) {
             Ok(()) => Ok(Stream::Secure(Box::new(secure))),
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
@@ -98,7 +98,7 @@ impl Stream {
     ) -> io::Result<()> {
         self.send(bytes, deadline).map_err(|cause| match self {
             Stream::Plain(_) => cause,
-            Stream::Secure(secure) => secure.last_word(cause),
+            Stream::Secure(secure) => secure.alert_before_reset(cause),
         })
     }
 
@@ -226,7 +226,7 @@ impl Secure {
 
     /// A peer that hung up, and could not be written to, may have said why
     /// before.
-    fn last_word(&mut self, cause: io::Error) -> io::Error {
+    fn alert_before_reset(&mut self, cause: io::Error) -> io::Error {
         match failure(&cause).is_none().then(|| self.read_records()) {
             Some(Err(word)) if failure(&word).is_some() => word,
             _ => cause,
@@ -294,15 +294,15 @@ fn reason(cause: &rustls::Error) -> String {
         InvalidCertificate(other) => {
             return format!("the server's certificate is refused: {other:?}");
         }
-        AlertReceived(alert) => return objection(*alert),
+        AlertReceived(alert) => return alert_text(*alert),
         other => return format!("TLS: {other}"),
     };
     format!("the server's certificate is refused: {reason}")
 }
 
 /// Why the server does not want to go on.
-fn objection(alert: AlertDescription) -> String {
-    let objection = match alert {
+fn alert_text(alert: AlertDescription) -> String {
+    let text = match alert {
         AlertDescription::CertificateRequired => {
             "the server asks for a client certificate"
         }
@@ -333,5 +333,5 @@ fn objection(alert: AlertDescription) -> String {
         }
         other => return format!("the server refused the handshake: {other:?}"),
     };
-    objection.to_owned()
+    text.to_owned()
 }

@@ -9,13 +9,13 @@ use http::uri::InvalidUri;
 use socket2::SockAddr;
 use url::Url;
 
-use crate::environment::Environment;
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::proxy::Proxy;
-use crate::request::Request;
-use crate::retry::Retry;
-use crate::trust::Trust;
+use crate::net::environment::Environment;
+use crate::net::proxy::Proxy;
+use crate::net::trust::Trust;
+use crate::settings::request::Request;
+use crate::settings::retry::Retry;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
 /// of a few seconds" (R33).

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-/// The shortest wait after two fruitless attempts in a row, in milliseconds.
+/// The shortest wait after two failed attempts in a row, in milliseconds.
 const FLOOR: u64 = 500;
 /// The longest, unless the reconnection time itself is longer.
 const CAP: u64 = 30_000;
 /// The most that is added at random, in hundredths: it keeps many clients
 /// from coming back in step, and stays within R34.
 const JITTER: u64 = 20;
-/// The wait between connections that bring events, for a server that wants
-/// less and has had it so many times in a row: a hundred connections a second
-/// are no busy loop.
-const PACE: u64 = 10;
-const BURST: u32 = 50;
+/// The least wait, in milliseconds, after more than [`FREE_RECONNECTS`]
+/// connections in a row that worked and were to be followed sooner: at most a
+/// hundred connections a second.
+const MIN_DELAY: u64 = 10;
+const FREE_RECONNECTS: u32 = 50;
 
 /// Counts attempts, and tells how long to wait after each.
 #[derive(Debug)]
@@ -22,36 +22,42 @@ pub(crate) struct Backoff {
     reconnection_time: u64,
     /// The program's limit, for the server's reconnection time as well.
     max: Option<u64>,
-    fruitless: u32,
-    hurried: u32,
+    failed_attempts: u32,
+    fast_reconnects: u32,
 }
 
 impl Backoff {
     pub(crate) fn new(reconnection_time: u64, max: Option<u64>) -> Backoff {
-        Backoff { reconnection_time, max, fruitless: 0, hurried: 0 }
+        Backoff {
+            reconnection_time,
+            max,
+            failed_attempts: 0,
+            fast_reconnects: 0,
+        }
     }
 
-    /// A `retry` field, or the program's wish; in milliseconds (R52).
+    /// What a `retry` field or the program sets; in milliseconds (R52).
     pub(crate) fn set_reconnection_time(&mut self, milliseconds: u64) {
         self.reconnection_time = milliseconds;
     }
 
-    /// An attempt has ended; `fruitful` if it brought an event. Returns how
+    /// An attempt has ended; `worked` if it brought an event. Returns how
     /// long to wait for the next.
     ///
-    /// After a fruitful attempt that is the reconnection time, and after the
-    /// first fruitless one too; from the second on it doubles, from a floor
+    /// After an attempt that worked that is the reconnection time, and after
+    /// the first that failed too; from the second on it doubles, from a floor
     /// up to a cap. Being accepted is not being served: a server that
     /// accepts and closes is waited for like one that refuses.
-    pub(crate) fn next(&mut self, fruitful: bool) -> Duration {
-        self.fruitless =
-            if fruitful { 0 } else { self.fruitless.saturating_add(1) };
+    pub(crate) fn next(&mut self, worked: bool) -> Duration {
+        self.failed_attempts =
+            if worked { 0 } else { self.failed_attempts.saturating_add(1) };
         let max = self.max.unwrap_or(u64::MAX);
         let time = self.reconnection_time.min(max);
-        let hurry = fruitful && time < PACE;
-        self.hurried = if hurry { self.hurried.saturating_add(1) } else { 0 };
-        let wait = match self.fruitless {
-            0 if self.hurried > BURST => PACE,
+        let fast = worked && time < MIN_DELAY;
+        self.fast_reconnects =
+            if fast { self.fast_reconnects.saturating_add(1) } else { 0 };
+        let wait = match self.failed_attempts {
+            0 if self.fast_reconnects > FREE_RECONNECTS => MIN_DELAY,
             0 | 1 => time,
             n => {
                 let first = time.saturating_mul(2).max(FLOOR);
@@ -64,8 +70,8 @@ impl Backoff {
     }
 
     /// How many attempts in a row have brought no event.
-    pub(crate) fn fruitless(&self) -> u32 {
-        self.fruitless
+    pub(crate) fn failed_attempts(&self) -> u32 {
+        self.failed_attempts
     }
 }
 
@@ -78,8 +84,8 @@ mod tests {
     use super::*;
 
     /// The wait without its jitter, in milliseconds: at most a fifth more.
-    fn assert_wait(backoff: &mut Backoff, fruitful: bool, wait: u64) {
-        let got = backoff.next(fruitful).as_millis() as u64;
+    fn assert_wait(backoff: &mut Backoff, worked: bool, wait: u64) {
+        let got = backoff.next(worked).as_millis() as u64;
         let most = wait.saturating_add(wait / 5);
         assert!((wait..=most).contains(&got), "{got} is not about {wait}");
     }
@@ -90,7 +96,7 @@ mod tests {
         for _ in 0..100 {
             assert_wait(&mut backoff, true, 3000);
         }
-        assert_eq!(backoff.fruitless(), 0);
+        assert_eq!(backoff.failed_attempts(), 0);
     }
 
     #[test]
@@ -115,8 +121,8 @@ mod tests {
     #[test]
     fn the_programs_limit_holds_for_the_server_and_not_below_the_floor() {
         let mut backoff = Backoff::new(60_000, Some(2000));
-        for fruitful in [true, false, false] {
-            assert_wait(&mut backoff, fruitful, 2000);
+        for worked in [true, false, false] {
+            assert_wait(&mut backoff, worked, 2000);
         }
         let mut backoff = Backoff::new(100, Some(1000));
         for wait in [100, 500, 1000, 1000] {
@@ -139,11 +145,11 @@ mod tests {
     #[test]
     fn events_do_not_buy_a_busy_loop() {
         let mut backoff = Backoff::new(0, None);
-        for _ in 0..BURST {
+        for _ in 0..FREE_RECONNECTS {
             assert_wait(&mut backoff, true, 0);
         }
         for _ in 0..10 {
-            assert_wait(&mut backoff, true, PACE);
+            assert_wait(&mut backoff, true, MIN_DELAY);
         }
         assert_wait(&mut backoff, false, 0);
         assert_wait(&mut backoff, true, 0);

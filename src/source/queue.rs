@@ -15,10 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::source::Outlook;
 use crate::state::{ReadyState, State, Wake};
 use crate::sys;
 
@@ -28,7 +27,7 @@ pub(crate) enum Item<'a> {
     /// With its origin.
     Event(Event<'a>, &'a CStr),
     Comment(Text<'a>),
-    Error(&'a Failure, Outlook),
+    Error(&'a Failure, RetryPlan),
     /// The last.
     Close(Error),
 }
@@ -38,7 +37,7 @@ enum Kept {
     Open(Box<Response>),
     Event { event_type: Name, last_event_id: Name, data: Span },
     Comment(Span),
-    Error(Box<(Failure, Outlook)>),
+    Error(Box<LastFailure>),
     Close(Error),
 }
 
@@ -195,7 +194,7 @@ impl Batch {
             Kept::Event { .. } | Kept::Comment(_) => None,
             Kept::Open(_) => Some(ReadyState::Open),
             Kept::Close(_) => Some(ReadyState::Closed),
-            Kept::Error(told) => match (told.0.error, told.1.retry) {
+            Kept::Error(last) => match (last.failure.error, last.plan.delay) {
                 (Error::TooLarge, _) => None,
                 (_, Some(_)) => Some(ReadyState::Connecting),
                 (_, None) => Some(ReadyState::Closed),
@@ -218,7 +217,7 @@ impl Batch {
                 Item::Event(event, self.origin.as_deref().unwrap_or_default())
             }
             Kept::Comment(comment) => Item::Comment(self.text(*comment)),
-            Kept::Error(told) => Item::Error(&told.0, told.1),
+            Kept::Error(last) => Item::Error(&last.failure, last.plan),
             Kept::Close(reason) => Item::Close(*reason),
         }
     }
@@ -346,8 +345,8 @@ impl Queue {
     }
 
     /// Whether this process was forked from the one that made the queue.
-    pub(crate) fn is_a_parents(&self) -> bool {
-        self.wake.is_a_parents()
+    pub(crate) fn belongs_to_parent_process(&self) -> bool {
+        self.wake.belongs_to_parent_process()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -458,9 +457,10 @@ impl Writer {
         self.new_last_event_id = Some(id.bytes_with_nul().into());
     }
 
-    pub(crate) fn error(&mut self, failure: &Failure, outlook: Outlook) {
+    pub(crate) fn error(&mut self, failure: &Failure, plan: RetryPlan) {
         self.begin();
-        self.put(Kept::Error(Box::new((failure.clone(), outlook))));
+        let failure = failure.clone();
+        self.put(Kept::Error(Box::new(LastFailure { failure, plan })));
         self.hand_over();
     }
 

@@ -24,13 +24,13 @@ use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::options::Network;
-use crate::proxy::Proxy;
-use crate::resolve::resolve;
+use crate::net::proxy::Proxy;
+use crate::net::resolve::resolve;
+use crate::net::socket::Socket;
+use crate::net::tls::{self, Stream};
 use crate::response::{self, origin};
-use crate::socket::Socket;
+use crate::settings::options::Network;
 use crate::state::State;
-use crate::tls::{self, Stream};
 
 /// Room for the request's lines, beside the longest of them.
 const OUTPUT: usize = 1024;

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::proxy::Proxy;
+use crate::net::proxy::Proxy;
 
 /// What the environment says about proxies, as of one moment.
 #[derive(Debug, Clone, Default)]
@@ -91,12 +91,12 @@ fn is_exception(list: &str, url: &Url) -> bool {
     let port = url.port_or_known_default().expect("http URLs have a port");
     list.split([',', ' ', '\t'])
         .filter(|entry| !entry.is_empty())
-        .any(|entry| entry == "*" || names(entry, &host, port))
+        .any(|entry| entry == "*" || entry_matches(entry, &host, port))
 }
 
 /// Whether an entry, `host`, `host:port`, `address` or `address/bits`, is
 /// about a host and port.
-fn names(entry: &str, host: &Host<&str>, port: u16) -> bool {
+fn entry_matches(entry: &str, host: &Host<&str>, port: u16) -> bool {
     if let Some((network, bits)) = entry.split_once('/') {
         return address(host)
             .zip(network.parse().ok())

@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::Error;
-use crate::failure::Failure;
-use crate::options::Options;
+use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::panic::catch;
 use crate::parser::{Event, Text};
-use crate::queue::{Batch, Queue, Taken, Writer};
-use crate::request::Request;
 use crate::response::Response;
-use crate::source::{Handler, Outlook, Source, Told};
+use crate::settings::options::Options;
+use crate::settings::request::Request;
+use crate::source::life::{Handler, Source};
+use crate::source::queue::{Batch, Queue, Taken, Writer};
 use crate::state::{ReadyState, State};
 use crate::stats::Stats;
 use crate::sys;
@@ -35,12 +35,12 @@ const STACK: usize = 256 * 1024;
 /// Called with each event, and its origin.
 pub(crate) type OnEvent = Box<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
 pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
-pub(crate) type OnError = Box<dyn Fn(&Failure, Outlook) + Send>;
+pub(crate) type OnError = Box<dyn Fn(&Failure, RetryPlan) + Send>;
 pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
 pub(crate) type OnRequest =
-    Box<dyn Fn(Request, u64, Option<&Told>) -> Request + Send>;
+    Box<dyn Fn(Request, u64, Option<&LastFailure>) -> Request + Send>;
 pub(crate) type OnRetry =
-    Box<dyn Fn(&Failure, Outlook, Duration) -> Option<Duration> + Send>;
+    Box<dyn Fn(&Failure, RetryPlan, Duration) -> Option<Duration> + Send>;
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
 /// What the program wants to be called with.
@@ -289,7 +289,7 @@ impl Handle {
             let _ = catch(|| source.fail(&defect));
             Error::Internal
         });
-        let _ = catch(|| self.tell_close(reason));
+        let _ = catch(|| self.report_close(reason));
         drop(source);
         drop(self);
         drop(done);
@@ -321,7 +321,7 @@ impl Handle {
     }
 
     /// Calls `on_close`, or puts the last item, the first time.
-    fn tell_close(&self, reason: Error) {
+    fn report_close(&self, reason: Error) {
         if let Some(queue) = self.queue.get() {
             queue.close(reason);
         }
@@ -337,7 +337,7 @@ impl Handle {
         // The program need not wait for the thread to be told.
         if let Some(queue) = self.queue.get()
             && self.done.get().is_some()
-            && !queue.is_a_parents()
+            && !queue.belongs_to_parent_process()
         {
             queue.close(Error::None);
         }
@@ -388,7 +388,7 @@ impl Handle {
             if self.is_current() {
                 return Err(Error::Callback);
             }
-            if queue.is_a_parents() {
+            if queue.belongs_to_parent_process() {
                 return Err(Error::System);
             }
             if timeout == Some(Duration::ZERO) {
@@ -450,7 +450,7 @@ impl Handle {
             return Err(Error::Callback);
         }
         let done = self.done.get().ok_or(Error::NotConnected)?;
-        if self.state.is_a_parents() {
+        if self.state.belongs_to_parent_process() {
             return Err(Error::System);
         }
         let ended = match timeout {
@@ -472,8 +472,8 @@ impl Handle {
         let thread = lock(&self.thread).take();
         if self.is_current() {
             let reason = self.failed.get().copied();
-            self.tell_close(reason.unwrap_or(Error::None));
-        } else if self.state.is_a_parents() {
+            self.report_close(reason.unwrap_or(Error::None));
+        } else if self.state.belongs_to_parent_process() {
             // fork(2) has copied no thread.
             mem::forget(thread);
         } else if let Some(thread) = thread {
@@ -491,7 +491,7 @@ impl Handle {
         if self.queue.get().is_none() || self.state.closed_by_program() {
             return self.state.ready_state();
         }
-        ReadyState::of_number(self.seen.load(SeqCst))
+        ReadyState::from_raw(self.seen.load(SeqCst))
     }
 
     pub(crate) fn url(&self) -> &CStr {
@@ -579,7 +579,7 @@ impl Handler for Dispatcher {
         &mut self,
         request: Request,
         attempt: u64,
-        failure: Option<&Told>,
+        failure: Option<&LastFailure>,
     ) -> Request {
         if let Some(queue) = &mut self.queue {
             queue.set_reconnects(self.handle.reconnects.load(SeqCst));
@@ -595,14 +595,12 @@ impl Handler for Dispatcher {
     fn retry(
         &mut self,
         failure: &Failure,
-        outlook: Outlook,
+        plan: RetryPlan,
         wait: Duration,
     ) -> Option<Duration> {
         match &self.callbacks.retry {
-            Some(on_retry) if !self.silenced() => {
-                on_retry(failure, outlook, wait)
-            }
-            _ => outlook.retry,
+            Some(on_retry) if !self.silenced() => on_retry(failure, plan, wait),
+            _ => plan.delay,
         }
     }
 
@@ -653,18 +651,18 @@ impl Handler for Dispatcher {
         }
     }
 
-    fn error(&mut self, failure: &Failure, outlook: Outlook) {
-        if outlook.retry.is_none() && failure.error != Error::TooLarge {
+    fn error(&mut self, failure: &Failure, plan: RetryPlan) {
+        if plan.delay.is_none() && failure.error != Error::TooLarge {
             // Once: nothing follows.
             let _ = self.handle.failed.set(failure.error);
         }
         if let Some(queue) = &mut self.queue {
-            return queue.error(failure, outlook);
+            return queue.error(failure, plan);
         }
         if let Some(on_error) = &self.callbacks.error
             && !self.silenced()
         {
-            on_error(failure, outlook);
+            on_error(failure, plan);
         }
     }
 }

@@ -27,16 +27,27 @@ use crate::error::Error;
 use crate::failure::Failure;
 
 /// What the program has said about TLS.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Trust {
     /// In the place of the system's.
     authorities: Option<Arc<RootCertStore>>,
     /// The client certificate and its key.
     identity: Option<Arc<CertifiedKey>>,
-    /// Whether any certificate will do.
-    anybody: bool,
+    /// Whether a certificate has to be valid, or any will do.
+    verify_peer: bool,
     /// Made of the above when first needed.
     config: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Default for Trust {
+    fn default() -> Trust {
+        Trust {
+            authorities: None,
+            identity: None,
+            verify_peer: true,
+            config: OnceLock::new(),
+        }
+    }
 }
 
 impl Trust {
@@ -69,14 +80,14 @@ impl Trust {
 
     /// Whether the server has to prove who it is.
     pub(crate) fn set_verify_peer(&mut self, verify: bool) {
-        self.anybody = !verify;
+        self.verify_peer = verify;
     }
 
     /// The configuration for all this. That of the defaults is shared by
     /// all sources: it is large, and holds the sessions to resume.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
         static DEFAULT: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-        let own = self.anybody
+        let own = !self.verify_peer
             || self.authorities.is_some()
             || self.identity.is_some();
         let place = if own { &self.config } else { &DEFAULT };
@@ -99,8 +110,8 @@ impl Trust {
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
-        if self.anybody {
-            return Ok(Arc::new(Anybody));
+        if !self.verify_peer {
+            return Ok(Arc::new(NoVerification));
         }
         Ok(match &self.authorities {
             Some(authorities) => Arc::new(Verifier::new(authorities.clone())),
@@ -297,9 +308,9 @@ impl std::error::Error for SelfSigned {}
 
 /// Takes every certificate, if the server has the key of it.
 #[derive(Debug)]
-struct Anybody;
+struct NoVerification;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -15,12 +15,12 @@ use url::{Host, Url};
 
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::resolve::resolve;
+use crate::net::resolve::resolve;
+use crate::net::socket::Socket;
+use crate::net::tls::{self, Stream};
+use crate::net::trust::Trust;
 use crate::response::Response;
-use crate::socket::Socket;
 use crate::state::State;
-use crate::tls::{self, Stream};
-use crate::trust::Trust;
 
 /// The head of an answer to CONNECT is refused if it is longer.
 const MAX_HEAD: usize = 64 * 1024;
@@ -380,7 +380,7 @@ impl Talk<'_> {
             return Err(self.refused("its answer is not SOCKS5"));
         }
         if code != 0 {
-            return Err(self.refused(objection(code)));
+            return Err(self.refused(socks5_reply_text(code)));
         }
         // The address it connects from, and the port: of no use.
         match kind {
@@ -529,8 +529,8 @@ pub(crate) fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
 }
 
 /// RFC 1928, 6.
-fn objection(code: u8) -> String {
-    let objection = match code {
+fn socks5_reply_text(code: u8) -> String {
+    let text = match code {
         2 => "its rules do not allow the connection",
         3 => "the server's network is unreachable",
         4 => "the server is unreachable",
@@ -540,7 +540,7 @@ fn objection(code: u8) -> String {
         8 => "it does not know this kind of address",
         _ => return format!("it refuses to connect (code {code})"),
     };
-    objection.to_owned()
+    text.to_owned()
 }
 
 #[cfg(test)]

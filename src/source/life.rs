@@ -8,17 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
-use crate::backoff::Backoff;
-use crate::connection::Connection;
-use crate::cookies::Cookies;
 use crate::error::Error;
-use crate::failure::Failure;
-use crate::options::Options;
+use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::http::connection::Connection;
+use crate::http::cookies::Cookies;
+use crate::net::socket::interrupted;
 use crate::parser::{Event, Item, Parser, Text};
-use crate::request::Request;
 use crate::response::{Response, loggable, origin};
-use crate::retry::{Retry, retry_after};
-use crate::socket::interrupted;
+use crate::settings::options::Options;
+use crate::settings::request::Request;
+use crate::settings::retry::{Retry, retry_after};
+use crate::source::backoff::Backoff;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::sys;
@@ -32,13 +32,13 @@ pub(crate) trait Handler {
         &mut self,
         request: Request,
         attempt: u64,
-        failure: Option<&Told>,
+        failure: Option<&LastFailure>,
     ) -> Request;
     /// What is to follow a failure: after which wait the next attempt, if any.
     fn retry(
         &mut self,
         failure: &Failure,
-        outlook: Outlook,
+        plan: RetryPlan,
         wait: Duration,
     ) -> Option<Duration>;
     /// The connection is announced.
@@ -52,20 +52,8 @@ pub(crate) trait Handler {
     /// The last event ID string has changed, without an event.
     fn last_event_id(&mut self, id: Text<'_>);
     /// A connection was refused or lost, or an event was dropped.
-    fn error(&mut self, failure: &Failure, outlook: Outlook);
+    fn error(&mut self, failure: &Failure, plan: RetryPlan);
 }
-
-/// What comes after a failure.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Outlook {
-    /// How many attempts in a row have brought no event.
-    pub(crate) attempt: u32,
-    /// How long until the next attempt, if there is one.
-    pub(crate) retry: Option<Duration>,
-}
-
-/// A failure that the program was told of.
-pub(crate) type Told = (Failure, Outlook);
 
 /// A source in the hands of its thread.
 pub(crate) struct Source<H> {
@@ -81,7 +69,7 @@ pub(crate) struct Source<H> {
     backoff: Backoff,
     attempts: u64,
     /// Why the next attempt is necessary.
-    told: Option<Box<Told>>,
+    last_failure: Option<Box<LastFailure>>,
     /// Whether to come back after the attempt that is under way.
     retry: Retry,
     handler: H,
@@ -111,7 +99,7 @@ impl<H: Handler> Source<H> {
                 options.max_reconnection_time,
             ),
             attempts: 0,
-            told: None,
+            last_failure: None,
             retry: options.retry.unwrap_or(Retry::Standard),
             options,
             handler,
@@ -125,14 +113,14 @@ impl<H: Handler> Source<H> {
             // A wish to reconnect, also one that has cut the wait short, is
             // met by the attempt that comes now.
             if self.state.take_reconnect() {
-                self.told = None;
+                self.last_failure = None;
             }
-            let (failure, fruitful) = self.attempt();
+            let (failure, worked) = self.attempt();
             // Nor does it report a failure, or wait.
             if self.state.interrupted() {
                 continue;
             }
-            if let Some(reason) = self.follow_up(failure, fruitful) {
+            if let Some(reason) = self.follow_up(failure, worked) {
                 return reason;
             }
         }
@@ -189,9 +177,12 @@ impl<H: Handler> Source<H> {
         if self.became_get {
             request.become_get();
         }
-        let told = self.told.take();
-        let request =
-            self.handler.request(request, self.attempts, told.as_deref());
+        let last_failure = self.last_failure.take();
+        let request = self.handler.request(
+            request,
+            self.attempts,
+            last_failure.as_deref(),
+        );
         let default = match request.is_plain_get() {
             true => Retry::Standard,
             false => Retry::Never,
@@ -224,7 +215,7 @@ impl<H: Handler> Source<H> {
             handler: &mut self.handler,
             backoff: &mut self.backoff,
             origin: &origin,
-            fruitful: false,
+            worked: false,
         };
         let idle_timeout = self.options.idle_timeout;
         let sink = |bytes: &mut [u8]| {
@@ -236,8 +227,8 @@ impl<H: Handler> Source<H> {
         };
         let failure =
             connection.read(&self.state, &self.stats, idle_timeout, sink);
-        let fruitful = dispatch.fruitful;
-        (failure, fruitful)
+        let worked = dispatch.worked;
+        (failure, worked)
     }
 
     /// After an attempt: the wait for the next one, or the end; then why the
@@ -245,20 +236,20 @@ impl<H: Handler> Source<H> {
     fn follow_up(
         &mut self,
         mut failure: Failure,
-        fruitful: bool,
+        worked: bool,
     ) -> Option<Error> {
         let ended = failure.error == Error::Ended;
         if ended {
             // R27: to come back after, it is like any other loss.
             failure.error = Error::Lost;
         }
-        let wait = self.wait_after(&failure, fruitful);
-        let attempt = self.backoff.fruitless();
+        let wait = self.wait_after(&failure, worked);
+        let attempt = self.backoff.failed_attempts();
         let limit = self.options.max_attempts;
         let exhausted = limit > 0 && attempt >= limit;
         let again = !exhausted && self.retry.comes_back_after(&failure);
-        let outlook = Outlook { attempt, retry: again.then_some(wait) };
-        match self.handler.retry(&failure, outlook, wait) {
+        let plan = RetryPlan { attempt, delay: again.then_some(wait) };
+        match self.handler.retry(&failure, plan, wait) {
             Some(wait) => {
                 self.reestablish(failure, attempt, wait);
                 None
@@ -269,8 +260,8 @@ impl<H: Handler> Source<H> {
     }
 
     /// How long the next attempt has to wait, if there is one.
-    fn wait_after(&mut self, failure: &Failure, fruitful: bool) -> Duration {
-        let wait = self.backoff.next(fruitful);
+    fn wait_after(&mut self, failure: &Failure, worked: bool) -> Duration {
+        let wait = self.backoff.next(worked);
         let max = self.options.max_reconnection_time;
         let asked = failure.response.as_ref().and_then(|response| {
             let max = max.map(Duration::from_millis);
@@ -289,9 +280,9 @@ impl<H: Handler> Source<H> {
             loggable(&self.options.url),
             wait.as_millis()
         );
-        let outlook = Outlook { attempt, retry: Some(wait) };
-        self.handler.error(&failure, outlook);
-        self.told = Some(Box::new((failure, outlook)));
+        let plan = RetryPlan { attempt, delay: Some(wait) };
+        self.handler.error(&failure, plan);
+        self.last_failure = Some(Box::new(LastFailure { failure, plan }));
         // What the attempt has used of the stack is dead for all of the wait.
         sys::release_dead_stack();
         // A wait longer than the clock can count is one for ever.
@@ -316,8 +307,8 @@ impl<H: Handler> Source<H> {
             return false;
         }
         log::warn!("{}: {failure}", loggable(&self.options.url));
-        let attempt = self.backoff.fruitless();
-        self.handler.error(failure, Outlook { attempt, retry: None });
+        let attempt = self.backoff.failed_attempts();
+        self.handler.error(failure, RetryPlan { attempt, delay: None });
         true
     }
 }
@@ -329,7 +320,7 @@ struct Dispatch<'a, H> {
     handler: &'a mut H,
     backoff: &'a mut Backoff,
     origin: &'a CStr,
-    fruitful: bool,
+    worked: bool,
 }
 
 impl<H: Handler> Dispatch<'_, H> {
@@ -342,7 +333,7 @@ impl<H: Handler> Dispatch<'_, H> {
         }
         match item {
             Item::Event(event) => {
-                self.fruitful = true;
+                self.worked = true;
                 self.stats.events.add(1);
                 self.handler.event(event, self.origin);
             }
@@ -371,6 +362,6 @@ impl<H: Handler> Dispatch<'_, H> {
         self.stats.dropped.add(1);
         let failure =
             Failure::new(Error::TooLarge, "event over the size limit");
-        self.handler.error(&failure, Outlook { attempt: 0, retry: None });
+        self.handler.error(&failure, RetryPlan { attempt: 0, delay: None });
     }
 }

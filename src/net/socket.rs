@@ -30,7 +30,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// How often a Unix socket whose queue is full is asked for room: the system
 /// tells nobody when there is some.
-const KNOCKING: Duration = Duration::from_millis(50);
+const UNIX_RETRY: Duration = Duration::from_millis(50);
 
 /// A connected socket. Reading and writing never wait; waiting is a call of
 /// its own.
@@ -136,7 +136,7 @@ impl Socket {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 Err(cause) => return Err(failure(Error::Connect, &cause)),
             }
-            let next = Instant::now() + KNOCKING;
+            let next = Instant::now() + UNIX_RETRY;
             let until = deadline.map_or(next, |deadline| deadline.min(next));
             match state.wait(&mut [state.entry()], Some(until)) {
                 Ok(Waited::Interrupted) => return Err(interrupted()),

@@ -12,19 +12,19 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::body::{Body, Progress};
-use crate::cookies::Cookies;
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::options::{Options, target};
-use crate::request::Request;
+use crate::http::body::{Body, Progress};
+use crate::http::cookies::Cookies;
+use crate::http::exchange::{self, Rest, Route};
+use crate::net::socket::interrupted;
+use crate::net::tls::{self, Stream};
 use crate::response::{self, Response, loggable};
-use crate::socket::interrupted;
+use crate::settings::options::{Options, target};
+use crate::settings::request::Request;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::sys;
-use crate::tls::{self, Stream};
-use crate::transport::{self, Rest, Route};
 
 /// An accepted response's body, and what it comes over.
 #[derive(Debug)]
@@ -254,7 +254,7 @@ fn ask(
         connect_timeout: options.connect_timeout,
         response_timeout: options.response_timeout,
     };
-    let (head, rest) = transport::exchange(request, route)?;
+    let (head, rest) = exchange::exchange(request, route)?;
     let (head, ()) = head.into_parts();
     if own {
         cookies.keep(&head.headers, url);

@@ -10,16 +10,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::body::{Body, Progress};
-use crate::connection::{Connection, follow};
-use crate::cookies::Cookies;
-use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::options::Options;
-use crate::proxy::{self, Proxy};
+use crate::http::body::{Body, Progress};
+use crate::http::connection::{Connection, follow};
+use crate::http::cookies::Cookies;
+use crate::net::environment::Environment;
+use crate::net::proxy::{self, Proxy};
+use crate::response;
+use crate::settings::options::Options;
+use crate::settings::retry;
 use crate::state::State;
 use crate::stats::Stats;
-use crate::{response, retry};
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub enum Retry {
 }
 
 impl Retry {
-    pub(crate) fn of_number(number: i32) -> Option<Retry> {
+    pub(crate) fn from_raw(number: i32) -> Option<Retry> {
         [Retry::Standard, Retry::Persistent, Retry::Never]
             .into_iter()
             .find(|retry| *retry as i32 == number)
@@ -42,13 +42,13 @@ impl Retry {
             (Retry::Persistent, Error::Status) => failure
                 .response
                 .as_ref()
-                .is_some_and(|response| may_pass(response.status)),
+                .is_some_and(|response| is_transient(response.status)),
             _ => true, // R18, R27
         }
     }
 }
 
-fn may_pass(status: u16) -> bool {
+fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 

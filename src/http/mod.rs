@@ -1,0 +1,7 @@
+//! One attempt: a request sent, its response's head read, redirects followed,
+//! and one body to read.
+
+pub(crate) mod body;
+pub(crate) mod connection;
+pub(crate) mod cookies;
+pub(crate) mod exchange;

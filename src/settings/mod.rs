@@ -1,0 +1,6 @@
+//! What the program asked for, and a request as it will be sent. No network
+//! in here.
+
+pub(crate) mod options;
+pub(crate) mod request;
+pub(crate) mod retry;
