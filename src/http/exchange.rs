@@ -29,7 +29,7 @@ use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
 use crate::response::{self, origin};
-use crate::settings::options::Network;
+use crate::settings::network::Network;
 use crate::state::State;
 
 /// Room for the request's lines, beside the longest of them.

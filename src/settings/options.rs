@@ -1,19 +1,14 @@
 //! What the program asked for.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::InvalidUri;
-use socket2::SockAddr;
 use url::Url;
 
 use crate::error::Error;
-use crate::failure::Failure;
-use crate::net::environment::Environment;
-use crate::net::proxy::Proxy;
-use crate::net::trust::Trust;
+use crate::settings::network::Network;
 use crate::settings::request::Request;
 use crate::settings::retry::Retry;
 
@@ -52,70 +47,6 @@ pub(crate) struct Options {
     /// Between any two bytes of a stream.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) network: Arc<Network>,
-}
-
-/// How servers are reached; the same for every request of a source.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Network {
-    pub(crate) trust: Trust,
-    /// Where to connect, whatever the URL's host is.
-    pub(crate) unix_socket: Option<PathBuf>,
-    proxies: Proxies,
-}
-
-#[derive(Debug, Clone)]
-enum Proxies {
-    /// Those of the environment, once it has been looked at.
-    Environment(Environment),
-    /// The program's.
-    Own(Option<Box<Proxy>>),
-}
-
-impl Default for Proxies {
-    fn default() -> Proxies {
-        Proxies::Environment(Environment::default())
-    }
-}
-
-impl Network {
-    /// The proxy to go through to a URL, if there is one.
-    pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
-        match &self.proxies {
-            _ if self.unix_socket.is_some() => Ok(None),
-            Proxies::Environment(environment) => environment.proxy(url),
-            Proxies::Own(proxy) => Ok(proxy.as_deref().cloned()),
-        }
-    }
-
-    /// Goes through a proxy, or through none, whatever the environment says.
-    pub(crate) fn set_proxy(&mut self, proxy: &str) -> Result<(), Error> {
-        self.proxies = Proxies::Own(match proxy {
-            "" => None,
-            proxy => Some(Box::new(Proxy::parse(proxy)?)),
-        });
-        Ok(())
-    }
-
-    /// Connects to a Unix socket, or no longer.
-    pub(crate) fn set_unix_socket(
-        &mut self,
-        path: Option<&Path>,
-    ) -> Result<(), Error> {
-        if let Some(path) = path
-            && (path.as_os_str().is_empty() || SockAddr::unix(path).is_err())
-        {
-            return Err(Error::Value);
-        }
-        self.unix_socket = path.map(Path::to_owned);
-        Ok(())
-    }
-
-    /// Looks at the environment, unless the program has said what it wants.
-    pub(crate) fn read_environment(&mut self) {
-        if let Proxies::Environment(environment) = &mut self.proxies {
-            *environment = Environment::of_process();
-        }
-    }
 }
 
 impl Options {
