@@ -4,6 +4,8 @@ OBJCOPY ?= objcopy
 CARGO_TARGET_DIR ?= target
 RELEASE = $(CARGO_TARGET_DIR)$(CARGO_BUILD_TARGET:%=/%)/release
 CFLAGS ?= -O2 -Wall -Wextra -Wpedantic
+# Debian 12's is version 14; others lay some lines out differently.
+CLANG_FORMAT ?= clang-format
 export CARGO_TARGET_DIR
 
 PREFIX ?= /usr/local
@@ -21,17 +23,24 @@ HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
 DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
 	LICENSE-APACHE LICENSE-THIRD-PARTY examples/listen.c examples/listen.cpp
-# A template with the version, and with directories as far as a prefix that
-# may be moved.
+# Fills in a template of packaging/: the version, and directories relative to
+# the prefix where they are below it, so that the prefix can be moved.
 FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
 	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|'
+# The functions that manual pages describe.
 NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p'
 
-# For release: libeventsource.so, its name for programs, libeventsource.a. The
-# archive is made one object that shares only what the header declares: what
-# Rust brings along would collide with another Rust library in one program.
-library:
+# What a formatter is given by name: cargo fmt finds the rest of Rust itself.
+C_FILES = $(shell find benches bindings examples tests -name '*.c' \
+	-o -name '*.cpp' -o -name '*.hpp')
+GO_DIRS = benches bindings examples tests
+RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
+
+# The archive is linked into one object whose only global symbols are those that
+# the header declares. Otherwise the Rust runtime inside would collide with
+# that of another Rust library in the same program.
+library: ## Builds libeventsource.so and libeventsource.a for release (default)
 	$(CARGO) rustc --release --locked --lib --crate-type cdylib,staticlib
 	ln -sf $(SO) $(RELEASE)/$(SONAME)
 	$(LD) -r --whole-archive $(RELEASE)/libeventsource.a -o $(RELEASE)/all.o
@@ -41,61 +50,87 @@ library:
 	$(AR) rcs $(RELEASE)/libeventsource.a $(RELEASE)/all.o
 	rm $(RELEASE)/all.o
 
-# A C program follows a stream through lost connections. The demo's server
-# takes nothing but std; cargo would build the tests' dependencies for it.
-demo: library
+help: ## Lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+# The demo's server uses only std, so rustc builds it: cargo would build the
+# tests' dependencies first.
+demo: library ## Shows examples/listen.c follow a server that drops it: 15 s
 	$(CC) -std=c99 $(CFLAGS) -Iinclude -o $(RELEASE)/listen examples/listen.c \
 		-L$(RELEASE) -leventsource -pthread -Wl,-rpath,'$$ORIGIN'
 	$(RUSTC) --edition 2024 -o $(RELEASE)/demo examples/demo.rs
 	$(RELEASE)/demo $(RELEASE)/listen
 
-test:
+check: ## Checks form, lints and header: seconds, once the dependencies are built
+	$(CARGO) fmt --all --check
+	cd fuzz && $(CARGO) fmt --check
+	cd models && $(CARGO) fmt --check
+	rustfmt --edition 2024 --check $(RUST_FILES)
+	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+	found=`gofmt -l $(GO_DIRS)` && test -z "$$found" || \
+		{ echo "gofmt would change: $$found"; exit 1; }
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked --quiet --test header
+
+format: ## Gives Rust, C, C++ and Go the form that check wants
+	$(CARGO) fmt --all
+	cd fuzz && $(CARGO) fmt
+	cd models && $(CARGO) fmt
+	rustfmt --edition 2024 $(RUST_FILES)
+	$(CLANG_FORMAT) -i $(C_FILES)
+	gofmt -w $(GO_DIRS)
+
+header: ## Writes include/eventsource.h and its copy in bindings/go from src/ffi
+	UPDATE_HEADER=1 $(CARGO) test --locked --quiet --test header
+
+test: ## Runs every test but deb-test and parity: needs what .ci/run installs
 	$(CARGO) test --locked --no-fail-fast
 
-# The tests of sources, built as the library is for its users: what inlining and
-# reordering break shows here alone.
-test-release:
+test-quick: ## Tests sources and the parser: a minute, needs cargo alone
+	$(CARGO) test --locked --lib --test source --test parser --test header
+
+# A library built for release shows what only inlining and reordering break.
+test-release: ## Tests sources in the library as its users have it
 	$(CARGO) test --release --locked --lib --test source
 
-# The tests of sources, in memory that is watched; fuzz has the parser. What they
-# leave behind on purpose, as what callbacks remember, is no leak, and would make
-# tests that run alone say something; valgrind looks for leaks.
-sanitize:
+# The parser is fuzzed under the same sanitizer. Leaks are not looked for here:
+# tests leave some memory behind on purpose, such as what callbacks remember;
+# valgrind looks for leaks in the tests of C programs.
+sanitize: ## Tests sources under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
 		CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test --locked \
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
 		--lib --test source --test faults
 
-# Every order in which threads can meet; of the queue's, those of few preemptions.
-models:
+# The queue's models are limited to orders with two or three preemptions.
+models: ## Takes the models of models/ through every order of their threads
 	cd models && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
 		$(CARGO) test --locked
 
-# Each target of fuzz/ for TIME seconds.
 fuzz: TIME ?= 60
-fuzz:
+fuzz: ## Fuzzes each target of fuzz/ for TIME seconds (60)
 	fuzz/run $(TIME)
 
-# A thousand sources for TIME seconds; the figures are in tmp/soak.csv, beside
-# release.
+# The figures are in tmp/soak.csv, beside the directory release.
 soak: TIME ?= 1800
-soak:
+soak: ## Runs a thousand sources for TIME seconds (1800)
 	SOAK=$(TIME) $(CARGO) test --release --locked --test soak -- --nocapture
 
-bench: library
+bench: library ## Measures parser, streams, queue, TLS, idle memory and close
 	$(CARGO) bench --locked --bench parser --bench stream \
 		--bench queue --bench tls --bench idle --bench close
 
-# This library beside six other clients, which are fetched by name and built:
-# needs libcurl's header, Go and npm. SHAPES says which streams.
+# Fetches the other clients by name and builds them: needs libcurl's header, Go
+# and npm. SHAPES chooses the streams.
 PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
-compare: library
+compare: library ## Measures this library beside six other clients
 	benches/peers/build $(PEERS) $(abspath $(RELEASE))
 	PEERS=$(PEERS) $(CARGO) bench --locked --bench compare
 
-# Copies what `make` built: root may have no Rust. The prefix is known only now,
-# so this is where it is written down. A manual page has a link for each name.
-install: $(RELEASE)/$(SO)
+# Copies what `make` built, so that root needs no Rust. PREFIX is known only now:
+# so the pkg-config and CMake files are written here. A manual page gets a link
+# for each function that it describes.
+install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
 		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)
 	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
@@ -115,7 +150,7 @@ install: $(RELEASE)/$(SO)
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
 	test -n "$(DESTDIR)" || ldconfig || true
 
-uninstall:
+uninstall: ## Removes what install has installed, given the same variables
 	cd $(D)$(INCLUDEDIR) && rm -f $(notdir $(HEADERS))
 	cd $(D)$(LIBDIR) && rm -f libeventsource.a $(SO) $(SONAME) $(SO).$(VERSION)
 	rm -f $(D)$(PKGCONFIGDIR)/eventsource.pc
@@ -128,23 +163,23 @@ uninstall:
 $(RELEASE)/$(SO):
 	$(MAKE) library
 
-# The manual for a browser: index.html in html, beside release.
-html:
+# Begins with index.html in the directory html, beside the directory release.
+html: ## Makes the manual for a browser: needs mandoc
 	packaging/html $(CARGO_TARGET_DIR)/html
 
-# Packages for Debian, beside release; deb-test installs them in an empty one.
-deb: $(RELEASE)/$(SO)
+# The packages are in the directory deb, beside the directory release.
+deb: $(RELEASE)/$(SO) ## Makes the Debian packages: needs dpkg-dev
 	packaging/deb $(CARGO_TARGET_DIR)/deb
 
-deb-test: demo deb
+deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb
 
-# What `cargo cinstall` installs is the same; needs cargo-c.
-parity: library
+parity: library ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
 
-clean:
+clean: ## Removes everything that was built
 	$(CARGO) clean
 
-.PHONY: library demo test test-release sanitize models fuzz soak bench compare install \
-	uninstall html deb deb-test parity clean
+.PHONY: library help demo check format header test test-quick test-release \
+	sanitize models fuzz soak bench compare install uninstall html deb deb-test \
+	parity clean

@@ -1,7 +1,7 @@
 //! `include/eventsource.h` is what cbindgen makes of `src/ffi`, and a copy of
 //! it is in the Go module, which cannot reach out of its directory.
 //!
-//! `UPDATE_HEADER=1 cargo test --test header` writes it anew.
+//! `make header` writes both: it runs these tests with `UPDATE_HEADER=1`.
 
 use std::fs;
 use std::path::Path;
@@ -110,7 +110,7 @@ fn the_header_is_what_cbindgen_makes() {
         let committed = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             committed == generated,
-            "{header} is stale; UPDATE_HEADER=1 cargo test --test header"
+            "{header} is stale: `make header` writes it"
         );
     }
 }

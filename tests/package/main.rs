@@ -11,3 +11,4 @@ mod man;
 mod program;
 mod security;
 mod standard;
+mod targets;
