@@ -11,7 +11,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::failure::Failure;
-use crate::http::body::{Body, Progress};
+use crate::http::body::Body;
+use crate::http::chunked::Progress;
 use crate::http::connection::{Connection, follow};
 use crate::http::cookies::Cookies;
 use crate::net::environment::Environment;

@@ -14,7 +14,8 @@ use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::http::body::{Body, Progress};
+use crate::http::body::Body;
+use crate::http::chunked::Progress;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::net::socket::interrupted;

@@ -2,6 +2,8 @@
 //! and one body to read.
 
 pub(crate) mod body;
+pub(crate) mod chunked;
+pub(crate) mod coding;
 pub(crate) mod connection;
 pub(crate) mod cookies;
 pub(crate) mod exchange;
