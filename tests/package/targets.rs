@@ -1,16 +1,24 @@
-//! `make help` is a full list of what `make` does.
+//! `make help` is a full list of what `make` does, and documents name no other
+//! target.
 
 use crate::program::{path, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).expect("a file of the project")
+}
+
+fn targets(makefile: &str) -> BTreeSet<&str> {
+    let (_, phony) = makefile.split_once(".PHONY:").expect("the targets");
+    phony.split_whitespace().filter(|word| *word != "\\").collect()
+}
+
 #[test]
 fn make_help_lists_every_target() {
-    let makefile = fs::read_to_string(path("Makefile")).expect("a Makefile");
-    let (_, phony) = makefile.split_once(".PHONY:").expect("the targets");
-    let targets: BTreeSet<_> =
-        phony.split_whitespace().filter(|word| *word != "\\").collect();
+    let makefile = read("Makefile");
+    let targets = targets(&makefile);
     assert!(targets.len() > 20, "so few? {targets:?}");
 
     let mut help = Command::new("make");
@@ -23,4 +31,21 @@ fn make_help_lists_every_target() {
         listed.insert(target);
     }
     assert_eq!(listed, targets);
+}
+
+#[test]
+fn documents_name_targets_that_exist() {
+    let makefile = read("Makefile");
+    let targets = targets(&makefile);
+    let mut count = 0;
+    for document in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        let text = read(document).replace("```\n", "`");
+        for command in text.split("`make ").skip(1) {
+            let end = command.find([' ', '`', '\n']).expect("its end");
+            let target = &command[..end];
+            assert!(targets.contains(target), "{document}: make {target}");
+            count += 1;
+        }
+    }
+    assert!(count > 15, "so few? {count}");
 }
