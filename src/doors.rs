@@ -16,7 +16,8 @@ use crate::http::chunked::Progress;
 use crate::http::connection::{Connection, follow};
 use crate::http::cookies::Cookies;
 use crate::net::environment::Environment;
-use crate::net::proxy::{self, Proxy};
+use crate::net::proxy::Proxy;
+use crate::net::tunnel;
 use crate::response;
 use crate::settings::options::Options;
 use crate::settings::retry;
@@ -193,5 +194,5 @@ pub fn cookies(set: &[&[u8]], from: &str, to: &str) -> Option<Vec<u8>> {
 
 /// The status of a proxy's answer.
 pub fn proxy_status(head: &[u8]) -> Option<u16> {
-    proxy::parse(head).map(|(status, _)| status)
+    tunnel::parse(head).map(|(status, _)| status)
 }

@@ -8,7 +8,7 @@
 //! defects from the program; `error` numbers what can go wrong, `response` is
 //! the head of one, and `failure` says why a connection came to nothing;
 //! `state` holds the ready state, and wakes the source's thread wherever it
-//! waits; `stats` counts.
+//! waits; `stats` counts; `userinfo` is the user and password of a URL.
 //!
 //! [`parser`] stands alone: the bytes of a stream in, events out.
 //!
@@ -31,6 +31,7 @@ mod response;
 mod state;
 mod stats;
 mod sys;
+mod userinfo;
 
 pub mod parser;
 

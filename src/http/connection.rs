@@ -6,8 +6,6 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use url::Url;
@@ -26,6 +24,7 @@ use crate::settings::request::Request;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::sys;
+use crate::userinfo::UserInfo;
 
 /// An accepted response's body, and what it comes over.
 #[derive(Debug)]
@@ -268,20 +267,9 @@ fn ask(
     Ok((response, rest))
 }
 
-/// `user:password@` of a URL (RFC 7617).
+/// `user:password@` of a URL.
 fn authorization(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut pair: Vec<u8> =
-        percent_encoding::percent_decode_str(url.username()).collect();
-    pair.push(b':');
-    let password = url.password().unwrap_or_default();
-    pair.extend(percent_encoding::percent_decode_str(password));
-    let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
-    let mut value = HeaderValue::try_from(value).expect("base64 is ASCII");
-    value.set_sensitive(true);
-    Some(value)
+    UserInfo::of(url).as_ref().map(UserInfo::basic_authorization)
 }
 
 /// The `Location` of a redirect; without one it is an ordinary response.

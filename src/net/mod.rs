@@ -7,3 +7,4 @@ pub(crate) mod resolve;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod trust;
+pub(crate) mod tunnel;
