@@ -7,15 +7,25 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of a program's life.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 20] = [
     "src/error.rs",
     "src/state.rs",
     "src/settings/retry.rs",
     "src/ffi/source.rs",
-    "src/ffi/queue.rs",
-    "src/ffi/event.rs",
+    "src/ffi/callbacks.rs",
+    "src/ffi/ask.rs",
     "src/ffi/request.rs",
+    "src/ffi/retry.rs",
+    "src/ffi/timeouts.rs",
+    "src/ffi/limits.rs",
+    "src/ffi/network.rs",
+    "src/ffi/connect.rs",
+    "src/ffi/state.rs",
     "src/ffi/stats.rs",
+    "src/ffi/queue.rs",
+    "src/ffi/item.rs",
+    "src/ffi/event.rs",
+    "src/ffi/response.rs",
     "src/ffi/parser.rs",
     "src/ffi/library.rs",
 ];

@@ -57,6 +57,13 @@
 // thread it likes. eventsource_fd() is a descriptor for the loop. While the
 // queue is full, nothing more is read.
 //
+// Arguments
+// ---------
+// A pointer to an object is NULL, or the object exists: it was made, or is
+// lent to the callback that runs, and has not been given back. A text is NULL
+// or ends with a NUL. A pointer beside a length has that many bytes behind it.
+// NULL where something is needed is refused, EVENTSOURCE_ERROR_NULL.
+//
 // Memory
 // ------
 // What a function is given is copied. What a callback is given is borrowed
@@ -226,10 +233,6 @@ typedef enum eventsource_retry {
     EVENTSOURCE_RETRY_NEVER = 2,
 } eventsource_retry;
 
-// A source of events. Made by eventsource_new(), given back with
-// eventsource_free().
-typedef struct eventsource eventsource;
-
 // The event stream parser alone, for programs with an HTTP stack of their
 // own. It belongs to one thread at a time.
 typedef struct eventsource_parser eventsource_parser;
@@ -242,6 +245,10 @@ typedef struct eventsource_request eventsource_request;
 // eventsource_response_url() and eventsource_response_header(). Borrowed
 // until the callback returns, or as its item is.
 typedef struct eventsource_response eventsource_response;
+
+// A source of events. Made by eventsource_new(), given back with
+// eventsource_free().
+typedef struct eventsource eventsource;
 
 // A connection is announced: the response was accepted, and the source is
 // OPEN (R16, R25). No byte of the stream need have come yet.
@@ -423,6 +430,18 @@ extern "C" {
 // EVENTSOURCE_ERROR_NULL.
 eventsource_error eventsource_new(const char *url, eventsource **source);
 
+// Closes the source, waits until its last callback has returned, and
+// releases it.
+//
+// Inside a callback of the same source there is no waiting: `on_close` is
+// called before this function returns, no callback begins after that, and
+// the release happens when the callback has returned. NULL is ignored.
+//
+// No other thread may be using the source, unless it is still inside
+// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
+// eventsource_wait(): a callback that these lead to, or wait for, may free it.
+void eventsource_free(eventsource *source);
+
 // Sets what is called when a connection is announced.
 //
 // To be set before eventsource_connect(), else
@@ -462,28 +481,6 @@ eventsource_error eventsource_on_close(
 eventsource_error eventsource_on_comment(
     eventsource *source,
     eventsource_comment_callback on_comment,
-    void *user_data);
-
-// Sets what is called before every attempt, the first included: to send a
-// fresh token, or to ask in another way when coming back.
-//
-// It is called on the source's thread, once for an attempt, not again for
-// its redirects. Each attempt begins with what was set on the source;
-// what is changed then does not stay.
-eventsource_error eventsource_on_request(
-    eventsource *source,
-    eventsource_request_callback on_request,
-    void *user_data);
-
-// Sets what decides whether and when the source comes back.
-//
-// It is called on the source's thread after every attempt that has failed
-// and every stream that was lost or has ended, before `on_error`. A wait of
-// 0 is at once: it is for the program to see that it does not turn in
-// circles.
-eventsource_error eventsource_on_retry(
-    eventsource *source,
-    eventsource_retry_callback on_retry,
     void *user_data);
 
 // Adds a listener for the events of one type, and stores its number, never
@@ -540,19 +537,6 @@ eventsource_error eventsource_set_last_event_id(
     eventsource *source,
     const char *id);
 
-// Sets the reconnection time in milliseconds, 3000 by default. A `retry`
-// field of the stream changes it later on (R52).
-//
-// It is the wait after a connection that had brought an event, with up to a
-// fifth more at random. Attempts that bring no event are followed by waits
-// that double, from twice this time, or half a second if that is longer, up
-// to 30 seconds, or this time if that is longer. A time under 10
-// milliseconds becomes 10 when a server has ended its stream, after events,
-// fifty times in a row. To be set before eventsource_connect().
-eventsource_error eventsource_set_reconnection_time(
-    eventsource *source,
-    uint64_t ms);
-
 // Sets the method of the request, `GET` by default, or `POST` if there is a
 // body.
 //
@@ -598,6 +582,94 @@ eventsource_error eventsource_set_with_credentials(
     eventsource *source,
     int with_credentials);
 
+// Sets what is called before every attempt, the first included: to send a
+// fresh token, or to ask in another way when coming back.
+//
+// It is called on the source's thread, once for an attempt, not again for
+// its redirects. Each attempt begins with what was set on the source;
+// what is changed then does not stay.
+eventsource_error eventsource_on_request(
+    eventsource *source,
+    eventsource_request_callback on_request,
+    void *user_data);
+
+// Returns which attempt of the source this is, from 1 on; 0 if `request` is
+// NULL.
+uint64_t eventsource_request_attempt(const eventsource_request *request);
+
+// Returns why there is another attempt: what the last `on_error` was told.
+// Borrowed as `request` is; NULL for the first attempt, after
+// eventsource_reconnect(), and if `request` is NULL.
+const eventsource_failure *eventsource_request_failure(
+    const eventsource_request *request);
+
+// Sets a header of this attempt, or takes it away if `value` is NULL.
+// Errors are those of eventsource_set_header().
+eventsource_error eventsource_request_set_header(
+    eventsource_request *request,
+    const char *name,
+    const char *value);
+
+// Sets the method of this attempt. With `GET` the body stays behind, and
+// the headers that describe it: so a stream that was asked for by POST can
+// be resumed. Errors are those of eventsource_set_method().
+eventsource_error eventsource_request_set_method(
+    eventsource_request *request,
+    const char *method);
+
+// Sets the reconnection time in milliseconds, 3000 by default. A `retry`
+// field of the stream changes it later on (R52).
+//
+// It is the wait after a connection that had brought an event, with up to a
+// fifth more at random. Attempts that bring no event are followed by waits
+// that double, from twice this time, or half a second if that is longer, up
+// to 30 seconds, or this time if that is longer. A time under 10
+// milliseconds becomes 10 when a server has ended its stream, after events,
+// fifty times in a row. To be set before eventsource_connect().
+eventsource_error eventsource_set_reconnection_time(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets the longest wait between two attempts in milliseconds, with up to a
+// fifth more at random. By default it is 30 seconds, or the reconnection
+// time if that is longer.
+//
+// A limit set here holds for the server's `retry` and `Retry-After`, too.
+// One below half a second does not hurry what follows fruitless attempts.
+// EVENTSOURCE_ERROR_VALUE if `ms` is 0. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_max_reconnection_time(
+    eventsource *source,
+    uint64_t ms);
+
+// Sets after how many attempts in a row that brought no event the source
+// gives up; 0, the default, for never. Its last failure is told to
+// `on_error`. To be set before eventsource_connect().
+eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
+
+// Sets after which failures the source comes back: `retry` is an
+// `eventsource_retry`.
+//
+// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
+// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
+// not asked for twice by accident. A stream that has ended in good order and
+// is not asked for again is no failure: no `on_error` comes, and `on_close`
+// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
+// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
+// set before eventsource_connect().
+eventsource_error eventsource_set_retry(eventsource *source, int retry);
+
+// Sets what decides whether and when the source comes back.
+//
+// It is called on the source's thread after every attempt that has failed
+// and every stream that was lost or has ended, before `on_error`. A wait of
+// 0 is at once: it is for the program to see that it does not turn in
+// circles.
+eventsource_error eventsource_on_retry(
+    eventsource *source,
+    eventsource_retry_callback on_retry,
+    void *user_data);
+
 // Sets how long an attempt may take to be connected, in milliseconds: the
 // look-up of the name, TCP and TLS together. 30000 by default, 0 for ever.
 //
@@ -625,35 +697,6 @@ eventsource_error eventsource_set_idle_timeout(
     eventsource *source,
     uint64_t ms);
 
-// Sets after which failures the source comes back: `retry` is an
-// `eventsource_retry`.
-//
-// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
-// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
-// not asked for twice by accident. A stream that has ended in good order and
-// is not asked for again is no failure: no `on_error` comes, and `on_close`
-// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
-// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
-// set before eventsource_connect().
-eventsource_error eventsource_set_retry(eventsource *source, int retry);
-
-// Sets after how many attempts in a row that brought no event the source
-// gives up; 0, the default, for never. Its last failure is told to
-// `on_error`. To be set before eventsource_connect().
-eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
-
-// Sets the longest wait between two attempts in milliseconds, with up to a
-// fifth more at random. By default it is 30 seconds, or the reconnection
-// time if that is longer.
-//
-// A limit set here holds for the server's `retry` and `Retry-After`, too.
-// One below half a second does not hurry what follows fruitless attempts.
-// EVENTSOURCE_ERROR_VALUE if `ms` is 0. To be set before
-// eventsource_connect().
-eventsource_error eventsource_set_max_reconnection_time(
-    eventsource *source,
-    uint64_t ms);
-
 // Sets the largest event in bytes of data, 64 MiB by default; 0 is no
 // limit.
 //
@@ -663,6 +706,42 @@ eventsource_error eventsource_set_max_reconnection_time(
 eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);
+
+// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
+// an empty text for none.
+//
+// The scheme is `http`, also if there is none, `https` (HTTP over TLS),
+// `socks4`, `socks4a`, `socks5` or `socks5h`; those with a letter behind
+// their number leave the look-up of the server's name to the proxy. User,
+// password and port may be left out; the port is then 80, 443 or 1080. An
+// HTTP proxy is asked in the place of an http server, and for a tunnel
+// (CONNECT) to an https one. User and password go to the proxy and to
+// nobody else, and are in no message.
+//
+// Without this call, eventsource_connect() looks at the environment:
+// `http_proxy` for http URLs, `https_proxy` for https URLs, `all_proxy` for
+// those that have none of these; `no_proxy` lists, with commas, the hosts
+// to connect to directly: names, which stand for the names below them, too,
+// IP addresses, networks such as `10.0.0.0/8`, each but the last also with
+// a port, or `*` for all. The names of these variables may be in capitals,
+// but for `HTTP_PROXY` in a CGI program, where a client can set it.
+//
+// EVENTSOURCE_ERROR_URL if it is no URL of a proxy,
+// EVENTSOURCE_ERROR_SCHEME if the scheme is another one. To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_proxy(eventsource *source, const char *url);
+
+// Sets a Unix socket to connect to, whatever the host of the URL is; NULL
+// for none, the default.
+//
+// No name is looked up then and no proxy asked; the host still goes into
+// the request, and an https server's certificate is to be for it. Redirects
+// lead to the same socket. EVENTSOURCE_ERROR_VALUE if the path is empty or
+// too long for the system (107 bytes on Linux). To be set before
+// eventsource_connect().
+eventsource_error eventsource_set_unix_socket(
+    eventsource *source,
+    const char *path);
 
 // Sets the file with the certificates of the authorities to trust, in PEM,
 // in the place of the system's.
@@ -705,42 +784,6 @@ eventsource_error eventsource_set_client_certificate(
 // EVENTSOURCE_ERROR_VALUE for another number. To be set before
 // eventsource_connect().
 eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
-
-// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
-// an empty text for none.
-//
-// The scheme is `http`, also if there is none, `https` (HTTP over TLS),
-// `socks4`, `socks4a`, `socks5` or `socks5h`; those with a letter behind
-// their number leave the look-up of the server's name to the proxy. User,
-// password and port may be left out; the port is then 80, 443 or 1080. An
-// HTTP proxy is asked in the place of an http server, and for a tunnel
-// (CONNECT) to an https one. User and password go to the proxy and to
-// nobody else, and are in no message.
-//
-// Without this call, eventsource_connect() looks at the environment:
-// `http_proxy` for http URLs, `https_proxy` for https URLs, `all_proxy` for
-// those that have none of these; `no_proxy` lists, with commas, the hosts
-// to connect to directly: names, which stand for the names below them, too,
-// IP addresses, networks such as `10.0.0.0/8`, each but the last also with
-// a port, or `*` for all. The names of these variables may be in capitals,
-// but for `HTTP_PROXY` in a CGI program, where a client can set it.
-//
-// EVENTSOURCE_ERROR_URL if it is no URL of a proxy,
-// EVENTSOURCE_ERROR_SCHEME if the scheme is another one. To be set before
-// eventsource_connect().
-eventsource_error eventsource_set_proxy(eventsource *source, const char *url);
-
-// Sets a Unix socket to connect to, whatever the host of the URL is; NULL
-// for none, the default.
-//
-// No name is looked up then and no proxy asked; the host still goes into
-// the request, and an https server's certificate is to be for it. Redirects
-// lead to the same socket. EVENTSOURCE_ERROR_VALUE if the path is empty or
-// too long for the system (107 bytes on Linux). To be set before
-// eventsource_connect().
-eventsource_error eventsource_set_unix_socket(
-    eventsource *source,
-    const char *path);
 
 // Starts the source's thread, which connects. Returns at once.
 //
@@ -818,18 +861,6 @@ eventsource_error eventsource_get_stats(
     const eventsource *source,
     eventsource_stats *stats,
     size_t size);
-
-// Closes the source, waits until its last callback has returned, and
-// releases it.
-//
-// Inside a callback of the same source there is no waiting: `on_close` is
-// called before this function returns, no callback begins after that, and
-// the release happens when the callback has returned. NULL is ignored.
-//
-// No other thread may be using the source, unless it is still inside
-// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
-// eventsource_wait(): a callback that these lead to, or wait for, may free it.
-void eventsource_free(eventsource *source);
 
 // Pull mode: lets what happens to the source wait in a queue, until the
 // program takes it by eventsource_next(), on a thread of its own choice.
@@ -918,30 +949,6 @@ const char *eventsource_response_header(
 const char *eventsource_response_header_name(
     const eventsource_response *response,
     size_t index);
-
-// Returns which attempt of the source this is, from 1 on; 0 if `request` is
-// NULL.
-uint64_t eventsource_request_attempt(const eventsource_request *request);
-
-// Returns why there is another attempt: what the last `on_error` was told.
-// Borrowed as `request` is; NULL for the first attempt, after
-// eventsource_reconnect(), and if `request` is NULL.
-const eventsource_failure *eventsource_request_failure(
-    const eventsource_request *request);
-
-// Sets a header of this attempt, or takes it away if `value` is NULL.
-// Errors are those of eventsource_set_header().
-eventsource_error eventsource_request_set_header(
-    eventsource_request *request,
-    const char *name,
-    const char *value);
-
-// Sets the method of this attempt. With `GET` the body stays behind, and
-// the headers that describe it: so a stream that was asked for by POST can
-// be resumed. Errors are those of eventsource_set_method().
-eventsource_error eventsource_request_set_method(
-    eventsource_request *request,
-    const char *method);
 
 // Makes a parser that calls `on_event` with each event, and stores it in
 // `*parser`.

@@ -1,24 +1,18 @@
-//! What callbacks are given.
+//! What callbacks and items show: events and failures.
 
-use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName};
-
-use super::text;
+use super::response::CResponse;
 use crate::error::Error;
-use crate::failure::Failure as Cause;
-use crate::failure::RetryPlan;
-use crate::panic::catch;
-use crate::parser;
-use crate::response;
+use crate::failure::{Failure, RetryPlan};
+use crate::parser::{Event, Text};
 
 /// An event. All of it is borrowed until the callback returns, or as its item
 /// is.
 #[repr(C)]
-pub struct Event {
+pub struct CEvent {
     /// The event type: what the stream's `event` field said, or `message`.
     pub r#type: *const c_char,
     /// Its length in bytes.
@@ -38,9 +32,9 @@ pub struct Event {
     pub origin: *const c_char,
 }
 
-impl Event {
-    pub(super) fn new(event: &parser::Event<'_>, origin: &CStr) -> Event {
-        Event {
+impl CEvent {
+    pub(super) fn new(event: &Event<'_>, origin: &CStr) -> CEvent {
+        CEvent {
             r#type: pointer(event.event_type),
             type_len: length(event.event_type),
             data: pointer(event.data),
@@ -53,127 +47,18 @@ impl Event {
 }
 
 /// How long it is, without its NUL.
-pub(super) fn length(text: parser::Text<'_>) -> usize {
+pub(super) fn length(text: Text<'_>) -> usize {
     text.bytes_with_nul().len() - 1
 }
 
-pub(super) fn pointer(text: parser::Text<'_>) -> *const c_char {
+pub(super) fn pointer(text: Text<'_>) -> *const c_char {
     text.bytes_with_nul().as_ptr().cast()
-}
-
-/// The head of a response, looked at with eventsource_response_status(),
-/// eventsource_response_url() and eventsource_response_header(). Borrowed
-/// until the callback returns, or as its item is.
-pub struct Response {
-    status: u16,
-    url: CString,
-    headers: HeaderMap,
-    /// The values that have been asked for, as C text; made when asked for,
-    /// and as long-lived as the response. On one thread: the callback's.
-    values: RefCell<Vec<(HeaderName, CString)>>,
-    /// The names, if one has been asked for.
-    names: OnceCell<Vec<CString>>,
-}
-
-impl Response {
-    pub(super) fn new(response: &response::Response) -> Response {
-        Response {
-            status: response.status,
-            url: CString::new(response.url.as_str()).unwrap_or_default(),
-            headers: response.headers.clone(),
-            values: RefCell::default(),
-            names: OnceCell::new(),
-        }
-    }
-
-    fn header(&self, name: &str) -> Option<*const c_char> {
-        let name = HeaderName::try_from(name).ok()?;
-        let mut values = self.values.borrow_mut();
-        if let Some((_, value)) = values.iter().find(|(it, _)| *it == name) {
-            return Some(value.as_ptr());
-        }
-        let mut parts = self.headers.get_all(&name).iter();
-        let mut joined = parts.next()?.as_bytes().to_vec();
-        for part in parts {
-            joined.extend_from_slice(b", ");
-            joined.extend_from_slice(part.as_bytes());
-        }
-        let joined = String::from_utf8_lossy(&joined).into_owned();
-        let value = CString::new(joined).ok()?;
-        let pointer = value.as_ptr();
-        // Moving a CString does not move its text.
-        values.push((name, value));
-        Some(pointer)
-    }
-
-    fn header_name(&self, index: usize) -> Option<*const c_char> {
-        let names = self.names.get_or_init(|| {
-            let names = self.headers.keys().map(HeaderName::as_str);
-            names.filter_map(|name| CString::new(name).ok()).collect()
-        });
-        Some(names.get(index)?.as_ptr())
-    }
-}
-
-/// Returns the status of `response`; 0 if `response` is NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eventsource_response_status(
-    response: *const Response,
-) -> c_int {
-    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
-    let response = unsafe { response.as_ref() };
-    response.map_or(0, |response| response.status.into())
-}
-
-/// Returns the URL that `response` came from, after redirects. Borrowed as
-/// `response` is; NULL if `response` is NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eventsource_response_url(
-    response: *const Response,
-) -> *const c_char {
-    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
-    let response = unsafe { response.as_ref() };
-    response.map_or(ptr::null(), |response| response.url.as_ptr())
-}
-
-/// Returns the value of a header of `response`, or NULL if it has none. The
-/// case of `name` does not matter; several values are joined by `, `.
-/// Borrowed as `response` is; NULL if an argument is NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eventsource_response_header(
-    response: *const Response,
-    name: *const c_char,
-) -> *const c_char {
-    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
-    let response = unsafe { response.as_ref() };
-    // SAFETY: the header asks for NUL-terminated text.
-    let name = unsafe { text(name) };
-    let (Some(response), Ok(name)) = (response, name) else {
-        return ptr::null();
-    };
-    catch(|| response.header(name)).flatten().unwrap_or(ptr::null())
-}
-
-/// Returns the name of a header of `response`, in lower case, or NULL if it
-/// has no more than `index` of them: numbers from 0 on go through all. A
-/// header with several values counts once. Borrowed as `response` is; NULL
-/// if `response` is NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eventsource_response_header_name(
-    response: *const Response,
-    index: usize,
-) -> *const c_char {
-    // SAFETY: NULL, or a callback's or an item's own, and borrowed as they are.
-    let Some(response) = (unsafe { response.as_ref() }) else {
-        return ptr::null();
-    };
-    catch(|| response.header_name(index)).flatten().unwrap_or(ptr::null())
 }
 
 /// Why a connection was refused, lost or given up, and what comes next. All
 /// of it is borrowed until the callback returns, or as its item is.
 #[repr(C)]
-pub struct Failure {
+pub struct CFailure {
     /// What it was.
     pub error: Error,
     /// The same in one line for a person, with the cause. Holds nothing
@@ -182,7 +67,7 @@ pub struct Failure {
     /// The status of the response; 0 if none came.
     pub http_status: c_int,
     /// The head of the response; NULL if none came, or if it was in order.
-    pub response: *const Response,
+    pub response: *const CResponse,
     /// How many attempts in a row have brought no event, this one included;
     /// 0 if the lost connection had brought one.
     pub attempt: u32,
@@ -198,30 +83,30 @@ pub struct Failure {
     pub body_len: usize,
 }
 
-/// What a [`Failure`] borrows from.
+/// What a [`CFailure`] borrows from.
 pub(super) struct FailureText {
     message: CString,
-    response: Option<Response>,
+    response: Option<CResponse>,
     /// With a NUL after it.
     body: Vec<u8>,
 }
 
 impl FailureText {
-    pub(super) fn new(cause: &Cause) -> FailureText {
+    pub(super) fn new(cause: &Failure) -> FailureText {
         let message = cause.message.replace(char::is_control, " ");
         FailureText {
             message: CString::new(message).unwrap_or_default(),
-            response: cause.response.as_deref().map(Response::new),
+            response: cause.response.as_deref().map(CResponse::new),
             body: [&cause.body[..], &[0]].concat(),
         }
     }
 
-    pub(super) fn failure(&self, error: Error, plan: RetryPlan) -> Failure {
+    pub(super) fn failure(&self, error: Error, plan: RetryPlan) -> CFailure {
         let response = self.response.as_ref();
-        Failure {
+        CFailure {
             error,
             message: self.message.as_ptr(),
-            http_status: response.map_or(0, |it| it.status.into()),
+            http_status: response.map_or(0, |it| it.status()),
             response: response.map_or(ptr::null(), ptr::from_ref),
             attempt: plan.attempt,
             will_retry: plan.delay.is_some().into(),

@@ -1,11 +1,11 @@
-//! The library as a whole.
+//! Error texts, version and log: eventsource_strerror(3).
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Mutex, Once, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::{Pointer, UserData};
+use super::convert::{Pointer, UserData};
 use crate::error::Error;
 use crate::panic::catch;
 

@@ -54,6 +54,13 @@
 //! thread it likes. eventsource_fd() is a descriptor for the loop. While the
 //! queue is full, nothing more is read.
 //!
+//! Arguments
+//! ---------
+//! A pointer to an object is NULL, or the object exists: it was made, or is
+//! lent to the callback that runs, and has not been given back. A text is NULL
+//! or ends with a NUL. A pointer beside a length has that many bytes behind it.
+//! NULL where something is needed is refused, EVENTSOURCE_ERROR_NULL.
+//!
 //! Memory
 //! ------
 //! What a function is given is copied. What a callback is given is borrowed
@@ -87,91 +94,57 @@
 //! with its size. Structures may grow at their end. Numbers of enumerators are
 //! never reused.
 
-#![allow(unsafe_code, reason = "the C door; each block says who promised")]
+#![allow(unsafe_code, reason = "the C door; convert.rs says who promised")]
 #![allow(clippy::missing_safety_doc, reason = "the prologue says it once")]
+#![allow(unsafe_op_in_unsafe_fn, reason = "convert.rs says it once")]
 
+// What C hands over, and what it is shown.
+mod convert;
 mod event;
+mod item;
+mod response;
+mod stats;
+
+// One file for each page of the manual.
+mod ask;
+mod callbacks;
+mod connect;
 mod library;
+mod limits;
+mod network;
 mod parser;
 mod queue;
 mod request;
+mod retry;
 mod source;
-mod stats;
-
-use std::ffi::{CStr, c_char, c_int, c_void};
+mod state;
+mod timeouts;
 
 pub use crate::error::Error;
 pub use crate::settings::retry::Retry;
 pub use crate::state::ReadyState;
+pub use ask::*;
+pub use callbacks::*;
+pub use connect::*;
 pub use event::*;
+pub use item::*;
 pub use library::*;
+pub use limits::*;
+pub use network::*;
 pub use parser::*;
 pub use queue::*;
 pub use request::*;
+pub use response::*;
+pub use retry::*;
 pub use source::*;
+pub use state::*;
 pub use stats::*;
+pub use timeouts::*;
 
-use crate::panic::catch;
-
-/// The body of every function that returns an error: a panic is one too.
-fn guard(body: impl FnOnce() -> Result<(), Error>) -> Error {
-    match catch(body) {
-        Some(Ok(())) => Error::None,
-        Some(Err(error)) => error,
-        None => Error::Internal,
-    }
-}
-
-/// The text that C points to.
-///
-/// # Safety
-///
-/// `text` is NULL or ends with a NUL.
-unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
-    if text.is_null() {
-        return Err(Error::Null);
-    }
-    // SAFETY: promised by the caller.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map_err(|_| Error::Utf8)
-}
-
-/// The text that C points to, unless it is NULL.
-///
-/// # Safety
-///
-/// As [`text`].
-unsafe fn optional<'a>(chars: *const c_char) -> Result<Option<&'a str>, Error> {
-    match chars.is_null() {
-        true => Ok(None),
-        // SAFETY: promised by the caller.
-        false => unsafe { text(chars) }.map(Some),
-    }
-}
-
-/// Yes or no, as C says it.
-fn flag(number: c_int) -> Result<bool, Error> {
-    match number {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Error::Value),
-    }
-}
-
-/// A pointer that C gave us to give back.
-struct Pointer<T>(*mut T);
-
-// SAFETY: the header says that callbacks run on a thread of their own, and
-// what `user_data` points to is shared by the program with its eyes open.
-unsafe impl<T> Send for Pointer<T> {}
-// SAFETY: as above; the pointer itself is only read.
-unsafe impl<T> Sync for Pointer<T> {}
-
-impl<T> Pointer<T> {
-    /// A method, so that closures capture the whole and not the field.
-    fn get(&self) -> *mut T {
-        self.0
-    }
-}
-
-type UserData = Pointer<c_void>;
+// What tests/ knows them as.
+#[doc(hidden)]
+pub use {
+    CEvent as Event, CFailure as Failure, CItem as Item, CParser as Parser,
+    CRequest as Request, CResponse as Response, CSource as EventSource,
+    CStats as Stats,
+};

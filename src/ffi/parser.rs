@@ -1,35 +1,40 @@
-//! The object `eventsource_parser`.
+//! The parser alone: eventsource_parser_new(3).
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ffi::{c_char, c_void};
-use std::mem::MaybeUninit;
 use std::ops::ControlFlow::Continue;
 use std::ptr;
-use std::slice;
 
-use super::event::Event;
-use super::guard;
+use super::convert::{bytes, guard, out, release, shared};
+use super::event::CEvent;
 use crate::error::Error;
 use crate::panic::catch;
-use crate::parser::{self, Item};
+use crate::parser::{Item, Parser};
 
 /// The event stream parser alone, for programs with an HTTP stack of their
 /// own. It belongs to one thread at a time.
-pub struct Parser {
+pub struct CParser {
     on_event: ParserEventCallback,
     user_data: *mut c_void,
-    parser: RefCell<parser::Parser>,
+    parser: RefCell<Parser>,
     /// Where bytes are interpreted: the program's are not written to.
     room: RefCell<Vec<u8>>,
     /// Freed by its own callback.
     freed: Cell<bool>,
 }
 
+impl CParser {
+    /// The parser, unless its own callback asks for it.
+    fn idle(&self) -> Result<RefMut<'_, Parser>, Error> {
+        self.parser.try_borrow_mut().map_err(|_| Error::Callback)
+    }
+}
+
 /// An event is dispatched. Its `origin` is empty.
 pub type ParserEventCallback = Option<
     extern "C" fn(
-        parser: *mut Parser,
-        event: *const Event,
+        parser: *mut CParser,
+        event: *const CEvent,
         user_data: *mut c_void,
     ),
 >;
@@ -43,21 +48,18 @@ pub type ParserEventCallback = Option<
 pub unsafe extern "C" fn eventsource_parser_new(
     on_event: ParserEventCallback,
     user_data: *mut c_void,
-    parser: *mut *mut Parser,
+    parser: *mut *mut CParser,
 ) -> Error {
-    // SAFETY: NULL, or where the caller wants the parser; what is there is
-    // not looked at.
-    let out = unsafe { parser.cast::<MaybeUninit<*mut Parser>>().as_mut() };
-    let Some(out) = out else { return Error::Null };
-    out.write(ptr::null_mut());
     guard(|| {
+        let place = out(parser)?;
+        place.write(ptr::null_mut());
         if on_event.is_none() {
             return Err(Error::Null);
         }
-        out.write(Box::into_raw(Box::new(Parser {
+        place.write(Box::into_raw(Box::new(CParser {
             on_event,
             user_data,
-            parser: RefCell::new(parser::Parser::new()),
+            parser: RefCell::new(Parser::new()),
             room: RefCell::default(),
             freed: Cell::new(false),
         })));
@@ -73,7 +75,7 @@ pub unsafe extern "C" fn eventsource_parser_new(
 /// callback. `bytes` may be NULL if `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_parser_feed(
-    parser: *mut Parser,
+    parser: *mut CParser,
     bytes: *const c_char,
     len: usize,
 ) -> Error {
@@ -82,27 +84,18 @@ pub unsafe extern "C" fn eventsource_parser_feed(
 
     let mut freed = false;
     let result = guard(|| {
-        // SAFETY: NULL or a living parser, as the header asks.
-        let own = unsafe { parser.as_ref() }.ok_or(Error::Null)?;
-        let bytes = match (bytes.is_null(), len) {
-            (_, 0) => &[],
-            (true, _) => return Err(Error::Null),
-            // SAFETY: the caller's, of this length.
-            (false, _) => unsafe {
-                slice::from_raw_parts(bytes.cast::<u8>(), len)
-            },
-        };
-        let mut inner =
-            own.parser.try_borrow_mut().map_err(|_| Error::Callback)?;
+        let own = shared(parser)?;
+        let bytes = self::bytes(bytes.cast(), len)?;
+        let mut idle = own.idle()?;
         let mut room = own.room.borrow_mut();
         let mut too_large = false;
         for piece in bytes.chunks(PIECE) {
             room.clear();
             room.extend_from_slice(piece);
-            let _ = inner.feed(&mut room, |item| {
+            let _ = idle.feed(&mut room, |item| {
                 match item {
                     Item::Event(event) => {
-                        let event = Event::new(&event, c"");
+                        let event = CEvent::new(&event, c"");
                         if let Some(on_event) = own.on_event
                             && !own.freed.get()
                         {
@@ -122,8 +115,8 @@ pub unsafe extern "C" fn eventsource_parser_feed(
         if too_large { Err(Error::TooLarge) } else { Ok(()) }
     });
     if freed {
-        // SAFETY: freed by its callback, which left the release to us.
-        drop(unsafe { Box::from_raw(parser) });
+        // Freed by its callback, which left the release to us.
+        release(parser);
     }
     result
 }
@@ -134,14 +127,10 @@ pub unsafe extern "C" fn eventsource_parser_feed(
 /// EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_parser_reset(
-    parser: *mut Parser,
+    parser: *mut CParser,
 ) -> Error {
     guard(|| {
-        // SAFETY: NULL or a living parser, as the header asks.
-        let own = unsafe { parser.as_ref() }.ok_or(Error::Null)?;
-        let mut inner =
-            own.parser.try_borrow_mut().map_err(|_| Error::Callback)?;
-        inner.reset();
+        shared(parser)?.idle()?.reset();
         Ok(())
     })
 }
@@ -149,13 +138,11 @@ pub unsafe extern "C" fn eventsource_parser_reset(
 /// Releases the parser. Inside its own callback no other follows, and the
 /// release happens when eventsource_parser_feed() returns. NULL is ignored.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn eventsource_parser_free(parser: *mut Parser) {
-    // SAFETY: NULL or a living parser, as the header asks.
-    let Some(own) = (unsafe { parser.as_ref() }) else { return };
-    if own.parser.try_borrow_mut().is_err() {
+pub unsafe extern "C" fn eventsource_parser_free(parser: *mut CParser) {
+    let Ok(own) = shared(parser) else { return };
+    if own.idle().is_err() {
         own.freed.set(true);
         return;
     }
-    // SAFETY: as above, and nobody is feeding it.
-    let _ = catch(|| drop(unsafe { Box::from_raw(parser) }));
+    let _ = catch(|| release(parser));
 }

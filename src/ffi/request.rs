@@ -1,30 +1,69 @@
-//! The object `eventsource_request`.
+//! The request before an attempt: eventsource_on_request(3).
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use super::event::Failure;
-use super::{guard, optional, text};
+use super::convert::{Pointer, exclusive, guard, optional, shared, text};
+use super::event::{CFailure, FailureText};
+use super::source::{CSource, set};
 use crate::error::Error;
-use crate::settings::request;
+use crate::failure::LastFailure;
+use crate::settings::request::Request;
+use crate::source::handle::OnRequest;
 
 /// A request that is about to be made, as `on_request` is given it. Borrowed
 /// until the callback returns.
-pub struct Request {
-    pub(super) request: request::Request,
-    pub(super) attempt: u64,
+pub struct CRequest {
+    request: Request,
+    attempt: u64,
     /// NULL, or as long-lived as this.
-    pub(super) failure: *const Failure,
+    failure: *const CFailure,
+}
+
+/// An attempt begins: `request` may be changed, for this attempt.
+pub type RequestCallback = Option<
+    extern "C" fn(
+        source: *mut CSource,
+        request: *mut CRequest,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Sets what is called before every attempt, the first included: to send a
+/// fresh token, or to ask in another way when coming back.
+///
+/// It is called on the source's thread, once for an attempt, not again for
+/// its redirects. Each attempt begins with what was set on the source;
+/// what is changed then does not stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_request(
+    source: *mut CSource,
+    on_request: RequestCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let on_request = on_request.map(|on_request| -> OnRequest {
+        Box::new(move |request, attempt, last: Option<&LastFailure>| {
+            let text = last.map(|last| FailureText::new(&last.failure));
+            let failure = last.zip(text.as_ref()).map(|(last, text)| {
+                text.failure(last.failure.error, last.plan)
+            });
+            let failure = failure.as_ref().map_or(ptr::null(), ptr::from_ref);
+            let mut request = CRequest { request, attempt, failure };
+            on_request(pointer.get(), &mut request, user_data.get());
+            request.request
+        })
+    });
+    guard(|| set(source, |setup| setup.callbacks.request = on_request))
 }
 
 /// Returns which attempt of the source this is, from 1 on; 0 if `request` is
 /// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_attempt(
-    request: *const Request,
+    request: *const CRequest,
 ) -> u64 {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
-    unsafe { request.as_ref() }.map_or(0, |request| request.attempt)
+    shared(request).map_or(0, |request| request.attempt)
 }
 
 /// Returns why there is another attempt: what the last `on_error` was told.
@@ -32,28 +71,22 @@ pub unsafe extern "C" fn eventsource_request_attempt(
 /// eventsource_reconnect(), and if `request` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_failure(
-    request: *const Request,
-) -> *const Failure {
-    // SAFETY: NULL, or the callback's own, which lives until it returns.
-    unsafe { request.as_ref() }.map_or(ptr::null(), |request| request.failure)
+    request: *const CRequest,
+) -> *const CFailure {
+    shared(request).map_or(ptr::null(), |request| request.failure)
 }
 
 /// Sets a header of this attempt, or takes it away if `value` is NULL.
 /// Errors are those of eventsource_set_header().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_set_header(
-    request: *mut Request,
+    request: *mut CRequest,
     name: *const c_char,
     value: *const c_char,
 ) -> Error {
     guard(|| {
-        // SAFETY: NULL, or the callback's own, which lives until it returns.
-        let request = unsafe { request.as_mut() }.ok_or(Error::Null)?;
-        // SAFETY: the header asks for NUL-terminated text.
-        let name = unsafe { text(name) }?;
-        // SAFETY: as above.
-        let value = unsafe { optional(value) }?;
-        request.request.set_header(name, value)
+        let (request, name) = (exclusive(request)?, text(name)?);
+        request.request.set_header(name, optional(value)?)
     })
 }
 
@@ -62,13 +95,8 @@ pub unsafe extern "C" fn eventsource_request_set_header(
 /// be resumed. Errors are those of eventsource_set_method().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_set_method(
-    request: *mut Request,
+    request: *mut CRequest,
     method: *const c_char,
 ) -> Error {
-    guard(|| {
-        // SAFETY: NULL, or the callback's own, which lives until it returns.
-        let request = unsafe { request.as_mut() }.ok_or(Error::Null)?;
-        // SAFETY: the header asks for NUL-terminated text.
-        request.request.change_method(unsafe { text(method) }?)
-    })
+    guard(|| exclusive(request)?.request.change_method(text(method)?))
 }

@@ -1,9 +1,6 @@
 //! What a source has counted.
 
-use std::mem;
-use std::ptr;
-
-use crate::stats;
+use crate::stats::Stats;
 
 /// What a source has counted since eventsource_connect().
 ///
@@ -11,7 +8,7 @@ use crate::stats;
 /// that belong together one may be newer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Stats {
+pub struct CStats {
     /// Bytes of streams, as they came: with framing, before decompression,
     /// without heads.
     pub bytes: u64,
@@ -33,9 +30,9 @@ pub struct Stats {
     pub time_to_headers: u64,
 }
 
-impl Stats {
-    pub(super) fn new(stats: &stats::Stats) -> Stats {
-        Stats {
+impl CStats {
+    pub(super) fn new(stats: &Stats) -> CStats {
+        CStats {
             bytes: stats.bytes.get(),
             events: stats.events.get(),
             comments: stats.comments.get(),
@@ -45,21 +42,5 @@ impl Stats {
             last_byte_at: stats.last_byte_at.get(),
             time_to_headers: stats.time_to_headers.get(),
         }
-    }
-
-    /// Writes as much as the program has room for. What the program knows
-    /// and this library does not is zero.
-    ///
-    /// # Safety
-    ///
-    /// `size` bytes may be written at `out`, which needs no alignment.
-    pub(super) unsafe fn write(&self, out: *mut Stats, size: usize) {
-        let known = size.min(mem::size_of::<Stats>());
-        let (from, to) = (ptr::from_ref(self).cast::<u8>(), out.cast::<u8>());
-        // SAFETY: both have that many bytes, as the caller promises; a local
-        // and the program's memory do not overlap.
-        unsafe { ptr::copy_nonoverlapping(from, to, known) };
-        // SAFETY: within the size that the caller promises.
-        unsafe { ptr::write_bytes(to.add(known), 0, size - known) };
     }
 }

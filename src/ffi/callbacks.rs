@@ -1,0 +1,213 @@
+//! Callbacks and listeners: eventsource_on_event(3).
+
+use std::ffi::{CStr, c_char, c_void};
+
+use super::convert::{Pointer, UserData, guard, out, text};
+use super::event::{CEvent, CFailure, FailureText, length, pointer};
+use super::response::CResponse;
+use super::source::{CSource, handle, set};
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::source::handle::{OnClose, OnComment, OnError, OnEvent, OnOpen};
+
+/// A connection is announced: the response was accepted, and the source is
+/// OPEN (R16, R25). No byte of the stream need have come yet.
+pub type OpenCallback = Option<
+    extern "C" fn(
+        source: *mut CSource,
+        response: *const CResponse,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// An event is dispatched.
+pub type EventCallback = Option<
+    extern "C" fn(
+        source: *mut CSource,
+        event: *const CEvent,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// A connection was refused, lost or given up, once for each; or an event
+/// was dropped for its size. The source's state is already what `failure`
+/// says (R26, R28).
+pub type ErrorCallback = Option<
+    extern "C" fn(
+        source: *mut CSource,
+        failure: *const CFailure,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
+/// program closed it, EVENTSOURCE_ERROR_ENDED if its stream has ended and is
+/// not asked for again, else what the last `on_error` said.
+pub type CloseCallback = Option<
+    extern "C" fn(source: *mut CSource, reason: Error, user_data: *mut c_void),
+>;
+
+/// A comment has come: a line that begins with a colon, often sent only to
+/// keep the connection alive. `comment` is what stands after the colon,
+/// unchanged, `len` bytes of it.
+pub type CommentCallback = Option<
+    extern "C" fn(
+        source: *mut CSource,
+        comment: *const c_char,
+        len: usize,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Sets what is called when a connection is announced.
+///
+/// To be set before eventsource_connect(), else
+/// EVENTSOURCE_ERROR_ALREADY_CONNECTED; NULL takes it away. This holds for
+/// the other functions that set a callback, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_open(
+    source: *mut CSource,
+    on_open: OpenCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let on_open = on_open.map(|on_open| -> OnOpen {
+        Box::new(move |response: &Response| {
+            let response = CResponse::new(response);
+            on_open(pointer.get(), &response, user_data.get());
+        })
+    });
+    guard(|| set(source, |setup| setup.callbacks.open = on_open))
+}
+
+/// Sets what is called with every event, whatever its type. It is called
+/// before the listeners of the event's type.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_event(
+    source: *mut CSource,
+    on_event: EventCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let on_event =
+        on_event.map(|on_event| listener(pointer, on_event, user_data));
+    guard(|| set(source, |setup| setup.callbacks.event = on_event))
+}
+
+/// Sets what is called when a connection was refused, lost or given up, or
+/// an event was dropped for its size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_error(
+    source: *mut CSource,
+    on_error: ErrorCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let on_error = on_error.map(|on_error| -> OnError {
+        Box::new(move |cause: &Failure, plan| {
+            let text = FailureText::new(cause);
+            let failure = text.failure(cause.error, plan);
+            on_error(pointer.get(), &failure, user_data.get());
+        })
+    });
+    guard(|| set(source, |setup| setup.callbacks.error = on_error))
+}
+
+/// Sets what is called last of all, exactly once: when a source that was
+/// connected has become CLOSED, by the program or by itself.
+///
+/// It is called on the source's thread, also for a close that came from
+/// another. A source that was never connected calls nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_close(
+    source: *mut CSource,
+    on_close: CloseCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let on_close = on_close.map(|on_close| -> OnClose {
+        Box::new(move |reason| {
+            on_close(pointer.get(), reason, user_data.get());
+        })
+    });
+    guard(|| handle(source)?.set_on_close(on_close))
+}
+
+/// Sets what is called with every comment. Without it comments are skipped,
+/// and cost next to nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_on_comment(
+    source: *mut CSource,
+    on_comment: CommentCallback,
+    user_data: *mut c_void,
+) -> Error {
+    let (from, user_data) = (Pointer(source), Pointer(user_data));
+    let on_comment = on_comment.map(|on_comment| -> OnComment {
+        Box::new(move |comment: Text<'_>| {
+            let len = length(comment);
+            on_comment(from.get(), pointer(comment), len, user_data.get());
+        })
+    });
+    guard(|| set(source, |setup| setup.callbacks.comment = on_comment))
+}
+
+/// Adds a listener for the events of one type, and stores its number, never
+/// zero, in `*id`.
+///
+/// May be called at any time, from any thread, in callbacks. Listeners of a
+/// type are called in the order in which they were added; one that is added
+/// while an event is dispatched is called from the next event on. `message`
+/// is the type of events that the stream gives none (R57). `id` may be NULL,
+/// for a listener that is to stay. EVENTSOURCE_ERROR_QUEUE if the source has
+/// a queue.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_add_listener(
+    source: *mut CSource,
+    r#type: *const c_char,
+    on_event: EventCallback,
+    user_data: *mut c_void,
+    id: *mut u64,
+) -> Error {
+    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let mut place = out(id).ok();
+    if let Some(place) = &mut place {
+        place.write(0);
+    }
+    guard(|| {
+        let handle = handle(source)?;
+        let event_type = text(r#type)?;
+        let on_event = on_event.ok_or(Error::Null)?;
+        let on_event = listener(pointer, on_event, user_data);
+        let id = handle.add_listener(event_type, on_event)?;
+        if let Some(place) = place {
+            place.write(id);
+        }
+        Ok(())
+    })
+}
+
+fn listener(
+    source: Pointer<CSource>,
+    on_event: extern "C" fn(*mut CSource, *const CEvent, *mut c_void),
+    user_data: UserData,
+) -> OnEvent {
+    Box::new(move |event: &Event<'_>, origin: &CStr| {
+        let event = CEvent::new(event, origin);
+        on_event(source.get(), &event, user_data.get());
+    })
+}
+
+/// Removes the listener with the number `id`.
+///
+/// May be called at any time, from any thread, in callbacks. The listener
+/// is not called from here on; if it is running on another thread, it runs
+/// to its end. EVENTSOURCE_ERROR_VALUE if there is none with this number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_remove_listener(
+    source: *mut CSource,
+    id: u64,
+) -> Error {
+    guard(|| handle(source)?.remove_listener(id))
+}

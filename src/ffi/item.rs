@@ -1,0 +1,134 @@
+//! What has happened to a source, as pull mode shows it.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use super::event::{CEvent, CFailure, FailureText, length, pointer};
+use super::response::CResponse;
+use crate::error::Error;
+use crate::source::handle::Handle;
+use crate::source::queue::{Batch, Item};
+
+/// What an item tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum ItemType {
+    /// A connection is announced: the source is OPEN.
+    Open = 1,
+    /// An event is dispatched.
+    Event = 2,
+    /// A comment has come.
+    Comment = 3,
+    /// A connection was refused, lost or given up, or an event was dropped.
+    Error = 4,
+    /// The source is CLOSED for good. The last item.
+    Close = 5,
+}
+
+/// What has happened to a source: what a callback would have been given. All
+/// of it is borrowed until the next call of eventsource_next() or
+/// eventsource_next_batch() for the source.
+#[repr(C)]
+pub struct CItem {
+    /// What it tells, and so which of the members below is set; the others
+    /// are NULL or zero.
+    pub r#type: ItemType,
+    /// EVENTSOURCE_ITEM_TYPE_CLOSE: why, as `on_close` would have been told.
+    pub reason: Error,
+    /// EVENTSOURCE_ITEM_TYPE_OPEN.
+    pub response: *const CResponse,
+    /// EVENTSOURCE_ITEM_TYPE_EVENT.
+    pub event: *const CEvent,
+    /// EVENTSOURCE_ITEM_TYPE_COMMENT: what stands after the colon.
+    pub comment: *const c_char,
+    /// Its length in bytes.
+    pub comment_len: usize,
+    /// EVENTSOURCE_ITEM_TYPE_ERROR.
+    pub failure: *const CFailure,
+}
+
+/// The batch that the program takes from, and what it was shown of it.
+#[derive(Default)]
+pub(super) struct Taken {
+    batch: Batch,
+    items: Vec<CItem>,
+    events: Vec<CEvent>,
+    // No batch has more than one of these: it is handed over with them.
+    response: Option<CResponse>,
+    failure_text: Option<FailureText>,
+    failure: Option<CFailure>,
+}
+
+impl Taken {
+    /// Takes as many items as there is room for, and tells how many.
+    pub(super) fn take(
+        &mut self,
+        handle: &Handle,
+        timeout: Option<Duration>,
+        room: &mut [MaybeUninit<*const CItem>],
+    ) -> Result<usize, Error> {
+        handle.next(&mut self.batch, timeout)?;
+        let most = room.len().min(self.batch.left() + 1);
+        self.items.clear();
+        self.events.clear();
+        self.response = None;
+        self.failure = None;
+        self.failure_text = None;
+        // What points to them must not move.
+        self.items.reserve(most);
+        self.events.reserve(most);
+        for (index, place) in room.iter_mut().enumerate() {
+            if index > 0 && !handle.take_more(&mut self.batch) {
+                break;
+            }
+            place.write(self.show());
+        }
+        Ok(self.items.len())
+    }
+
+    /// Shows the item that was taken last.
+    fn show(&mut self) -> *const CItem {
+        let mut item = CItem {
+            r#type: ItemType::Event,
+            reason: Error::None,
+            response: ptr::null(),
+            event: ptr::null(),
+            comment: ptr::null(),
+            comment_len: 0,
+            failure: ptr::null(),
+        };
+        match self.batch.item() {
+            Item::Event(event, origin) => {
+                item.event =
+                    keep(&mut self.events, CEvent::new(&event, origin));
+            }
+            Item::Open(response) => {
+                item.r#type = ItemType::Open;
+                item.response = self.response.insert(CResponse::new(response));
+            }
+            Item::Comment(comment) => {
+                item.r#type = ItemType::Comment;
+                item.comment = pointer(comment);
+                item.comment_len = length(comment);
+            }
+            Item::Error(cause, plan) => {
+                let text = self.failure_text.insert(FailureText::new(cause));
+                let failure = text.failure(cause.error, plan);
+                item.r#type = ItemType::Error;
+                item.failure = self.failure.insert(failure);
+            }
+            Item::Close(reason) => {
+                item.r#type = ItemType::Close;
+                item.reason = reason;
+            }
+        }
+        keep(&mut self.items, item)
+    }
+}
+
+fn keep<T>(list: &mut Vec<T>, value: T) -> *const T {
+    list.push(value);
+    &raw const list[list.len() - 1]
+}

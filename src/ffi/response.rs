@@ -1,0 +1,113 @@
+//! The head of a response: eventsource_response_status(3).
+
+use std::cell::{OnceCell, RefCell};
+use std::ffi::{CString, c_char, c_int};
+use std::ptr;
+
+use http::header::{HeaderMap, HeaderName};
+
+use super::convert::{shared, text};
+use crate::panic::catch;
+use crate::response::Response;
+
+/// The head of a response, looked at with eventsource_response_status(),
+/// eventsource_response_url() and eventsource_response_header(). Borrowed
+/// until the callback returns, or as its item is.
+pub struct CResponse {
+    status: u16,
+    url: CString,
+    headers: HeaderMap,
+    /// The values that have been asked for, as C text; made when asked for,
+    /// and as long-lived as the response. On one thread: the callback's.
+    values: RefCell<Vec<(HeaderName, CString)>>,
+    /// The names, if one has been asked for.
+    names: OnceCell<Vec<CString>>,
+}
+
+impl CResponse {
+    pub(super) fn new(response: &Response) -> CResponse {
+        CResponse {
+            status: response.status,
+            url: CString::new(response.url.as_str()).unwrap_or_default(),
+            headers: response.headers.clone(),
+            values: RefCell::default(),
+            names: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn status(&self) -> c_int {
+        self.status.into()
+    }
+
+    fn header(&self, name: &str) -> Option<*const c_char> {
+        let name = HeaderName::try_from(name).ok()?;
+        let mut values = self.values.borrow_mut();
+        if let Some((_, value)) = values.iter().find(|(it, _)| *it == name) {
+            return Some(value.as_ptr());
+        }
+        let mut parts = self.headers.get_all(&name).iter();
+        let mut joined = parts.next()?.as_bytes().to_vec();
+        for part in parts {
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(part.as_bytes());
+        }
+        let joined = String::from_utf8_lossy(&joined).into_owned();
+        let value = CString::new(joined).ok()?;
+        let pointer = value.as_ptr();
+        // Moving a CString does not move its text.
+        values.push((name, value));
+        Some(pointer)
+    }
+
+    fn header_name(&self, index: usize) -> Option<*const c_char> {
+        let names = self.names.get_or_init(|| {
+            let names = self.headers.keys().map(HeaderName::as_str);
+            names.filter_map(|name| CString::new(name).ok()).collect()
+        });
+        Some(names.get(index)?.as_ptr())
+    }
+}
+
+/// Returns the status of `response`; 0 if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_status(
+    response: *const CResponse,
+) -> c_int {
+    shared(response).map_or(0, CResponse::status)
+}
+
+/// Returns the URL that `response` came from, after redirects. Borrowed as
+/// `response` is; NULL if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_url(
+    response: *const CResponse,
+) -> *const c_char {
+    shared(response).map_or(ptr::null(), |response| response.url.as_ptr())
+}
+
+/// Returns the value of a header of `response`, or NULL if it has none. The
+/// case of `name` does not matter; several values are joined by `, `.
+/// Borrowed as `response` is; NULL if an argument is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_header(
+    response: *const CResponse,
+    name: *const c_char,
+) -> *const c_char {
+    let (Ok(response), Ok(name)) = (shared(response), text(name)) else {
+        return ptr::null();
+    };
+    catch(|| response.header(name)).flatten().unwrap_or(ptr::null())
+}
+
+/// Returns the name of a header of `response`, in lower case, or NULL if it
+/// has no more than `index` of them: numbers from 0 on go through all. A
+/// header with several values counts once. Borrowed as `response` is; NULL
+/// if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_header_name(
+    response: *const CResponse,
+    index: usize,
+) -> *const c_char {
+    let Ok(response) = shared(response) else { return ptr::null() };
+    catch(|| response.header_name(index)).flatten().unwrap_or(ptr::null())
+}
