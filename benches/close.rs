@@ -1,12 +1,6 @@
 //! From the call of `eventsource_close` to the callback `on_close`, in every
 //! phase of a connection: `cargo bench --bench close`.
 
-#![expect(unsafe_code, reason = "the C API is what is measured")]
-
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::time::{Duration, Instant};
 
 use support::phases::{Phase, stage};

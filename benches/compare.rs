@@ -6,16 +6,13 @@
 //! takes a client to start, up to its first event, is measured beside and
 //! subtracted. The median of the rounds is shown.
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::env;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use support::cpu::{Usage, wait};
-use support::server::{Server, serve};
+use support::bench::cpu::{Usage, wait};
+use support::bench::server::{Server, serve};
 
 const ROUNDS: usize = 9;
 const CYCLES: usize = 32;

@@ -6,15 +6,6 @@
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "../tests/support/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "../tests/support/limits.rs"]
-mod limits;
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
@@ -25,8 +16,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use eventsource::ffi::*;
-use limits::allow_many_descriptors;
-use support::process::Process;
+use support::bench::process::Process;
+use support::certificates;
+use support::limits::allow_many_descriptors;
 
 const EVENT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     \r\ndata: first\n\n";

@@ -5,16 +5,13 @@
 //! takes is shown too. Times are CPU time of the thread, the best of many
 //! rounds in which everything takes its turn.
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::env;
 use std::hint::black_box;
 use std::ops::ControlFlow::Continue;
 
 use eventsource::parser::{Item, Parser};
-use support::cpu::time;
-use support::shapes::{SHAPES, corpus};
+use support::bench::cpu::time;
+use support::bench::shapes::{SHAPES, corpus};
 
 const CORPUS: usize = 8 << 20;
 const ROUNDS: usize = 25;

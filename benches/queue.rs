@@ -9,16 +9,13 @@
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::ffi::{CString, c_void};
 use std::ptr;
 use std::time::Instant;
 
 use eventsource::ffi::*;
-use support::cpu::time_of_all;
-use support::server::{Server, serve};
+use support::bench::cpu::time_of_all;
+use support::bench::server::{Server, serve};
 
 const ROUNDS: usize = 7;
 const CYCLES: usize = 256;

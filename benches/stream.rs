@@ -5,9 +5,6 @@
 //! event, and of a bare loop of recv(2) that reads the same bytes. They take
 //! turns; the median of the rounds is shown.
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::env;
 use std::ffi::{CString, c_void};
 use std::hint::black_box;
@@ -16,9 +13,9 @@ use std::net::TcpStream;
 use std::ptr;
 
 use eventsource::ffi::*;
-use support::cpu::time_of_all;
-use support::server::{Server, serve};
-use support::shapes::SHAPES;
+use support::bench::cpu::time_of_all;
+use support::bench::server::{Server, serve};
+use support::bench::shapes::SHAPES;
 
 const ROUNDS: usize = 7;
 const BYTES: usize = 256 << 20;

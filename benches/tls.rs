@@ -8,12 +8,6 @@
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "../tests/support/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
@@ -26,9 +20,10 @@ use eventsource::ffi::*;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use support::cpu::time_of_all;
-use support::process::Process;
-use support::shapes::{SHAPES, events};
+use support::bench::cpu::time_of_all;
+use support::bench::process::Process;
+use support::bench::shapes::{SHAPES, events};
+use support::certificates;
 
 const ROUNDS: usize = 7;
 const CYCLE: usize = 2 << 20;

@@ -4,18 +4,12 @@
 
 #![no_main]
 
-#[path = "../tests/support/reference.rs"]
-mod reference;
-#[path = "../tests/support/said.rs"]
-mod said;
-
 use std::ops::ControlFlow::{Break, Continue};
 
 use eventsource::parser::Parser;
 use libfuzzer_sys::fuzz_target;
-
-use reference::{Wishes, interpret};
-use said::{Said, feed_pieces};
+use support::reference::{Wishes, interpret};
+use support::said::{Said, feed_pieces};
 
 /// Limits on an event: none, and some that short inputs reach.
 const LIMITS: [usize; 4] = [0, 1, 10, 100];

@@ -2,19 +2,19 @@
 //! C++, that the shared object is what programs link with, that a program
 //! follows a stream, and that no misuse crashes one or leaks.
 
-mod program;
-#[path = "program/streams.rs"]
-mod streams;
-
-use program::{Ended, Program, SANITIZED, SONAME, WARNINGS};
-use program::{build, compile, compile_with, library, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use streams::{HEAD, directly, flood, in_the_readme, last_event_id, lose};
-use streams::{no_content, serve, under_valgrind, wait_for_the_end_of};
+use support::program::{
+    Ended, Program, SANITIZED, SONAME, WARNINGS, build, compile, compile_with,
+    library, path, scratch, succeed,
+};
+use support::streams::{
+    HEAD, directly, flood, in_the_readme, last_event_id, lose, no_content,
+    serve, under_valgrind, wait_for_the_end_of,
+};
 
 // The header and the shared object
 

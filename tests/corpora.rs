@@ -1,14 +1,9 @@
 //! The parser hears what well-known servers say, whatever ends their lines and
 //! however the network cuts their streams.
 
-#[path = "support/corpora.rs"]
-mod corpora;
-#[path = "support/said.rs"]
-mod said;
-
-use corpora::{SHAPES, Shape};
 use eventsource::parser::Parser;
-use said::{Said, feed_pieces};
+use support::corpora::{self, SHAPES, Shape};
+use support::said::{Said, feed_pieces};
 
 /// Byte by byte only as far as patience goes.
 const TRICKLE: usize = 200 << 10;

@@ -1,17 +1,6 @@
 //! The wrapper for C++: that it is good C++, leaves nothing of the C header
 //! out, and keeps what it promises, under the address sanitizer.
 
-#[path = "package/header.rs"]
-#[allow(dead_code, reason = "what functions return is not looked at here")]
-mod header;
-#[allow(dead_code, reason = "programs end by themselves here")]
-mod program;
-#[path = "program/streams.rs"]
-#[allow(dead_code, reason = "other programs ask for other streams")]
-mod streams;
-
-use program::{Ended, Program, SANITIZED, WARNINGS};
-use program::{build, compile, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -19,8 +8,13 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use streams::wait_for_the_end_of;
-use streams::{HEAD, flood, in_the_readme, last_event_id, lose, serve};
+use support::header;
+use support::program::{
+    Ended, Program, SANITIZED, WARNINGS, build, compile, path, scratch, succeed,
+};
+use support::streams::{
+    HEAD, flood, in_the_readme, last_event_id, lose, serve, wait_for_the_end_of,
+};
 
 /// Further warnings that a program's own sources may be compiled with.
 const MORE_WARNINGS: [&str; 4] =

@@ -3,9 +3,6 @@
 
 #![expect(unsafe_code, reason = "the C API is tested")]
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;

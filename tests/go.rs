@@ -1,19 +1,16 @@
 //! The Go module in bindings/go, with the library that cargo has just built:
 //! its own tests, the example program, and what the readme shows of it.
 
-#[allow(dead_code, reason = "programs are compiled in other ways here")]
-mod program;
-#[path = "program/streams.rs"]
-#[allow(dead_code, reason = "other programs ask for other streams")]
-mod streams;
-
-use program::{Ended, PROXIES, Program, compile, library_directory, path};
-use program::{scratch, succeed};
 use std::fs;
 use std::io::Write;
 use std::process::Command;
 use std::sync::LazyLock;
-use streams::{HEAD, in_the_readme, no_content, serve, wait_for_the_end_of};
+use support::program::{
+    Ended, PROXIES, Program, compile, library_directory, path, scratch, succeed,
+};
+use support::streams::{
+    HEAD, in_the_readme, no_content, serve, wait_for_the_end_of,
+};
 
 /// What pkg-config finds: the library as it has just been built.
 static PACKAGE: LazyLock<String> = LazyLock::new(|| {

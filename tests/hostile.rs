@@ -4,9 +4,6 @@
 
 #![expect(unsafe_code, reason = "the C API is what is attacked")]
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::ffi::{CString, c_void};
 use std::fs;
 use std::io::Write;

@@ -4,11 +4,6 @@
 
 #![expect(unsafe_code, reason = "a network and a clock of the test's own")]
 
-#[allow(dead_code, reason = "made for more than this")]
-mod program;
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::ffi::{c_int, c_long, c_void};
 use std::process::Command;
 use std::sync::Mutex;
@@ -16,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::{Error, ReadyState, eventsource_set_idle_timeout};
-use program::succeed;
+use support::program::succeed;
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
 

@@ -1,17 +1,13 @@
 //! examples/listen, the same program in each language.
 
-mod program;
-#[path = "program/streams.rs"]
-#[allow(dead_code, reason = "other programs ask for other streams")]
-mod streams;
-
-use program::{Program, compile, path};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use streams::{HEAD, directly, last_event_id, serve};
-use streams::{under_valgrind, wait_for_the_end_of};
+use support::program::{Program, compile, path};
+use support::streams::{
+    HEAD, directly, last_event_id, serve, under_valgrind, wait_for_the_end_of,
+};
 
 /// Compiled, once.
 static PROGRAMS: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {

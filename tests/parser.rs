@@ -5,16 +5,11 @@
 //! with LF, CRLF and CR, with and without a BOM; the parser and a naive
 //! reference must both say what is expected.
 
-#[path = "support/reference.rs"]
-mod reference;
-#[path = "support/said.rs"]
-mod said;
-
 use std::ops::ControlFlow::{Break, Continue};
 
 use eventsource::parser::{Item, Parser};
-use reference::Wishes;
-use said::{Said, feed_pieces};
+use support::reference::{self, Wishes};
+use support::said::{Said, feed_pieces};
 
 const WISHES: Wishes =
     Wishes { comments: true, max_event_size: 0, last_event_id: String::new() };

@@ -3,9 +3,6 @@
 
 #![expect(unsafe_code, reason = "the C API, fork and signals are tested")]
 
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::ffi::CString;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -2,26 +2,17 @@
 //! Dante; nginx and haproxy, which speak TLS in front of it; and the
 //! environment that names one.
 
-#![expect(unsafe_code, reason = "the C API is what is tested")]
-
-mod program;
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "program/servers.rs"]
-mod running;
-#[allow(dead_code, reason = "made for more than this")]
-mod support;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use eventsource::ffi::Error;
-use program::{Program, compile, path, scratch};
-use running::{nginx, start, stop, system};
 use support::certificates;
 use support::ports::free_address;
+use support::program::{Program, compile, path, scratch};
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use support::servers::{nginx, start, stop, system};
 use support::source::Source;
 
 /// A directory of a test's own.

@@ -1,18 +1,9 @@
 //! Streams of real servers, followed by a C program through ends and losses:
 //! PHP's built-in server, sse-starlette under uvicorn, axum, nginx with nchan.
 
-#[path = "support/ports.rs"]
-mod ports;
-mod program;
-#[path = "program/servers.rs"]
-mod running;
-
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use ports::free_address;
-use program::{Program, path, scratch, succeed};
-use running::{listen, nginx, start, stop};
 use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -22,6 +13,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use support::ports::free_address;
+use support::program::{Program, path, scratch, succeed};
+use support::servers::{listen, nginx, start, stop};
 use tokio_stream::{Stream, StreamExt};
 
 #[test]

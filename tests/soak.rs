@@ -4,13 +4,6 @@
 
 #![expect(unsafe_code, reason = "the C API is what is soaked")]
 
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "support/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "support/limits.rs"]
-mod limits;
-
 use std::env;
 use std::ffi::{CString, c_void};
 use std::fmt::Write as _;
@@ -26,7 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::*;
-use limits::allow_many_descriptors;
+use support::certificates;
+use support::limits::allow_many_descriptors;
+use support::program::scratch;
 
 /// How many sources there are at once.
 const SOURCES: usize = 1000;
@@ -79,7 +74,7 @@ fn a_thousand_sources_stay_as_large_as_they_are() {
             "{seconds:.1},{resident},{descriptors},{threads},{events},{losses}"
         )
         .expect("a string can be written to");
-        fs::write(target("soak.csv"), &csv).expect("a file");
+        fs::write(scratch("soak.csv"), &csv).expect("a file");
         samples.push(sample);
     }
     println!("{csv}");
@@ -225,10 +220,6 @@ fn assert_nothing_is_left(before: &Sample) {
     let after = Sample::take();
     assert_eq!(after.threads, before.threads);
     assert_eq!(after.descriptors, before.descriptors);
-}
-
-fn target(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 // The server: a process of its own, whose size does not matter.

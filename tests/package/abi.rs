@@ -5,11 +5,11 @@
 //!
 //! `UPDATE_ABI=1 cargo test --test package abi` writes it anew.
 
-use crate::header::{self, Function};
-use crate::program::{SONAME, path, scratch, succeed};
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
+use support::header::{self, Function};
+use support::program::{SONAME, path, scratch, succeed};
 
 #[test]
 fn the_abi_is_that_of_the_last_release_or_more() {

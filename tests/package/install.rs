@@ -1,8 +1,6 @@
 //! `make install` puts the library where C programs are built with it by
 //! pkg-config, CMake and Meson, and `make uninstall` takes all of it away.
 
-use crate::header;
-use crate::program::{Program, SONAME, WARNINGS, path, scratch, succeed};
 use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, read_link};
@@ -13,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
+use support::header;
+use support::program::{Program, SONAME, WARNINGS, path, scratch, succeed};
 
 /// The library's real file.
 const FILE: &str = concat!("libeventsource.so.", env!("CARGO_PKG_VERSION"));

@@ -3,12 +3,12 @@
 //!
 //! `UPDATE_LICENCES=1 cargo test --test package licences` writes it anew.
 
-use crate::program::{path, succeed};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use support::program::{path, succeed};
 
 const FILE: &str = "LICENSE-THIRD-PARTY";
 

@@ -1,11 +1,11 @@
 //! The manual pages: every function is on one, as the header declares it, and
 //! what they show compiles.
 
-use crate::header;
-use crate::program::{WARNINGS, path, scratch, succeed};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use support::header;
+use support::program::{WARNINGS, path, scratch, succeed};
 
 /// The pages by their names.
 fn pages() -> BTreeMap<String, String> {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::program::path;
 use super::standard::sources;
+use support::program::path;
 
 #[test]
 fn every_promise_names_its_tests() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::program::path;
+use support::program::path;
 
 /// Everything under `directory` that is Rust.
 pub(super) fn sources(directory: &Path, text: &mut String) {

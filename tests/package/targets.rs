@@ -1,10 +1,10 @@
 //! `make help` is a full list of what `make` does, and documents name no other
 //! target.
 
-use crate::program::{path, succeed};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use support::program::{path, succeed};
 
 fn read(name: &str) -> String {
     fs::read_to_string(path(name)).expect("a file of the project")

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use eventsource::ffi::{self, Error, Retry};
 
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
 
 /// A stream with one event, which ends.
 fn serve(mut connection: Connection, data: &str) {

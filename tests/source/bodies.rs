@@ -6,8 +6,8 @@ use eventsource::ffi::Error;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 /// A source and a server that has answered with `head`.
 fn opened(head: impl AsRef<[u8]>) -> (Server, Source, Connection) {

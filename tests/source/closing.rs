@@ -7,10 +7,10 @@ use std::sync::{Arc, Barrier, mpsc};
 
 use eventsource::ffi::{Error, ReadyState};
 
-use crate::support::phases::{Phase, stage};
-use crate::support::server::{EVENT_STREAM, NOBODY, Server};
-use crate::support::source::{Handle, Seen, Source};
-use crate::support::{alone, promptly, until};
+use support::phases::{Phase, stage};
+use support::server::{EVENT_STREAM, NOBODY, Server};
+use support::source::{Handle, Seen, Source};
+use support::{alone, promptly, until};
 
 /// R31. In every phase `close` returns at once, the state is CLOSED, the
 /// server sees the connection go, and `on_close` is all that comes.

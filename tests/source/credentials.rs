@@ -2,8 +2,8 @@
 
 use eventsource::ffi::{self, Error};
 
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
 
 fn with_credentials(url: &str) -> Source {
     let source = Source::new(url);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use eventsource::ffi::{self, Error, ReadyState};
 
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 fn opened(source: Source, server: &Server) -> (Source, Connection) {
     let source = source.start();

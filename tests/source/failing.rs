@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use eventsource::ffi::{self, Error, LogLevel, Retry};
 
-use crate::support::certificates;
-use crate::support::server::{EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::certificates;
+use support::server::{EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 /// R63. The beginning of the body of a refused response is there, however it
 /// is framed; more than 4 KiB are not.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventsource::ffi::Error;
 
-use crate::support::server::{EVENT_STREAM, Server};
-use crate::support::source::{Event, Seen, Source};
+use support::server::{EVENT_STREAM, Server};
+use support::source::{Event, Seen, Source};
 
 /// One connection: the `Last-Event-ID` of its request, and the events of its
 /// stream. Then it is lost.

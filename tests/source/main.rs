@@ -5,10 +5,6 @@
 
 #![expect(unsafe_code, reason = "the C API is what is tested")]
 
-#[allow(dead_code, reason = "made for more than this")]
-#[path = "../support/mod.rs"]
-mod support;
-
 mod asking;
 mod bodies;
 mod closing;

@@ -2,8 +2,8 @@
 
 use eventsource::ffi::Error;
 
-use crate::support::server::{CHUNKED, Connection, Server};
-use crate::support::source::{Handle, Seen, Source};
+use support::server::{CHUNKED, Connection, Server};
+use support::source::{Handle, Seen, Source};
 
 fn ask(url: &str, body: &str) -> Source {
     Source::new(url)

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use eventsource::ffi::{self, Error, ReadyState, Retry};
 
-use crate::support::faults::{Fault, Faults};
-use crate::support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::faults::{Fault, Faults};
+use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 fn refuse(mut connection: Connection, status: u16, headers: &str) {
     connection.send(format!(

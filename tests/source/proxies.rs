@@ -5,10 +5,10 @@ use std::net::TcpStream;
 
 use eventsource::ffi::Error;
 
-use crate::support::certificates;
-use crate::support::names;
-use crate::support::server::{Connection, EVENT_STREAM, NOBODY, Server};
-use crate::support::source::Source;
+use support::certificates;
+use support::names;
+use support::server::{Connection, EVENT_STREAM, NOBODY, Server};
+use support::source::Source;
 
 /// `name:password` as Basic authentication has it.
 const BASIC: &str = "Basic bmFtZTpwYXNz";

@@ -6,9 +6,9 @@ use std::thread;
 
 use eventsource::ffi::{self, Error, EventSource, ReadyState};
 
-use crate::support::promptly;
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::{Handle, Seen, Source};
+use support::promptly;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::{Handle, Seen, Source};
 
 /// A source with a queue.
 struct Puller(Handle);
@@ -523,7 +523,7 @@ fn misuse_is_refused() {
             }
         }
     });
-    crate::support::until("the other thread waits", || {
+    support::until("the other thread waits", || {
         source.take(0) == Err(Error::Busy)
     });
     connection.chunk("data: a\n\n");

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventsource::ffi::{Error, ReadyState};
 
-use crate::support::names;
-use crate::support::phases::{Phase, stage};
-use crate::support::server::{EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
-use crate::support::{promptly, until};
+use support::names;
+use support::phases::{Phase, stage};
+use support::server::{EVENT_STREAM, Server};
+use support::source::{Seen, Source};
+use support::{promptly, until};
 
 /// `reconnect` needs a source that was connected, and is not closed.
 #[test]

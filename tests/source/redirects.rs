@@ -2,9 +2,9 @@
 
 use eventsource::ffi::Error;
 
-use crate::support::certificates;
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::certificates;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
 
 const REDIRECTS: [&str; 5] = [
     "301 Moved Permanently",

@@ -2,8 +2,8 @@
 
 use eventsource::ffi::Error;
 
-use crate::support::server::{Connection, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
 
 /// The request of a source that `prepare` has made ready.
 fn request_of(

@@ -2,8 +2,8 @@
 
 use eventsource::ffi::{Error, ReadyState};
 
-use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 /// R16, R25. The decision falls on the head: the connection is announced
 /// before any byte of a body has come, however it will come.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use eventsource::ffi::{Error, ReadyState};
 
-use crate::support::names;
-use crate::support::ports::free_address;
-use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
-use crate::support::source::{Failure, Seen, Source};
+use support::names;
+use support::ports::free_address;
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::{Failure, Seen, Source};
 
 /// The delay is the reconnection time and at most a fifth more.
 #[track_caller]

@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use eventsource::ffi::{self, Error, Stats};
 
-use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::Source;
 
 /// Everything that the header names is counted, inside callbacks already, and
 /// kept when the source is closed.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use eventsource::ffi::{self, Error};
 
-use crate::support::certificates;
-use crate::support::names;
-use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::certificates;
+use support::names;
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::Source;
 
 /// Enough for what is well to go well, and little to wait for.
 const SHORT: u64 = 200;
@@ -104,7 +104,7 @@ fn any_byte_breaks_the_silence() {
         let source = Source::new(&server.url("/"))
             .with(ffi::eventsource_set_idle_timeout, 1000)
             .doing(|seen, _| {
-                if matches!(seen, crate::support::source::Seen::Comment(_)) {
+                if matches!(seen, support::source::Seen::Comment(_)) {
                     // Time passes in a callback.
                     let time = Duration::from_millis(1200);
                     std::thread::sleep(time);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use eventsource::ffi::Error;
 
-use crate::support::server::{CHUNKED, EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
-use crate::support::{certificates, names};
+use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::source::{Seen, Source};
+use support::{certificates, names};
 
 /// https, with an authority from the system's trust store (SSL_CERT_FILE says
 /// which that is).

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use eventsource::ffi::Error;
 
-use crate::support::server::{
+use support::server::{
     Connection, EVENT_STREAM, Server, UnixServer, free_path,
 };
-use crate::support::source::Source;
-use crate::support::{certificates, names};
+use support::source::Source;
+use support::{certificates, names};
 
 /// The host goes into the request, but is not looked up; a source comes back
 /// to its socket, and redirects lead there too.

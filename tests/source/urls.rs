@@ -8,9 +8,9 @@ use std::ptr;
 
 use eventsource::ffi::{self, Error, ReadyState};
 
-use crate::support::names;
-use crate::support::server::{EVENT_STREAM, Server};
-use crate::support::source::Source;
+use support::names;
+use support::server::{EVENT_STREAM, Server};
+use support::source::Source;
 
 /// What `eventsource_new` says to these bytes; the source must be NULL.
 fn refusal(url: &[u8]) -> Error {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use eventsource::ffi::Error;
 
-use crate::support::promptly;
-use crate::support::server::{EVENT_STREAM, Server};
-use crate::support::source::{Seen, Source};
+use support::promptly;
+use support::server::{EVENT_STREAM, Server};
+use support::source::{Seen, Source};
 
 /// There is nothing to wait for before `connect`.
 #[test]

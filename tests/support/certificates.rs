@@ -1,7 +1,7 @@
 //! Certificates made for one run: an authority that the library trusts,
 //! because SSL_CERT_FILE names it, and others that nobody does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use crate::program::scratch;
 
 static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
     let authority = Authority::new("trusted");
@@ -79,38 +81,38 @@ fn private(key: &KeyPair) -> PrivateKeyDer<'static> {
 }
 
 /// A file of its own with this text.
-pub(crate) fn file(name: &str, text: &str) -> PathBuf {
+pub fn file(name: &str, text: &str) -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("{name}-{}-{number}.pem", std::process::id());
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = scratch(&name);
     std::fs::write(&path, text).expect("a temporary file");
     path
 }
 
 /// Puts the trusted authority in place, before the library looks for it.
-pub(crate) fn install() {
+pub fn install() {
     LazyLock::force(&TRUSTED);
 }
 
 /// A server whose certificate is in order, for `name`.
-pub(crate) fn trusted(name: &str) -> Arc<ServerConfig> {
+pub fn trusted(name: &str) -> Arc<ServerConfig> {
     TRUSTED.certify(name, 4000)
 }
 
 /// A server whose certificate was in order, once.
-pub(crate) fn expired(name: &str) -> Arc<ServerConfig> {
+pub fn expired(name: &str) -> Arc<ServerConfig> {
     TRUSTED.certify(name, 2001)
 }
 
 /// A server whose certificate comes from an authority that nobody knows.
-pub(crate) fn unknown(name: &str) -> Arc<ServerConfig> {
+pub fn unknown(name: &str) -> Arc<ServerConfig> {
     Authority::new("unknown").certify(name, 4000)
 }
 
 /// A server with a certificate from an authority of its own, and the file
 /// with that authority.
-pub(crate) fn with_own_authority(name: &str) -> (Arc<ServerConfig>, PathBuf) {
+pub fn with_own_authority(name: &str) -> (Arc<ServerConfig>, PathBuf) {
     let authority = Authority::new("own");
     let config = authority.certify(name, 4000);
     (config, file("own", &authority.pem))
@@ -118,7 +120,7 @@ pub(crate) fn with_own_authority(name: &str) -> (Arc<ServerConfig>, PathBuf) {
 
 /// A server with a certificate that vouches for itself, and the file with
 /// it; one that could vouch for others too, if it is an authority.
-pub(crate) fn self_signed(
+pub fn self_signed(
     name: &str,
     is_authority: bool,
 ) -> (Arc<ServerConfig>, PathBuf) {
@@ -134,7 +136,7 @@ pub(crate) fn self_signed(
 }
 
 /// A server that asks for a client certificate from the trusted authority.
-pub(crate) fn asking(
+pub fn asking(
     name: &str,
     version: &'static SupportedProtocolVersion,
 ) -> Arc<ServerConfig> {
@@ -155,15 +157,15 @@ pub(crate) fn asking(
 }
 
 /// The versions a server may insist on.
-pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// The files with a certificate for `name`, good up to a year, and its key.
-pub(crate) fn signed(name: &str, last_year: i32) -> (PathBuf, PathBuf) {
+pub fn signed(name: &str, last_year: i32) -> (PathBuf, PathBuf) {
     signed_by(&TRUSTED, name, last_year)
 }
 
 /// The same, from an authority that nobody knows.
-pub(crate) fn signed_by_unknown(name: &str) -> (PathBuf, PathBuf) {
+pub fn signed_by_unknown(name: &str) -> (PathBuf, PathBuf) {
     signed_by(&Authority::new("unknown"), name, 4000)
 }
 
@@ -178,6 +180,6 @@ fn signed_by(
 }
 
 /// The file with the trusted authority.
-pub(crate) fn authority() -> PathBuf {
+pub fn authority() -> PathBuf {
     file("authority", &TRUSTED.pem)
 }

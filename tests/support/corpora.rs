@@ -7,10 +7,10 @@ use fastrand::Rng;
 use crate::said::Said;
 
 /// A server, and how it writes: some events of its kind.
-pub(crate) type Shape = fn(&mut Server);
+pub type Shape = fn(&mut Server);
 
 /// Every shape, by name.
-pub(crate) const SHAPES: [(&str, Shape); 19] = [
+pub const SHAPES: [(&str, Shape); 19] = [
     ("wikimedia", wikimedia),
     ("openai", openai),
     ("openai responses", openai_responses),
@@ -33,7 +33,7 @@ pub(crate) const SHAPES: [(&str, Shape); 19] = [
 ];
 
 /// Builds the stream of a shape: the same for the same seed.
-pub(crate) fn build(shape: Shape, seed: u64, end: &'static str) -> Server {
+pub fn build(shape: Shape, seed: u64, end: &'static str) -> Server {
     let mut server = Server {
         stream: Vec::new(),
         said: Vec::new(),
@@ -49,9 +49,9 @@ pub(crate) fn build(shape: Shape, seed: u64, end: &'static str) -> Server {
 }
 
 /// Writes a stream, and notes what it says.
-pub(crate) struct Server {
-    pub(crate) stream: Vec<u8>,
-    pub(crate) said: Vec<Said>,
+pub struct Server {
+    pub stream: Vec<u8>,
+    pub said: Vec<Said>,
     random: Rng,
     end: &'static str,
     event_type: String,

@@ -7,7 +7,7 @@ use std::thread;
 
 /// What becomes of one connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is reset before a byte of it was read.
     Refuse,
     /// All is carried, but the response byte by byte.
@@ -21,13 +21,13 @@ pub(crate) enum Fault {
 }
 
 /// Stands before a server. Connections take the faults in their order.
-pub(crate) struct Faults {
+pub struct Faults {
     address: SocketAddr,
 }
 
 impl Faults {
     /// One fault for each connection; more connections are not accepted.
-    pub(crate) fn before(server: SocketAddr, faults: &[Fault]) -> Self {
+    pub fn before(server: SocketAddr, faults: &[Fault]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let faults = faults.to_owned();
@@ -40,7 +40,7 @@ impl Faults {
         Self { address }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }

@@ -1,12 +1,12 @@
 //! Limits of the process.
 
 /// Sets one; gives back what it was.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, to: u64) -> u64 {
+pub fn limit(resource: libc::__rlimit_resource_t, to: u64) -> u64 {
     change(resource, |_| to)
 }
 
 /// As many descriptors as there may be.
-pub(crate) fn allow_many_descriptors() {
+pub fn allow_many_descriptors() {
     change(libc::RLIMIT_NOFILE, |limit| limit.rlim_max);
 }
 

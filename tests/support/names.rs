@@ -30,27 +30,27 @@ fn answer(name: &str, answer: Answer) {
 }
 
 /// From now on `name` has these addresses.
-pub(crate) fn resolve(name: &str, addresses: &[IpAddr]) {
+pub fn resolve(name: &str, addresses: &[IpAddr]) {
     answer(name, Answer::Addresses(addresses.to_vec()));
 }
 
 /// From now on a look-up of `name` ends with an error, `libc::EAI_...`.
-pub(crate) fn refuse(name: &str, error: c_int) {
+pub fn refuse(name: &str, error: c_int) {
     answer(name, Answer::Error(error));
 }
 
 /// From now on a look-up of `name` hangs, until something else is said.
-pub(crate) fn hang(name: &str) {
+pub fn hang(name: &str) {
     answer(name, Answer::Silence);
 }
 
 /// How often `name` was asked for.
-pub(crate) fn times_asked(name: &str) -> usize {
+pub fn times_asked(name: &str) -> usize {
     NAMES.lock().unwrap().asked.get(name).copied().unwrap_or_default()
 }
 
 /// Waits until `name` was asked for `times` times.
-pub(crate) fn wait_until_asked(name: &str, times: usize) {
+pub fn wait_until_asked(name: &str, times: usize) {
     let names = NAMES.lock().unwrap();
     let (_names, timeout) = CHANGED
         .wait_timeout_while(names, DEADLINE, |names| {

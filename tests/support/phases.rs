@@ -14,7 +14,7 @@ use super::{certificates, names, until};
 
 /// What a source is doing when it is closed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// The look-up of its server's name hangs.
     LookUp,
     /// Its server's queue is full.
@@ -49,7 +49,7 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 16] = [
+    pub const ALL: [Self; 16] = [
         Self::LookUp,
         Self::Connect,
         Self::TlsHandshake,
@@ -71,7 +71,7 @@ impl Phase {
 
 impl Phase {
     /// Whether another attempt gets no further than the one before.
-    pub(crate) fn hangs_again(self) -> bool {
+    pub fn hangs_again(self) -> bool {
         matches!(
             self,
             Self::LookUp
@@ -91,9 +91,9 @@ enum Peer {
 }
 
 /// A source in a phase.
-pub(crate) struct Staged {
-    pub(crate) source: Source,
-    pub(crate) server: Server,
+pub struct Staged {
+    pub source: Source,
+    pub server: Server,
     peer: Peer,
     /// Those who keep it from getting anywhere.
     _crowd: Crowd,
@@ -107,7 +107,7 @@ struct Crowd {
 
 impl Staged {
     /// Waits until the server sees the connection closed, if there was one.
-    pub(crate) fn sees_the_client_close(self) -> (Source, Server) {
+    pub fn sees_the_client_close(self) -> (Source, Server) {
         match self.peer {
             Peer::Nobody => {}
             Peer::Silent(mut stream) => see_the_client_close(&mut stream),
@@ -121,7 +121,7 @@ impl Staged {
 }
 
 /// Brings a source into `phase`; all callbacks up to there have been taken.
-pub(crate) fn stage(phase: Phase) -> Staged {
+pub fn stage(phase: Phase) -> Staged {
     let secure = matches!(
         phase,
         Phase::TlsHandshake | Phase::SilentTlsBody | Phase::FloodingTlsBody

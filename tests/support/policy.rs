@@ -8,16 +8,16 @@ use eventsource::ffi::{self, Error, EventSource, Retry, Stats};
 use super::source::{Handle, Source};
 
 /// What `on_request` may look at and change.
-pub(crate) struct Asking(*mut ffi::Request);
+pub struct Asking(*mut ffi::Request);
 
 impl Asking {
-    pub(crate) fn attempt(&self) -> u64 {
+    pub fn attempt(&self) -> u64 {
         // SAFETY: borrowed until the callback returns, here and below.
         unsafe { ffi::eventsource_request_attempt(self.0) }
     }
 
     /// Error, status and body of the last failure.
-    pub(crate) fn failure(&self) -> Option<(Error, c_int, String)> {
+    pub fn failure(&self) -> Option<(Error, c_int, String)> {
         // SAFETY: see `attempt`.
         let failure = unsafe { ffi::eventsource_request_failure(self.0) };
         // SAFETY: NULL, or as long-lived as the request.
@@ -28,7 +28,7 @@ impl Asking {
         Some((failure.error, failure.http_status, body))
     }
 
-    pub(crate) fn set_header(&self, name: &str, value: Option<&str>) -> Error {
+    pub fn set_header(&self, name: &str, value: Option<&str>) -> Error {
         let name = CString::new(name).unwrap();
         let value = value.map(|value| CString::new(value).unwrap());
         let value = value.as_ref().map_or(ptr::null(), |v| v.as_ptr());
@@ -38,7 +38,7 @@ impl Asking {
         }
     }
 
-    pub(crate) fn set_method(&self, method: &str) -> Error {
+    pub fn set_method(&self, method: &str) -> Error {
         let method = CString::new(method).unwrap();
         // SAFETY: see `set_header`.
         unsafe { ffi::eventsource_request_set_method(self.0, method.as_ptr()) }
@@ -47,12 +47,12 @@ impl Asking {
 
 /// What `on_retry` is told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Verdict {
-    pub(crate) error: Error,
-    pub(crate) http_status: c_int,
-    pub(crate) attempt: u32,
-    pub(crate) will_retry: bool,
-    pub(crate) delay_ms: u64,
+pub struct Verdict {
+    pub error: Error,
+    pub http_status: c_int,
+    pub attempt: u32,
+    pub will_retry: bool,
+    pub delay_ms: u64,
 }
 
 type OnRequest = (Handle, Box<dyn Fn(&Asking) + Send + Sync>);
@@ -91,18 +91,18 @@ extern "C" fn on_retry(
 type Setter<T> = unsafe extern "C" fn(*mut EventSource, T) -> Error;
 
 impl Handle {
-    pub(crate) fn set<T>(self, setter: Setter<T>, value: T) -> Error {
+    pub fn set<T>(self, setter: Setter<T>, value: T) -> Error {
         // SAFETY: not freed before the test is over, here and below.
         unsafe { setter(self.as_ptr(), value) }
     }
 
-    pub(crate) fn set_method(self, method: &str) -> Error {
+    pub fn set_method(self, method: &str) -> Error {
         let method = CString::new(method).unwrap();
         // SAFETY: see `set`; texts are copied.
         unsafe { ffi::eventsource_set_method(self.as_ptr(), method.as_ptr()) }
     }
 
-    pub(crate) fn set_body(self, body: &[u8]) -> Error {
+    pub fn set_body(self, body: &[u8]) -> Error {
         // SAFETY: see `set`; the bytes are copied.
         unsafe {
             ffi::eventsource_set_body(
@@ -113,12 +113,12 @@ impl Handle {
         }
     }
 
-    pub(crate) fn with_credentials(self) -> c_int {
+    pub fn with_credentials(self) -> c_int {
         // SAFETY: see `set`.
         unsafe { ffi::eventsource_with_credentials(self.as_ptr()) }
     }
 
-    pub(crate) fn stats(self) -> Stats {
+    pub fn stats(self) -> Stats {
         let mut stats = Stats::default();
         // SAFETY: see `set`; the struct has that size.
         let error = unsafe {
@@ -135,27 +135,27 @@ impl Handle {
 
 impl Source {
     /// With a number set by `setter`.
-    pub(crate) fn with<T>(self, setter: Setter<T>, value: T) -> Self {
+    pub fn with<T>(self, setter: Setter<T>, value: T) -> Self {
         assert_eq!(self.set(setter, value), Error::None);
         self
     }
 
-    pub(crate) fn with_retry(self, retry: Retry) -> Self {
+    pub fn with_retry(self, retry: Retry) -> Self {
         self.with(ffi::eventsource_set_retry, retry as c_int)
     }
 
-    pub(crate) fn with_method(self, method: &str) -> Self {
+    pub fn with_method(self, method: &str) -> Self {
         assert_eq!(self.set_method(method), Error::None, "{method}");
         self
     }
 
-    pub(crate) fn with_body(self, body: &str) -> Self {
+    pub fn with_body(self, body: &str) -> Self {
         assert_eq!(self.set_body(body.as_bytes()), Error::None);
         self
     }
 
     /// Before every attempt `action` is called.
-    pub(crate) fn asking(
+    pub fn asking(
         self,
         action: impl Fn(&Asking) + Send + Sync + 'static,
     ) -> Self {
@@ -174,7 +174,7 @@ impl Source {
     }
 
     /// `action` decides whether and when the source comes back.
-    pub(crate) fn deciding(
+    pub fn deciding(
         self,
         action: impl Fn(&Verdict) -> i64 + Send + Sync + 'static,
     ) -> Self {

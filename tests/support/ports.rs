@@ -7,7 +7,7 @@ use std::ops::Range;
 const PORTS: Range<u16> = 10_000..32_000;
 
 /// An address nobody has, and nobody gets until the test takes it.
-pub(crate) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(PORTS)));
         if TcpListener::bind(address).is_ok() {

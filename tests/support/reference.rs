@@ -6,16 +6,16 @@ use crate::said::Said;
 
 /// What a program asks of a parser.
 #[derive(Clone, Debug)]
-pub(crate) struct Wishes {
-    pub(crate) comments: bool,
+pub struct Wishes {
+    pub comments: bool,
     /// The limit on the data of one event; 0 is none.
-    pub(crate) max_event_size: usize,
+    pub max_event_size: usize,
     /// The last event ID string before the stream begins.
-    pub(crate) last_event_id: String,
+    pub last_event_id: String,
 }
 
 /// Interprets a whole stream.
-pub(crate) fn interpret(stream: &[u8], wishes: &Wishes) -> Vec<Said> {
+pub fn interpret(stream: &[u8], wishes: &Wishes) -> Vec<Said> {
     let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
     let mut block = Block {
         max: match wishes.max_event_size {

@@ -6,7 +6,7 @@ use eventsource::parser::{Item, Parser, Text};
 
 /// A parser's `Item`, with strings of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Said {
+pub enum Said {
     LastEventId(String),
     Event { event_type: String, data: String, last_event_id: String },
     Comment(String),
@@ -16,7 +16,7 @@ pub(crate) enum Said {
 
 impl Said {
     /// What an item says; an event with a new id says two things.
-    pub(crate) fn all(item: Item<'_>) -> Vec<Said> {
+    pub fn all(item: Item<'_>) -> Vec<Said> {
         let id = |id: Text<'_>| Said::LastEventId(id.as_str().into());
         match item {
             Item::LastEventId(new) => vec![id(new)],
@@ -40,7 +40,7 @@ impl Said {
 /// Feeds `stream`, cut before each of `cuts`, and hands every item on. Each
 /// piece has storage of its own, so that a parser that looks beyond a piece,
 /// or back into the last one, is found out.
-pub(crate) fn feed_pieces(
+pub fn feed_pieces(
     parser: &mut Parser,
     stream: &[u8],
     cuts: &[usize],

@@ -15,60 +15,60 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::DEADLINE;
 
 /// The head of an event stream that ends when the connection does.
-pub(crate) const EVENT_STREAM: &str = "HTTP/1.1 200 OK\r\n\
+pub const EVENT_STREAM: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 /// The head of an event stream in chunks.
-pub(crate) const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
+pub const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\
     Transfer-Encoding: chunked\r\n\r\n";
 
 /// Where nobody listens, and nobody will: no server is given this port.
-pub(crate) const NOBODY: &str = "http://127.0.0.1:1/";
+pub const NOBODY: &str = "http://127.0.0.1:1/";
 
 /// A listening socket, with or without TLS.
-pub(crate) struct Server {
+pub struct Server {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
 }
 
 impl Server {
     /// Listens on a free port of 127.0.0.1.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::at("127.0.0.1:0")
     }
 
     /// Listens on `address`.
-    pub(crate) fn at(address: &str) -> Self {
+    pub fn at(address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         Self { listener, tls: None }
     }
 
     /// Listens on a free port of 127.0.0.1 and speaks TLS.
-    pub(crate) fn secure(config: Arc<ServerConfig>) -> Self {
+    pub fn secure(config: Arc<ServerConfig>) -> Self {
         Self { tls: Some(config), ..Self::start() }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("a bound socket")
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.address().port()
     }
 
     /// Scheme, host and port, as an event's origin has them.
-    pub(crate) fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         self.origin_at(&self.address().to_string())
     }
 
     /// The URL of `path` at this server.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin())
     }
 
     /// The URL of `path` at this server under another name.
-    pub(crate) fn url_at(&self, host: &str, path: &str) -> String {
+    pub fn url_at(&self, host: &str, path: &str) -> String {
         self.origin_at(&format!("{host}:{}", self.port())) + path
     }
 
@@ -78,12 +78,12 @@ impl Server {
     }
 
     /// Waits for a connection and for the head of its request.
-    pub(crate) fn accept(&self) -> Connection {
+    pub fn accept(&self) -> Connection {
         self.try_accept().expect("a request")
     }
 
     /// The same, for a connection that may break before a request has come.
-    pub(crate) fn try_accept(&self) -> std::io::Result<Connection> {
+    pub fn try_accept(&self) -> std::io::Result<Connection> {
         let stream = self.accept_silently();
         match &self.tls {
             None => Connection::over(stream),
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Waits for a connection and takes nothing from it.
-    pub(crate) fn accept_silently(&self) -> TcpStream {
+    pub fn accept_silently(&self) -> TcpStream {
         assert!(
             readable(self.listener.as_raw_fd(), DEADLINE.as_millis() as i32),
             "nobody connects"
@@ -106,7 +106,7 @@ impl Server {
 
     /// Fills the queue of connections that wait to be accepted: from now on
     /// nobody gets through. Lasts as long as what it gives back.
-    pub(crate) fn become_a_black_hole(&self) -> Vec<TcpStream> {
+    pub fn become_a_black_hole(&self) -> Vec<TcpStream> {
         shorten_queue(self.listener.as_raw_fd());
         let patience = Duration::from_millis(100);
         std::iter::from_fn(|| {
@@ -116,7 +116,7 @@ impl Server {
     }
 
     /// Lets the kernel take as little as it can before the server reads.
-    pub(crate) fn receive_little(&self) {
+    pub fn receive_little(&self) {
         let size: libc::c_int = 1;
         // SAFETY: an `int` is what SO_RCVBUF takes.
         let result = unsafe {
@@ -132,7 +132,7 @@ impl Server {
     }
 
     /// How many of this machine's sockets are on their way to this server.
-    pub(crate) fn knocking(&self) -> usize {
+    pub fn knocking(&self) -> usize {
         const SYN_SENT: &str = "02";
         let port = format!(":{:04X}", self.port());
         let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc");
@@ -144,7 +144,7 @@ impl Server {
     }
 
     /// Whether a connection waits to be accepted, at this moment.
-    pub(crate) fn is_asked(&self) -> bool {
+    pub fn is_asked(&self) -> bool {
         readable(self.listener.as_raw_fd(), 0)
     }
 }
@@ -157,7 +157,7 @@ fn shorten_queue(listener: i32) {
 }
 
 /// A path for a Unix socket of one's own.
-pub(crate) fn free_path() -> PathBuf {
+pub fn free_path() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("eventsource-{}-{number}", std::process::id());
@@ -165,25 +165,25 @@ pub(crate) fn free_path() -> PathBuf {
 }
 
 /// A listening Unix socket. Its file goes with it.
-pub(crate) struct UnixServer {
+pub struct UnixServer {
     listener: UnixListener,
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl UnixServer {
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let path = free_path();
         let listener = UnixListener::bind(&path).expect("a free path");
         Self { listener, path }
     }
 
     /// Waits for a connection and for the head of its request.
-    pub(crate) fn accept(&self) -> Connection {
+    pub fn accept(&self) -> Connection {
         Connection::over(self.accept_silently()).expect("a request")
     }
 
     /// Waits for a connection and takes nothing from it.
-    pub(crate) fn accept_silently(&self) -> TcpStream {
+    pub fn accept_silently(&self) -> TcpStream {
         assert!(
             readable(self.listener.as_raw_fd(), DEADLINE.as_millis() as i32),
             "nobody connects"
@@ -197,7 +197,7 @@ impl UnixServer {
     }
 
     /// Fills the queue; gives back who stands in it.
-    pub(crate) fn become_full(&self) -> UnixStream {
+    pub fn become_full(&self) -> UnixStream {
         shorten_queue(self.listener.as_raw_fd());
         // A queue of none has room for one.
         UnixStream::connect(&self.path).expect("room for one")
@@ -264,25 +264,25 @@ impl Write for Stream {
 }
 
 /// A connection whose request has been read. Dropping it closes it.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: Stream,
-    pub(crate) request: Request,
+    pub request: Request,
 }
 
 impl Connection {
     /// A connection of which nothing has been read.
-    pub(crate) fn unasked(stream: TcpStream) -> Self {
+    pub fn unasked(stream: TcpStream) -> Self {
         let request = Request::default();
         Connection { stream: Stream::Plain(stream), request }
     }
 
     /// Waits for the head of a request.
-    pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
+    pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         Self::read_request(Stream::Plain(stream))
     }
 
     /// Shakes hands, and waits for the head of a request.
-    pub(crate) fn over_tls(
+    pub fn over_tls(
         stream: TcpStream,
         config: Arc<ServerConfig>,
     ) -> std::io::Result<Self> {
@@ -290,10 +290,7 @@ impl Connection {
     }
 
     /// The same, over a connection that was asked for a tunnel.
-    pub(crate) fn tunnel(
-        self,
-        config: Arc<ServerConfig>,
-    ) -> std::io::Result<Self> {
+    pub fn tunnel(self, config: Arc<ServerConfig>) -> std::io::Result<Self> {
         Self::read_request(self.stream.secure(config))
     }
 
@@ -330,7 +327,7 @@ impl Connection {
 
     /// The socket, of a connection without TLS, for what comes after the
     /// first request.
-    pub(crate) fn into_socket(self) -> TcpStream {
+    pub fn into_socket(self) -> TcpStream {
         match self.stream {
             Stream::Plain(socket) => socket,
             Stream::Tls(_) => panic!("a connection without TLS"),
@@ -338,21 +335,18 @@ impl Connection {
     }
 
     /// Writes bytes, whatever they are.
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("a client that reads");
     }
 
     /// Writes bytes to a client that may be gone.
-    pub(crate) fn try_send(
-        &mut self,
-        bytes: impl AsRef<[u8]>,
-    ) -> std::io::Result<()> {
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())?;
         self.stream.flush()
     }
 
     /// Writes one chunk of a chunked body.
-    pub(crate) fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
         chunk.extend_from_slice(bytes);
@@ -362,7 +356,7 @@ impl Connection {
 
     /// Answers without a body and closes: `status` is code and reason,
     /// `headers` are whole lines.
-    pub(crate) fn answer(mut self, status: &str, headers: &str) {
+    pub fn answer(mut self, status: &str, headers: &str) {
         self.send(format!(
             "HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n"
         ));
@@ -370,7 +364,7 @@ impl Connection {
     }
 
     /// Answers with a redirect.
-    pub(crate) fn redirect(self, status: &str, location: &str) {
+    pub fn redirect(self, status: &str, location: &str) {
         self.answer(
             status,
             &format!("Location: {location}\r\nContent-Length: 0\r\n"),
@@ -378,7 +372,7 @@ impl Connection {
     }
 
     /// Says good-bye in an orderly way: FIN, behind TLS's own good-bye.
-    pub(crate) fn finish(mut self) {
+    pub fn finish(mut self) {
         if let Stream::Tls(tls) = &mut self.stream {
             tls.conn.send_close_notify();
             // The client may be gone already.
@@ -389,12 +383,12 @@ impl Connection {
     }
 
     /// Sends FIN, and stays to see what the client does.
-    pub(crate) fn half_close(&self) {
+    pub fn half_close(&self) {
         self.stream.socket().shutdown(Shutdown::Write).expect("a connection");
     }
 
     /// Sends RST.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         // SAFETY: a `linger` is what SO_LINGER takes.
         let result = unsafe {
@@ -410,13 +404,13 @@ impl Connection {
     }
 
     /// Waits until the client has closed the connection.
-    pub(crate) fn sees_the_client_close(&mut self) {
+    pub fn sees_the_client_close(&mut self) {
         see_the_client_close(&mut self.stream);
     }
 }
 
 /// Waits until the client has closed `stream`.
-pub(crate) fn see_the_client_close(stream: &mut impl Read) {
+pub fn see_the_client_close(stream: &mut impl Read) {
     let start = Instant::now();
     let mut buffer = [0; 16 << 10];
     loop {
@@ -437,12 +431,12 @@ pub(crate) fn see_the_client_close(stream: &mut impl Read) {
 
 /// A request, as it came.
 #[derive(Default)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) version: String,
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub version: String,
     headers: Vec<(String, Vec<u8>)>,
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -476,13 +470,13 @@ impl Request {
     }
 
     /// The value of the header `name`. No header may come twice.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.header_bytes(name)
             .map(|value| std::str::from_utf8(value).expect("UTF-8"))
     }
 
     /// The same, byte for byte.
-    pub(crate) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+    pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
         let mut values = self
             .headers
             .iter()

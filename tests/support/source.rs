@@ -18,7 +18,7 @@ use super::{DEADLINE, certificates, promptly};
 
 /// What one callback was told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen {
+pub enum Seen {
     Open(Response),
     Event(Event),
     /// The same, by the listener of that name.
@@ -29,31 +29,31 @@ pub(crate) enum Seen {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Response {
-    pub(crate) status: c_int,
-    pub(crate) url: String,
+pub struct Response {
+    pub status: c_int,
+    pub url: String,
     /// The headers that [`Source::looking_up`] named and the response had.
-    pub(crate) headers: HashMap<&'static str, String>,
+    pub headers: HashMap<&'static str, String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) kind: String,
-    pub(crate) data: String,
-    pub(crate) id: String,
-    pub(crate) origin: String,
+pub struct Event {
+    pub kind: String,
+    pub data: String,
+    pub id: String,
+    pub origin: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    pub(crate) message: String,
-    pub(crate) http_status: c_int,
-    pub(crate) response: Option<Response>,
-    pub(crate) attempt: u32,
-    pub(crate) will_retry: bool,
-    pub(crate) delay_ms: u64,
-    pub(crate) body: String,
+pub struct Failure {
+    pub error: Error,
+    pub message: String,
+    pub http_status: c_int,
+    pub response: Option<Response>,
+    pub attempt: u32,
+    pub will_retry: bool,
+    pub delay_ms: u64,
+    pub body: String,
 }
 
 /// A call of a callback: what it was told, and what it saw.
@@ -186,7 +186,7 @@ fn failure(failure: *const ffi::Failure, wanted: &[&'static str]) -> Failure {
 
 impl Seen {
     /// What an item tells; no member is set but those of its type.
-    pub(crate) fn item(item: &ffi::Item) -> Seen {
+    pub fn item(item: &ffi::Item) -> Seen {
         let set = [
             (ffi::ItemType::Open, !item.response.is_null()),
             (ffi::ItemType::Event, !item.event.is_null()),
@@ -308,7 +308,7 @@ extern "C" fn on_heard(
 
 /// What any thread, and any callback, may do with a source.
 #[derive(Clone, Copy)]
-pub(crate) struct Handle {
+pub struct Handle {
     source: *mut EventSource,
     recorder: &'static Recorder,
 }
@@ -320,7 +320,7 @@ unsafe impl Sync for Handle {}
 
 impl Handle {
     /// A source without callbacks.
-    pub(crate) fn bare(url: &str) -> Handle {
+    pub fn bare(url: &str) -> Handle {
         Handle::new(url, mpsc::channel().0)
     }
 
@@ -333,13 +333,13 @@ impl Handle {
         Handle { source, recorder: Recorder::new(sender) }
     }
 
-    pub(crate) fn set_queue(self, capacity: usize) -> Error {
+    pub fn set_queue(self, capacity: usize) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_set_queue(self.source, capacity) }
     }
 
     /// Takes an item within so many milliseconds.
-    pub(crate) fn take(self, timeout_ms: i64) -> Result<Seen, Error> {
+    pub fn take(self, timeout_ms: i64) -> Result<Seen, Error> {
         let mut item = ptr::dangling();
         // SAFETY: see `connect`; there is a place for the item.
         let error = unsafe {
@@ -354,38 +354,38 @@ impl Handle {
     }
 
     /// For callbacks that are set elsewhere.
-    pub(crate) fn guard<T>(self, run: impl FnOnce() -> T) -> Option<T> {
+    pub fn guard<T>(self, run: impl FnOnce() -> T) -> Option<T> {
         self.recorder.guard(run)
     }
 
     /// For what is called in one module only.
-    pub(crate) fn as_ptr(self) -> *mut EventSource {
+    pub fn as_ptr(self) -> *mut EventSource {
         self.source
     }
 
-    pub(crate) fn connect(self) -> Error {
+    pub fn connect(self) -> Error {
         // SAFETY: not freed before the test is over, here and below.
         unsafe { ffi::eventsource_connect(self.source) }
     }
 
-    pub(crate) fn reconnect(self) -> Error {
+    pub fn reconnect(self) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_reconnect(self.source) }
     }
 
-    pub(crate) fn close(self) {
+    pub fn close(self) {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_close(self.source) }
     }
 
-    pub(crate) fn wait(self, timeout_ms: i64) -> Error {
+    pub fn wait(self, timeout_ms: i64) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_wait(self.source, timeout_ms) }
     }
 
     /// Gives the source back. The one who calls sees to it that nobody else
     /// uses it any more.
-    pub(crate) fn free(self) {
+    pub fn free(self) {
         let freed = self.recorder.freed.swap(true, Ordering::SeqCst);
         assert!(!freed, "a test that frees twice");
         // SAFETY: never freed before.
@@ -393,24 +393,24 @@ impl Handle {
     }
 
     /// Whether `on_close` has come. Also after `free`.
-    pub(crate) fn has_closed(self) -> bool {
+    pub fn has_closed(self) -> bool {
         let calls = self.recorder.calls.lock().unwrap();
         calls.iter().any(|call| matches!(call.seen, Seen::Close(_)))
     }
 
-    pub(crate) fn ready_state(self) -> ReadyState {
+    pub fn ready_state(self) -> ReadyState {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_ready_state(self.source) }
     }
 
-    pub(crate) fn url(self) -> String {
+    pub fn url(self) -> String {
         // SAFETY: see `connect`.
         text(unsafe { ffi::eventsource_url(self.source) })
     }
 
     /// The last event ID and how long it is said to be, read into a buffer of
     /// `size` bytes.
-    pub(crate) fn last_event_id_in(self, size: usize) -> (String, usize) {
+    pub fn last_event_id_in(self, size: usize) -> (String, usize) {
         let mut buffer = vec![0x55_u8; size];
         // SAFETY: the buffer has that size.
         let length = unsafe {
@@ -427,12 +427,12 @@ impl Handle {
         (id.to_str().expect("UTF-8").to_owned(), length)
     }
 
-    pub(crate) fn last_event_id(self) -> String {
+    pub fn last_event_id(self) -> String {
         self.last_event_id_in(1024).0
     }
 
     /// Adds a listener for events of type `kind`, seen as `Heard(name, ..)`.
-    pub(crate) fn listen(self, kind: &str, name: &'static str) -> u64 {
+    pub fn listen(self, kind: &str, name: &'static str) -> u64 {
         let kind = CString::new(kind).unwrap();
         let listener =
             Box::leak(Box::new(Listener { name, recorder: self.recorder }));
@@ -452,13 +452,13 @@ impl Handle {
         id
     }
 
-    pub(crate) fn unlisten(self, id: u64) -> Error {
+    pub fn unlisten(self, id: u64) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_remove_listener(self.source, id) }
     }
 
     /// Sets a header; without a value, takes it away.
-    pub(crate) fn set_header(
+    pub fn set_header(
         self,
         name: impl AsRef<[u8]>,
         value: Option<&[u8]>,
@@ -472,18 +472,18 @@ impl Handle {
         }
     }
 
-    pub(crate) fn set_last_event_id(self, id: impl AsRef<[u8]>) -> Error {
+    pub fn set_last_event_id(self, id: impl AsRef<[u8]>) -> Error {
         let id = CString::new(id.as_ref()).unwrap();
         // SAFETY: see `set_header`.
         unsafe { ffi::eventsource_set_last_event_id(self.source, id.as_ptr()) }
     }
 
-    pub(crate) fn set_reconnection_time(self, ms: u64) -> Error {
+    pub fn set_reconnection_time(self, ms: u64) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_set_reconnection_time(self.source, ms) }
     }
 
-    pub(crate) fn set_max_event_size(self, bytes: usize) -> Error {
+    pub fn set_max_event_size(self, bytes: usize) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_set_max_event_size(self.source, bytes) }
     }
@@ -491,13 +491,13 @@ impl Handle {
 
 /// How servers are reached. A path or a text that is None is NULL.
 impl Handle {
-    pub(crate) fn set_ca_file(self, path: Option<&Path>) -> Error {
+    pub fn set_ca_file(self, path: Option<&Path>) -> Error {
         let path = c_path(path);
         // SAFETY: see `connect`; texts are copied, here and below.
         unsafe { ffi::eventsource_set_ca_file(self.source, or_null(&path)) }
     }
 
-    pub(crate) fn set_client_certificate(
+    pub fn set_client_certificate(
         self,
         certificate: Option<&Path>,
         key: Option<&Path>,
@@ -514,18 +514,18 @@ impl Handle {
         }
     }
 
-    pub(crate) fn set_verify_peer(self, verify: c_int) -> Error {
+    pub fn set_verify_peer(self, verify: c_int) -> Error {
         // SAFETY: see `connect`.
         unsafe { ffi::eventsource_set_verify_peer(self.source, verify) }
     }
 
-    pub(crate) fn set_proxy(self, url: Option<&str>) -> Error {
+    pub fn set_proxy(self, url: Option<&str>) -> Error {
         let url = c_path(url.map(Path::new));
         // SAFETY: see `set_ca_file`.
         unsafe { ffi::eventsource_set_proxy(self.source, or_null(&url)) }
     }
 
-    pub(crate) fn set_unix_socket(self, path: Option<&Path>) -> Error {
+    pub fn set_unix_socket(self, path: Option<&Path>) -> Error {
         let path = c_path(path);
         // SAFETY: see `set_ca_file`.
         unsafe { ffi::eventsource_set_unix_socket(self.source, or_null(&path)) }
@@ -542,7 +542,7 @@ fn or_null(text: &Option<CString>) -> *const c_char {
 
 /// A source of the test's own. When dropped it is freed, if the test has not
 /// done so, and what its callbacks saw is checked as a whole.
-pub(crate) struct Source {
+pub struct Source {
     handle: Handle,
     seen: mpsc::Receiver<Call>,
     pulls: bool,
@@ -559,14 +559,14 @@ impl std::ops::Deref for Source {
 impl Source {
     /// A source that reports everything, and that waits a millisecond before
     /// it comes back.
-    pub(crate) fn new(url: &str) -> Self {
+    pub fn new(url: &str) -> Self {
         let source = Self::unhurried(url);
         assert_eq!(source.set_reconnection_time(1), Error::None);
         source
     }
 
     /// The same, with the library's own reconnection time.
-    pub(crate) fn unhurried(url: &str) -> Self {
+    pub fn unhurried(url: &str) -> Self {
         let (sender, seen) = mpsc::channel();
         certificates::install();
         let handle = Handle::new(url, sender);
@@ -595,47 +595,47 @@ impl Source {
     }
 
     /// A source that is connecting to `url`.
-    pub(crate) fn connected(url: &str) -> Self {
+    pub fn connected(url: &str) -> Self {
         Self::new(url).start()
     }
 
     /// The source on which other threads, and callbacks, act.
-    pub(crate) fn handle(&self) -> Handle {
+    pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    pub(crate) fn with_header(self, name: &str, value: &str) -> Self {
+    pub fn with_header(self, name: &str, value: &str) -> Self {
         let error = self.set_header(name, Some(value.as_bytes()));
         assert_eq!(error, Error::None, "{name}: {value}");
         self
     }
 
-    pub(crate) fn without_header(self, name: &str) -> Self {
+    pub fn without_header(self, name: &str) -> Self {
         assert_eq!(self.set_header(name, None), Error::None, "{name}");
         self
     }
 
-    pub(crate) fn with_last_event_id(self, id: &str) -> Self {
+    pub fn with_last_event_id(self, id: &str) -> Self {
         assert_eq!(self.set_last_event_id(id), Error::None, "{id}");
         self
     }
 
-    pub(crate) fn with_reconnection_time(self, ms: u64) -> Self {
+    pub fn with_reconnection_time(self, ms: u64) -> Self {
         assert_eq!(self.set_reconnection_time(ms), Error::None, "{ms}");
         self
     }
 
-    pub(crate) fn with_max_event_size(self, bytes: usize) -> Self {
+    pub fn with_max_event_size(self, bytes: usize) -> Self {
         assert_eq!(self.set_max_event_size(bytes), Error::None, "{bytes}");
         self
     }
 
-    pub(crate) fn with_ca_file(self, path: &Path) -> Self {
+    pub fn with_ca_file(self, path: &Path) -> Self {
         assert_eq!(self.set_ca_file(Some(path)), Error::None, "{path:?}");
         self
     }
 
-    pub(crate) fn with_client_certificate(
+    pub fn with_client_certificate(
         self,
         (certificate, key): &(PathBuf, PathBuf),
     ) -> Self {
@@ -644,24 +644,24 @@ impl Source {
         self
     }
 
-    pub(crate) fn with_proxy(self, url: &str) -> Self {
+    pub fn with_proxy(self, url: &str) -> Self {
         assert_eq!(self.set_proxy(Some(url)), Error::None, "{url}");
         self
     }
 
-    pub(crate) fn with_unix_socket(self, path: &Path) -> Self {
+    pub fn with_unix_socket(self, path: &Path) -> Self {
         assert_eq!(self.set_unix_socket(Some(path)), Error::None, "{path:?}");
         self
     }
 
     /// Names headers of responses to be remembered.
-    pub(crate) fn looking_up(self, names: &[&'static str]) -> Self {
+    pub fn looking_up(self, names: &[&'static str]) -> Self {
         self.handle.recorder.wanted.lock().unwrap().extend(names);
         self
     }
 
     /// Inside every callback, after it was remembered, `action` is called.
-    pub(crate) fn doing(
+    pub fn doing(
         self,
         action: impl Fn(&Seen, Handle) + Send + Sync + 'static,
     ) -> Self {
@@ -672,13 +672,13 @@ impl Source {
     }
 
     /// Connects.
-    pub(crate) fn start(self) -> Self {
+    pub fn start(self) -> Self {
         assert_eq!(self.connect(), Error::None, "connect");
         self
     }
 
     /// Takes items itself, and has them remembered as calls are.
-    pub(crate) fn pulling(mut self) -> Self {
+    pub fn pulling(mut self) -> Self {
         let source = self.as_ptr();
         // SAFETY: the source is alive, and not connected.
         unsafe {
@@ -721,12 +721,12 @@ impl Source {
     }
 
     /// What the next callback was told, whichever it is.
-    pub(crate) fn next(&self) -> Seen {
+    pub fn next(&self) -> Seen {
         self.next_call().seen
     }
 
     /// The next callback is `on_open`, and sees OPEN.
-    pub(crate) fn opened(&self) -> Response {
+    pub fn opened(&self) -> Response {
         match self.next_call() {
             Call { seen: Seen::Open(response), state, .. } => {
                 assert_eq!(state, ReadyState::Open);
@@ -737,7 +737,7 @@ impl Source {
     }
 
     /// The next callback is `on_event`, and sees OPEN.
-    pub(crate) fn event(&self) -> Event {
+    pub fn event(&self) -> Event {
         match self.next_call() {
             Call { seen: Seen::Event(event), state, .. } => {
                 assert_eq!(state, ReadyState::Open);
@@ -749,14 +749,14 @@ impl Source {
 
     /// The next callback is `on_event`, with a message of this data.
     #[track_caller]
-    pub(crate) fn message(&self, data: &str) -> Event {
+    pub fn message(&self, data: &str) -> Event {
         let event = self.event();
         assert_eq!((&*event.kind, &*event.data), ("message", data));
         event
     }
 
     /// The next callback is `on_comment`, and sees OPEN.
-    pub(crate) fn comment(&self) -> String {
+    pub fn comment(&self) -> String {
         match self.next_call() {
             Call { seen: Seen::Comment(comment), state, .. } => {
                 assert_eq!(state, ReadyState::Open);
@@ -768,7 +768,7 @@ impl Source {
 
     /// The next callback is `on_error`, and sees the state it tells of.
     #[track_caller]
-    pub(crate) fn failure(&self, error: Error) -> Failure {
+    pub fn failure(&self, error: Error) -> Failure {
         let call = self.next_call();
         let Seen::Error(failure) = call.seen else {
             panic!("on_error expected: {call:?}")
@@ -791,7 +791,7 @@ impl Source {
 
     /// The connection was lost or not had, and the source will come back.
     #[track_caller]
-    pub(crate) fn retrying(&self, error: Error) -> Failure {
+    pub fn retrying(&self, error: Error) -> Failure {
         let failure = self.failure(error);
         assert!(failure.will_retry, "{failure:?}");
         failure
@@ -799,13 +799,13 @@ impl Source {
 
     /// The open stream has ended, and the source will come back.
     #[track_caller]
-    pub(crate) fn lost(&self) -> Failure {
+    pub fn lost(&self) -> Failure {
         self.retrying(Error::Lost)
     }
 
     /// The connection is failed: `on_error`, then `on_close`, both CLOSED.
     #[track_caller]
-    pub(crate) fn failed(&self, error: Error) -> Failure {
+    pub fn failed(&self, error: Error) -> Failure {
         let failure = self.failure(error);
         assert!(!failure.will_retry, "{failure:?}");
         self.closed(error);
@@ -814,7 +814,7 @@ impl Source {
 
     /// The next callback is `on_close`, sees CLOSED, and is the last.
     #[track_caller]
-    pub(crate) fn closed(&self, reason: Error) {
+    pub fn closed(&self, reason: Error) {
         match self.next_call() {
             Call { seen: Seen::Close(given), state, .. } => {
                 assert_eq!((given, state), (reason, ReadyState::Closed));
@@ -824,7 +824,7 @@ impl Source {
     }
 
     /// Passes over callbacks until `on_close`.
-    pub(crate) fn skip_to_close(&self) -> Error {
+    pub fn skip_to_close(&self) -> Error {
         loop {
             if let Seen::Close(reason) = self.next() {
                 return reason;
@@ -833,13 +833,13 @@ impl Source {
     }
 
     /// Everything that the callbacks were told up to now.
-    pub(crate) fn history(&self) -> Vec<Seen> {
+    pub fn history(&self) -> Vec<Seen> {
         let calls = self.handle.recorder.calls.lock().unwrap();
         calls.iter().map(|call| call.seen.clone()).collect()
     }
 
     /// When the last callback came.
-    pub(crate) fn last_call(&self) -> Option<Instant> {
+    pub fn last_call(&self) -> Option<Instant> {
         let calls = self.handle.recorder.calls.lock().unwrap();
         calls.last().map(|call| call.at)
     }

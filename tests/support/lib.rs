@@ -1,29 +1,39 @@
 //! What the tests stand on: a server that does what the test says, a source
 //! that remembers what its callbacks were told, and the system's look-up of
 //! names, scripted; and all three together, in every phase of a connection.
+//! Beside them streams and what they say, programs that a test starts, and
+//! what benches have in common.
 
-pub(crate) mod certificates;
-pub(crate) mod faults;
-pub(crate) mod limits;
-pub(crate) mod names;
-pub(crate) mod phases;
-pub(crate) mod policy;
-pub(crate) mod ports;
-pub(crate) mod server;
-pub(crate) mod source;
+pub mod bench;
+pub mod certificates;
+pub mod corpora;
+pub mod faults;
+pub mod header;
+pub mod limits;
+pub mod names;
+pub mod phases;
+pub mod policy;
+pub mod ports;
+pub mod program;
+pub mod reference;
+pub mod said;
+pub mod server;
+pub mod servers;
+pub mod source;
+pub mod streams;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as hanging. Nothing waits this
 /// long in a run that is well.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Names the test for which a process was started.
-pub(crate) const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
+pub const ALONE: &str = "EVENTSOURCE_TEST_ALONE";
 
 /// Runs `body` in a process of its own, which must end well and say nothing.
-pub(crate) fn alone(test: &str, body: fn()) {
+pub fn alone(test: &str, body: fn()) {
     if std::env::var(ALONE).is_ok_and(|name| name == test) {
         return body();
     }
@@ -41,7 +51,7 @@ pub(crate) fn alone(test: &str, body: fn()) {
 }
 
 /// Calls `action` on a thread of its own; fails the test if it hangs.
-pub(crate) fn promptly<T: Send + 'static>(
+pub fn promptly<T: Send + 'static>(
     what: &str,
     action: impl FnOnce() -> T + Send + 'static,
 ) -> T {
@@ -64,7 +74,7 @@ pub(crate) fn promptly<T: Send + 'static>(
 
 /// Looks again and again until `condition` holds; fails the test at the
 /// deadline. For what the system tells nobody about.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < DEADLINE, "never came: {what}");

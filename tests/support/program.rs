@@ -13,22 +13,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The name programs are linked with.
-pub(crate) const SONAME: &str = "libeventsource.so.0";
+pub const SONAME: &str = "libeventsource.so.0";
 
 /// How C is compiled here: every warning is an error.
-pub(crate) const WARNINGS: [&str; 4] =
-    ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+pub const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// For programs that end at what is misused, undefined or lost.
-#[allow(dead_code, reason = "for C and C++ only")]
-pub(crate) const SANITIZED: [&str; 3] =
+pub const SANITIZED: [&str; 3] =
     ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// No program that a test starts lives this long, under valgrind neither.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The variables that name proxies.
-pub(crate) const PROXIES: [&str; 8] = [
+pub const PROXIES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",
@@ -40,24 +38,29 @@ pub(crate) const PROXIES: [&str; 8] = [
 ];
 
 /// A path in the package.
-pub(crate) fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+pub fn path(relative: &str) -> PathBuf {
+    let support = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = support.ancestors().nth(2).expect("tests/support is below");
+    root.join(relative)
 }
 
-/// A path for a test to write to.
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+/// A path for a test to write to, where cargo has it: in `tmp`, beside the
+/// directory of the profile, in which `deps` has the test.
+pub fn scratch(name: &str) -> PathBuf {
+    let test = env::current_exe().expect("a test has a path");
+    let target = test.ancestors().nth(3).expect("deps is below");
+    target.join("tmp").join(name)
 }
 
 /// The library that cargo has just built. It leaves it beside the tests;
 /// one directory up an older build may lie.
-pub(crate) fn library() -> PathBuf {
+pub fn library() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     test.with_file_name("libeventsource.so")
 }
 
 /// Where it has the name that programs are linked with, too.
-pub(crate) fn library_directory() -> PathBuf {
+pub fn library_directory() -> PathBuf {
     let library = library();
     let directory = library.parent().expect("the library is in a directory");
     match symlink("libeventsource.so", directory.join(SONAME)) {
@@ -70,12 +73,12 @@ pub(crate) fn library_directory() -> PathBuf {
 }
 
 /// Compiles a C program, or one in C++, and returns its path.
-pub(crate) fn compile(source: &Path) -> PathBuf {
+pub fn compile(source: &Path) -> PathBuf {
     compile_with(source, &[])
 }
 
 /// The same, with what other libraries need.
-pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
+pub fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
     let is_cpp = source.extension().is_some_and(|it| it == "cpp");
     let name = source.file_stem().expect("a name").to_string_lossy();
     let (compiler, std, name) = match is_cpp {
@@ -91,11 +94,7 @@ pub(crate) fn compile_with(source: &Path, flags: &[&str]) -> PathBuf {
 }
 
 /// Has a compiler make a program of this name.
-pub(crate) fn build(
-    mut compiler: Command,
-    inputs: &[&OsStr],
-    name: &str,
-) -> PathBuf {
+pub fn build(mut compiler: Command, inputs: &[&OsStr], name: &str) -> PathBuf {
     let directory = library_directory();
     let program = scratch("programs").join(name);
     fs::create_dir_all(scratch("programs")).expect("scratch space");
@@ -113,7 +112,7 @@ pub(crate) fn build(
 }
 
 /// Runs a tool to its end. Panics with what it printed unless it succeeds.
-pub(crate) fn succeed(mut tool: Command) -> Output {
+pub fn succeed(mut tool: Command) -> Output {
     let output = tool.output().unwrap_or_else(|error| missing(&tool, &error));
     assert!(
         output.status.success(),
@@ -147,7 +146,7 @@ fn missing(tool: &Command, error: &io::Error) -> ! {
 }
 
 /// A running program, and what it has printed. Killed when dropped.
-pub(crate) struct Program {
+pub struct Program {
     child: Child,
     stdout: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
@@ -157,17 +156,17 @@ pub(crate) struct Program {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The exit status; None if a signal ended it.
-    pub(crate) status: Option<i32>,
+    pub status: Option<i32>,
     /// The lines of standard output.
-    pub(crate) lines: Vec<String>,
+    pub lines: Vec<String>,
     /// Standard error.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 impl Program {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let given: Vec<_> =
             command.get_envs().map(|(name, _)| name.to_owned()).collect();
         // What a test runs is here; the proxy of this machine is not.
@@ -211,12 +210,12 @@ impl Program {
     }
 
     /// Waits for a line that begins with `start`.
-    pub(crate) fn wait_for(&mut self, start: &str) {
+    pub fn wait_for(&mut self, start: &str) {
         self.wait_until(|line| line.starts_with(start));
     }
 
     /// Waits for a line that is the `wanted` one.
-    pub(crate) fn wait_until(&mut self, wanted: impl Fn(&str) -> bool) {
+    pub fn wait_until(&mut self, wanted: impl Fn(&str) -> bool) {
         while let Some(line) = self.next_line() {
             if wanted(line) {
                 return;
@@ -226,7 +225,7 @@ impl Program {
     }
 
     /// Sends a signal.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let mut kill = Command::new("sh");
         kill.args(["-c", "kill -s \"$0\" \"$1\"", name]);
         kill.arg(self.child.id().to_string());
@@ -234,7 +233,7 @@ impl Program {
     }
 
     /// Waits for the program's end.
-    pub(crate) fn end(&mut self) -> Ended {
+    pub fn end(&mut self) -> Ended {
         while self.next_line().is_some() {}
         let status = self.child.wait().expect("a child can be waited for");
         let stderr = self.stderr.take().map(JoinHandle::join);

@@ -10,7 +10,7 @@ use crate::program::{Program, compile, path};
 
 /// A program of the system's; Debian's servers are in /usr/sbin, which is not
 /// on everybody's path.
-pub(crate) fn system(name: &str) -> Command {
+pub fn system(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin"));
@@ -18,14 +18,14 @@ pub(crate) fn system(name: &str) -> Command {
 }
 
 /// nginx, with the `nginx.conf` in a directory.
-pub(crate) fn nginx(directory: &Path) -> Command {
+pub fn nginx(directory: &Path) -> Command {
     let mut nginx = system("nginx");
     nginx.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(directory);
     nginx
 }
 
 /// Starts a server, and returns when it accepts connections.
-pub(crate) fn start(server: Command, address: SocketAddr) -> Program {
+pub fn start(server: Command, address: SocketAddr) -> Program {
     let mut server = Program::start(server);
     let deadline = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(address).is_err() {
@@ -38,14 +38,14 @@ pub(crate) fn start(server: Command, address: SocketAddr) -> Program {
     server
 }
 
-pub(crate) fn listen(url: &str) -> Program {
+pub fn listen(url: &str) -> Program {
     let mut listen = Command::new(compile(&path("examples/listen.c")));
     listen.arg(url);
     Program::start(listen)
 }
 
 /// Ends the program, and returns what it has printed.
-pub(crate) fn stop(mut listen: Program) -> Vec<String> {
+pub fn stop(mut listen: Program) -> Vec<String> {
     listen.signal("INT");
     let ended = listen.end();
     assert_eq!(ended.status, Some(0), "{ended:#?}");

@@ -5,14 +5,14 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Killed when dropped.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
     /// Started with `SERVE` in its environment, which says what.
-    pub(crate) fn start(serve: &str) -> Process {
+    pub fn start(serve: &str) -> Process {
         let program = env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .env("SERVE", serve)
@@ -24,7 +24,7 @@ impl Process {
     }
 
     /// The next line that it says.
-    pub(crate) fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         self.lines.next().expect("a line").expect("text")
     }
 }

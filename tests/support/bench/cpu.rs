@@ -1,17 +1,15 @@
 //! CPU time, which std cannot tell.
 
-#![expect(unsafe_code, reason = "system calls")]
-
 use std::mem::MaybeUninit;
 use std::process::Child;
 
 /// The CPU time in seconds that this thread spends on `work`.
-pub(crate) fn time<T>(work: impl FnOnce() -> T) -> f64 {
+pub fn time<T>(work: impl FnOnce() -> T) -> f64 {
     spent(libc::CLOCK_THREAD_CPUTIME_ID, work)
 }
 
 /// The CPU time in seconds that all threads spend while `work` runs.
-pub(crate) fn time_of_all<T>(work: impl FnOnce() -> T) -> f64 {
+pub fn time_of_all<T>(work: impl FnOnce() -> T) -> f64 {
     spent(libc::CLOCK_PROCESS_CPUTIME_ID, work)
 }
 
@@ -30,15 +28,15 @@ fn now(clock: libc::clockid_t) -> f64 {
 }
 
 /// What a process has taken.
-pub(crate) struct Usage {
+pub struct Usage {
     /// Seconds, in the program and in the system.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// The most that was ever resident, in KiB.
-    pub(crate) resident: i64,
+    pub resident: i64,
 }
 
 /// Waits for `child`, and tells what it has taken.
-pub(crate) fn wait(child: Child) -> Usage {
+pub fn wait(child: Child) -> Usage {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     let process = child.id().cast_signed();

@@ -12,7 +12,7 @@ use std::thread;
 use crate::program::path;
 
 /// What the readme shows in this language, first.
-pub(crate) fn in_the_readme(language: &str) -> String {
+pub fn in_the_readme(language: &str) -> String {
     let readme = fs::read_to_string(path("README.md")).expect("a readme");
     let fence = format!("```{language}\n");
     let (_, rest) = readme.split_once(&fence).expect("a program in it");
@@ -20,13 +20,13 @@ pub(crate) fn in_the_readme(language: &str) -> String {
     program.to_owned()
 }
 
-pub(crate) fn directly(program: &Path) -> Command {
+pub fn directly(program: &Path) -> Command {
     Command::new(program)
 }
 
 /// Status 9 says that memory was misused or lost. What is only possibly lost
 /// counts: a source that nobody frees is, as C holds a pointer into it.
-pub(crate) fn under_valgrind(program: &Path) -> Command {
+pub fn under_valgrind(program: &Path) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind.args([
         "--quiet",
@@ -41,12 +41,12 @@ pub(crate) fn under_valgrind(program: &Path) -> Command {
 }
 
 /// The head of a stream that lasts as long as its connection.
-pub(crate) const HEAD: &str =
+pub const HEAD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 
 /// Answers every connection on a thread of its own: `answer` is given its
 /// number, its request head and itself. Returns the URL to ask.
-pub(crate) fn serve<F>(answer: F) -> String
+pub fn serve<F>(answer: F) -> String
 where
     F: Fn(usize, &str, TcpStream) -> io::Result<()> + Send + Sync + 'static,
 {
@@ -78,24 +78,24 @@ fn read_head(mut stream: &TcpStream) -> io::Result<String> {
 }
 
 /// The request's Last-Event-ID, or `none`.
-pub(crate) fn last_event_id(head: &str) -> &str {
+pub fn last_event_id(head: &str) -> &str {
     head.lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("last-event-id"))
         .map_or("none", |(_, value)| value.trim())
 }
 
-pub(crate) fn wait_for_the_end_of(mut stream: TcpStream) -> io::Result<()> {
+pub fn wait_for_the_end_of(mut stream: TcpStream) -> io::Result<()> {
     io::copy(&mut stream, &mut io::sink()).map(|_| ())
 }
 
 /// The server wants the program to stop.
-pub(crate) fn no_content(mut stream: TcpStream) -> io::Result<()> {
+pub fn no_content(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
 }
 
 /// Events without end, as fast as they are read.
-pub(crate) fn flood(mut stream: TcpStream) -> io::Result<()> {
+pub fn flood(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(HEAD.as_bytes())?;
     for id in 1.. {
         let event = if id % 2 == 0 { "event: ping\n" } else { "" };
@@ -106,7 +106,7 @@ pub(crate) fn flood(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// One event, and the connection is lost.
-pub(crate) fn lose(mut stream: TcpStream) -> io::Result<()> {
+pub fn lose(mut stream: TcpStream) -> io::Result<()> {
     let block = "retry: 1\ndata: the only one\n\n";
     stream.write_all(format!("{HEAD}{block}").as_bytes())
 }

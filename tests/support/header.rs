@@ -5,16 +5,16 @@ use std::fs;
 
 /// A function as C declares it.
 #[derive(Debug)]
-pub(crate) struct Function {
+pub struct Function {
     /// Its type, such as `const char *`.
-    pub(crate) result: String,
-    pub(crate) name: String,
+    pub result: String,
+    pub name: String,
     /// `const char *url`, for one; none for `void`.
-    pub(crate) parameters: Vec<String>,
+    pub parameters: Vec<String>,
 }
 
 /// The functions, in their order.
-pub(crate) fn functions() -> Vec<Function> {
+pub fn functions() -> Vec<Function> {
     let header = fs::read_to_string(path("include/eventsource.h"));
     let header = header.expect("a header");
     let (_, door) = header.split_once("extern \"C\" {\n").expect("functions");

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use fastrand::Rng;
 
 /// Appends an event to a stream.
-pub(crate) type Block = fn(&mut String, &mut Rng);
+pub type Block = fn(&mut String, &mut Rng);
 
-pub(crate) const SHAPES: [(&str, Block); 8] = [
+pub const SHAPES: [(&str, Block); 8] = [
     ("64 bytes", sixty_four),
     ("tiny", tiny),
     ("json", json),
@@ -19,12 +19,12 @@ pub(crate) const SHAPES: [(&str, Block); 8] = [
 ];
 
 /// At least so many bytes of a shape, the same each time.
-pub(crate) fn corpus(block: Block, size: usize) -> Vec<u8> {
+pub fn corpus(block: Block, size: usize) -> Vec<u8> {
     events(block, size).concat().into_bytes()
 }
 
 /// The same, event by event.
-pub(crate) fn events(block: Block, size: usize) -> Vec<String> {
+pub fn events(block: Block, size: usize) -> Vec<String> {
     let mut random = Rng::with_seed(9);
     let (mut events, mut total) = (Vec::new(), 0);
     while total < size {

@@ -13,17 +13,17 @@ const CYCLE: usize = 2 << 20;
 const BUFFER: usize = 64 << 10;
 
 /// The server of one shape; `GET /COUNT` is answered with so many cycles.
-pub(crate) struct Server {
+pub struct Server {
     _process: Process,
     /// Where it is, up to the count.
-    pub(crate) url: String,
+    pub url: String,
     /// How many events, and how many bytes of them, a cycle has.
-    pub(crate) events: usize,
-    pub(crate) bytes: usize,
+    pub events: usize,
+    pub bytes: usize,
 }
 
 impl Server {
-    pub(crate) fn start(shape: &str) -> Server {
+    pub fn start(shape: &str) -> Server {
         let mut process = Process::start(shape);
         let line = process.line();
         let mut words = line.split_whitespace();
@@ -34,7 +34,7 @@ impl Server {
 }
 
 /// The life of the server's process, if this is it.
-pub(crate) fn serve() {
+pub fn serve() {
     let Ok(shape) = env::var("SERVE") else { return };
     let found = SHAPES.iter().find(|(name, _)| *name == shape);
     let (_, block) = found.expect("the name of a shape");
