@@ -10,11 +10,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::failure::Failure;
+use crate::error::Error;
+use crate::failure::{Failure, NoConnection};
 use crate::http::body::Body;
 use crate::http::chunked::Progress;
-use crate::http::connection::{Connection, follow};
+use crate::http::connection::Read;
 use crate::http::cookies::Cookies;
+use crate::http::opening::Opening;
+use crate::http::redirect::follow;
 use crate::net::environment::Environment;
 use crate::net::proxy::Proxy;
 use crate::net::tunnel;
@@ -23,6 +26,7 @@ use crate::settings::options::Options;
 use crate::settings::retry;
 use crate::state::State;
 use crate::stats::Stats;
+use crate::wait::{Interrupt, Until};
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +93,35 @@ pub fn attempt(
     network.trust.set_verify_peer(false);
     let state = Arc::new(State::default());
     state.arm().expect("a descriptor");
-    let request = options.request.clone();
-    let url = options.url.clone();
-    let mut cookies = Cookies::default();
-    let opened = Connection::open(&options, request, url, &state, &mut cookies);
-    let (response, mut connection) = match opened {
-        Ok(opened) => opened,
-        Err(failure) => return Outcome::refused(failure),
+    let opening = Opening {
+        request: options.request.clone(),
+        url: options.url.clone(),
+        options: Arc::new(options),
+        cookies: Arc::default(),
+        interrupt: state.clone(),
+    };
+    let (response, mut connection) = match opening.run() {
+        Ok(opened) => (opened.response, opened.connection),
+        Err(NoConnection::Failed(failure)) => return Outcome::refused(failure),
+        Err(NoConnection::Interrupted) => unreachable!("nobody interrupts it"),
     };
     let mut body = Vec::new();
-    let failure = connection.read(&state, &Stats::default(), None, |part| {
+    let mut sink = |part: &mut [u8]| {
         body.extend_from_slice(part);
         if body.len() > most { Break(()) } else { Continue(()) }
-    });
+    };
+    let mut buffer = vec![0; 64 * 1024];
+    let stats = Stats::default();
+    let until = Until::new(&*state, None);
+    let failure = loop {
+        match connection.read(&mut buffer, &stats, &mut sink) {
+            Ok(Read::More) => {}
+            Ok(Read::All) => until.wait(connection.entry()).expect("a wait"),
+            Ok(Read::End) => break Failure::new(Error::Ended, "ended"),
+            Ok(Read::Stopped) => break Failure::new(Error::Closed, "enough"),
+            Err(failure) => break failure,
+        }
+    };
     body.truncate(most);
     let url = response.url.into();
     Outcome { status: response.status, url, body, ..Outcome::refused(failure) }

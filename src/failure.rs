@@ -40,6 +40,21 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Why an attempt has not brought a connection.
+#[derive(Debug)]
+pub(crate) enum NoConnection {
+    /// It was interrupted. Nobody is told: the program closed the source, or
+    /// wants another connection.
+    Interrupted,
+    Failed(Failure),
+}
+
+impl From<Failure> for NoConnection {
+    fn from(failure: Failure) -> NoConnection {
+        NoConnection::Failed(failure)
+    }
+}
+
 /// What follows a failure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPlan {

@@ -7,8 +7,10 @@
 //! The ground: `sys` is the system calls that std lacks; `panic` keeps
 //! defects from the program; `error` numbers what can go wrong, `response` is
 //! the head of one, and `failure` says why a connection came to nothing;
-//! `state` holds the ready state, and wakes the source's thread wherever it
-//! waits; `stats` counts; `userinfo` is the user and password of a URL.
+//! `wait` is how long blocking code may wait, and what interrupts it; `state`
+//! holds the ready state, and wakes the source's thread wherever it waits;
+//! `stats` counts; `sync` takes locks; `userinfo` is the user and password of
+//! a URL.
 //!
 //! [`parser`] stands alone: the bytes of a stream in, events out.
 //!
@@ -30,8 +32,10 @@ mod panic;
 mod response;
 mod state;
 mod stats;
+mod sync;
 mod sys;
 mod userinfo;
+mod wait;
 
 pub mod parser;
 

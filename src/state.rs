@@ -1,19 +1,22 @@
-//! The ready state and what other threads wish: to close, to connect anew.
+//! The ready state, and what other threads have asked for: to close, to
+//! reconnect.
 //!
 //! Everything is in one word, so that the source's thread asks one question
-//! before each callback: has anything been wished? A descriptor, readable
-//! after each wish, wakes the thread wherever it waits. The word is written
-//! first and the descriptor after it; the thread clears the descriptor first
-//! and reads the word after it: no wish is lost.
+//! before each callback: is a request pending? A descriptor, readable after
+//! each request, wakes the thread wherever it waits. The word is written first
+//! and the descriptor after it; the thread clears the descriptor first and
+//! reads the word after it, so that no request is lost.
+//!
+//! All accesses are SeqCst: the word is one location of several that threads
+//! agree about (the queue's descriptor, the listeners' version), and on the
+//! processors in use its loads cost what relaxed ones cost.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::time::Instant;
 
-use crate::sys::{self, Interest};
+use crate::sys::{self, Wake};
+use crate::wait::Interrupt;
 
 /// The ready state of a source (R5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +57,6 @@ pub(crate) struct State {
     wake: OnceLock<Wake>,
 }
 
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waited {
-    Ready,
-    Deadline,
-    Interrupted,
-}
-
 impl State {
     /// Makes the descriptor; before the source's thread starts.
     pub(crate) fn arm(&self) -> io::Result<()> {
@@ -76,8 +71,8 @@ impl State {
         ReadyState::from_raw(self.word.load(SeqCst) & READY_STATE)
     }
 
-    /// Whether the source's thread has to leave what it is doing. True from
-    /// the moment a wish was made, for ever once closed.
+    /// Whether the source's thread must stop what it is doing: a close or a
+    /// reconnect is pending, or the source is CLOSED.
     pub(crate) fn interrupted(&self) -> bool {
         self.word.load(SeqCst) >= CLOSED
     }
@@ -96,23 +91,23 @@ impl State {
         }
     }
 
-    /// The program's wish to drop the connection and make a new one at once.
+    /// The program wants the connection dropped and a new one made at once.
     /// The source is CONNECTING from here on; false if it is CLOSED.
     pub(crate) fn reconnect(&self) -> bool {
-        let wished = self.change(|_| Some(CONNECTING | RECONNECT));
-        if wished {
+        let pending = self.change(|_| Some(CONNECTING | RECONNECT));
+        if pending {
             self.signal();
         }
-        wished
+        pending
     }
 
-    /// The thread's: takes the wish to reconnect, if there is one.
+    /// The thread's: takes the pending reconnect, if there is one.
     pub(crate) fn take_reconnect(&self) -> bool {
         self.change(|word| (word & RECONNECT != 0).then_some(CONNECTING))
     }
 
-    /// The thread's: the connection is announced (R25); false if something
-    /// else was wished meanwhile.
+    /// The thread's: the connection is announced (R25); false if a close or a
+    /// reconnect is pending.
     pub(crate) fn open(&self) -> bool {
         self.change(|word| (word == CONNECTING).then_some(OPEN))
     }
@@ -122,7 +117,7 @@ impl State {
         self.change(|word| (word <= OPEN).then_some(CONNECTING))
     }
 
-    /// The thread's: the connection is failed (R28). A wish to reconnect
+    /// The thread's: the connection is failed (R28). A pending reconnect
     /// goes before it.
     pub(crate) fn fail(&self) -> bool {
         self.change(|word| (word <= OPEN).then_some(CLOSED))
@@ -137,36 +132,10 @@ impl State {
             .is_ok()
     }
 
-    /// The entry that the first place of [`State::wait`] is for.
-    pub(crate) fn entry(&self) -> libc::pollfd {
-        self.wake().entry()
-    }
-
-    /// Waits until an entry is ready, the deadline has passed, or another
-    /// thread wishes something. The first entry is the state's own.
-    pub(crate) fn wait(
-        &self,
-        entries: &mut [libc::pollfd],
-        deadline: Option<Instant>,
-    ) -> io::Result<Waited> {
-        loop {
-            if self.interrupted() {
-                return Ok(Waited::Interrupted);
-            }
-            if sys::poll(entries, deadline)? == 0 {
-                return Ok(Waited::Deadline);
-            }
-            if entries[0].revents == 0 {
-                return Ok(Waited::Ready);
-            }
-            self.wake().clear();
-        }
-    }
-
     /// Waits until `ready` says so, which is asked again after each
-    /// [`State::signal`], or until another thread wishes something.
+    /// [`State::signal`], or until a close or a reconnect is pending.
     pub(crate) fn wait_until(&self, ready: impl Fn() -> bool) {
-        let mut entries = [self.entry()];
+        let mut entries = [self.wake().entry()];
         while !self.interrupted() && !ready() {
             if sys::poll(&mut entries, None).is_err() {
                 return;
@@ -181,10 +150,6 @@ impl State {
         self.wake.get().is_some_and(Wake::belongs_to_parent_process)
     }
 
-    fn wake(&self) -> &Wake {
-        self.wake.get().expect("armed before the thread starts")
-    }
-
     /// Wakes the source's thread, to look again.
     pub(crate) fn signal(&self) {
         // A source that was never connected has nobody to wake.
@@ -196,38 +161,14 @@ impl State {
     }
 }
 
-/// A descriptor that one thread makes readable for another, an eventfd. It
-/// is shared with the children of the process: a child must not wake its
-/// parent's threads.
-#[derive(Debug)]
-pub(crate) struct Wake {
-    file: File,
-    process_id: u32,
-}
-
-impl Wake {
-    pub(crate) fn new() -> io::Result<Wake> {
-        let file = File::from(sys::eventfd()?);
-        Ok(Wake { file, process_id: sys::process_id() })
+/// For the thread of one source: whatever its thread does, a pending close or
+/// reconnect ends it.
+impl Interrupt for State {
+    fn is_raised(&self) -> bool {
+        self.interrupted()
     }
 
-    /// Makes it readable.
-    pub(crate) fn set(&self) {
-        // It fails only at 2^64 - 1 signals, and is readable then.
-        let _ = (&self.file).write(&1_u64.to_ne_bytes());
-    }
-
-    pub(crate) fn clear(&self) {
-        // It fails only if there is nothing to clear.
-        let _ = (&self.file).read(&mut [0; 8]);
-    }
-
-    /// An entry to wait for it with.
-    pub(crate) fn entry(&self) -> libc::pollfd {
-        sys::entry(self.file.as_fd(), Interest::Read)
-    }
-
-    pub(crate) fn belongs_to_parent_process(&self) -> bool {
-        self.process_id != sys::process_id()
+    fn wake(&self) -> &Wake {
+        self.wake.get().expect("armed before the thread starts")
     }
 }

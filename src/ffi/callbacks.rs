@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::failure::Failure;
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::source::handle::{OnClose, OnComment, OnError, OnEvent, OnOpen};
+use crate::source::handle::OnClose;
+use crate::source::listeners::OnEvent;
+use crate::source::push::{OnComment, OnError, OnOpen};
 
 /// A connection is announced: the response was accepted, and the source is
 /// OPEN (R16, R25). No byte of the stream need have come yet.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::event::{CEvent, CFailure, FailureText, length, pointer};
 use super::response::CResponse;
 use crate::error::Error;
+use crate::source::batch::{Batch, Item};
 use crate::source::handle::Handle;
-use crate::source::queue::{Batch, Item};
 
 /// What an item tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::source::{CSource, set};
 use crate::error::Error;
 use crate::failure::LastFailure;
 use crate::settings::request::Request;
-use crate::source::handle::OnRequest;
+use crate::source::handler::OnRequest;
 
 /// A request that is about to be made, as `on_request` is given it. Borrowed
 /// until the callback returns.
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn eventsource_on_request(
             request.request
         })
     });
-    guard(|| set(source, |setup| setup.callbacks.request = on_request))
+    guard(|| set(source, |setup| setup.questions.request = on_request))
 }
 
 /// Returns which attempt of the source this is, from 1 on; 0 if `request` is

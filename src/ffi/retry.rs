@@ -9,7 +9,7 @@ use super::source::{CSource, set};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::settings::retry::Retry;
-use crate::source::handle::OnRetry;
+use crate::source::handler::OnRetry;
 
 /// Sets the reconnection time in milliseconds, 3000 by default. A `retry`
 /// field of the stream changes it later on (R52).
@@ -119,5 +119,5 @@ pub unsafe extern "C" fn eventsource_on_retry(
             u64::try_from(wait).ok().map(Duration::from_millis)
         })
     });
-    guard(|| set(source, |setup| setup.callbacks.retry = on_retry))
+    guard(|| set(source, |setup| setup.questions.retry = on_retry))
 }

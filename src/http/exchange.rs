@@ -23,14 +23,15 @@ use ureq::unversioned::transport::{
 use url::Url;
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, NoConnection};
 use crate::net::proxy::Proxy;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
 use crate::response::{self, origin};
 use crate::settings::network::Network;
-use crate::state::State;
+use crate::sys::Interest;
+use crate::wait::{Interrupt, Interrupted, Until};
 
 /// Room for the request's lines, beside the longest of them.
 const OUTPUT: usize = 1024;
@@ -44,7 +45,7 @@ const INPUT: usize = 2 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) url: Url,
-    pub(crate) state: Arc<State>,
+    pub(crate) interrupt: Arc<dyn Interrupt>,
     pub(crate) network: Arc<Network>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) response_timeout: Option<Duration>,
@@ -58,7 +59,7 @@ pub(crate) type Rest = (Stream, Vec<u8>);
 pub(crate) fn exchange(
     mut request: Request<Option<&[u8]>>,
     route: Route,
-) -> Result<(Response<()>, Rest), Failure> {
+) -> Result<(Response<()>, Rest), NoConnection> {
     let proxy = route.network.proxy(&route.url)?;
     // One that is asked in the server's place.
     let forward = proxy.clone().filter(|proxy| proxy.forwards(&route.url));
@@ -83,12 +84,13 @@ pub(crate) fn exchange(
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
-    let (head, body) = response.map_err(failure)?.into_parts();
+    let (head, body) = response.map_err(no_connection)?.into_parts();
     drop(body);
     let status = head.status.as_u16();
     if let Some(failure) = forward.and_then(|proxy| proxy.refusal(status)) {
         let headers = head.headers;
-        return Err(failure.with(response::Response { status, url, headers }));
+        let response = response::Response { status, url, headers };
+        return Err(failure.with(response).into());
     }
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     let rest = rest.expect("ureq has let go of the connection");
@@ -131,13 +133,13 @@ impl Connector for Wires {
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
         let Wires { route, proxy, .. } = self;
-        let stream = dial(route, proxy.as_ref())
-            .map_err(|failure| ureq::Error::Other(Box::new(failure)))?;
+        let stream = dial(route, proxy.as_ref()).map_err(into_ureq)?;
         let forwards =
             proxy.as_ref().is_some_and(|proxy| proxy.forwards(&route.url));
         Ok(Some(Wire {
             origin: forwards.then(|| origin(&route.url)),
             stream: Some(stream),
+            interrupt: route.interrupt.clone(),
             response_timeout: route.response_timeout,
             deadline: deadline(route.response_timeout),
             refused: false,
@@ -148,21 +150,21 @@ impl Connector for Wires {
     }
 }
 
-fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, Failure> {
-    let Route { url, state, network, .. } = route;
-    let deadline = deadline(route.connect_timeout);
+fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
+    let Route { url, interrupt, network, .. } = route;
+    let until = Until::new(&**interrupt, deadline(route.connect_timeout));
     let host = url.host().expect("http URLs have a host");
     let port = url.port_or_known_default().expect("http URLs have a port");
     let stream = if let Some(path) = &network.unix_socket {
-        Stream::Plain(Socket::connect_unix(path, state, deadline)?)
+        Stream::Plain(Socket::connect_unix(path, until)?)
     } else if let Some(proxy) = proxy {
-        proxy.connect(url, &network.trust, state, deadline)?
+        proxy.connect(url, &network.trust, until)?
     } else {
-        let addresses = resolve(host, port, state, deadline)?;
-        Stream::Plain(Socket::connect(&addresses, state, deadline)?)
+        let addresses = resolve(host, port, until)?;
+        Stream::Plain(Socket::connect(&addresses, until)?)
     };
     match (url.scheme(), url.host_str()) {
-        ("https", Some(host)) => stream.secure(host, &network.trust, deadline),
+        ("https", Some(host)) => stream.secure(host, &network.trust, until),
         _ => Ok(stream),
     }
 }
@@ -194,6 +196,7 @@ struct Wire {
     stream: Option<Stream>,
     /// What a proxy is to be told before the path, at the very first.
     origin: Option<String>,
+    interrupt: Arc<dyn Interrupt>,
     response_timeout: Option<Duration>,
     /// Runs from the last bytes of the request that went.
     deadline: Option<Instant>,
@@ -220,17 +223,18 @@ impl Transport for Wire {
         amount: usize,
         _: NextTimeout,
     ) -> Result<(), ureq::Error> {
-        let deadline = self.deadline;
+        let interrupt = self.interrupt.clone();
+        let until = Until::new(&*interrupt, self.deadline);
         let output = mem::take(&mut self.head.output);
         let output = &output[..amount];
         if self.refused {
             return Ok(());
         }
         let sent = match self.origin.take() {
-            None => self.stream().write_all(output, deadline),
+            None => self.stream().write_all(output, until),
             Some(origin) => {
                 let output = with_origin(output, &origin);
-                self.stream().write_all(&output, deadline)
+                self.stream().write_all(&output, until)
             }
         };
         match sent {
@@ -243,8 +247,9 @@ impl Transport for Wire {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let stream = self.stream.as_mut().expect("taken only when dropped");
+        let until = Until::new(&*self.interrupt, self.deadline);
         loop {
-            stream.check(self.deadline)?;
+            until.check().map_err(io::Error::from)?;
             match stream.read(self.head.input_append_buf()) {
                 Ok(read) => {
                     self.head.input_appended(read);
@@ -252,8 +257,10 @@ impl Transport for Wire {
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
                     self.head.release();
-                    stream.wait_readable(self.deadline)?;
+                    let readable = stream.entry(Interest::Read);
+                    until.wait(readable).map_err(io::Error::from)?;
                 }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => return Err(cause.into()),
             }
         }
@@ -376,7 +383,26 @@ impl Buffers for Head {
     }
 }
 
+/// Takes a failure through ureq.
+fn into_ureq(none: NoConnection) -> ureq::Error {
+    match none {
+        NoConnection::Failed(failure) => ureq::Error::Other(Box::new(failure)),
+        NoConnection::Interrupted => {
+            ureq::Error::Io(io::Error::other(Interrupted))
+        }
+    }
+}
+
 /// What ureq's error means.
+fn no_connection(cause: ureq::Error) -> NoConnection {
+    match cause {
+        ureq::Error::Io(cause) if Interrupted::is(&cause) => {
+            NoConnection::Interrupted
+        }
+        cause => failure(cause).into(),
+    }
+}
+
 fn failure(cause: ureq::Error) -> Failure {
     match cause {
         ureq::Error::Other(cause) => match cause.downcast::<Failure>() {
@@ -416,14 +442,22 @@ mod tests {
     use socket2::{Domain, SockAddr, Socket as Socket2, Type};
 
     use super::*;
+    use crate::state::State;
+
+    fn failed(dialled: Result<Stream, NoConnection>) -> Failure {
+        match dialled {
+            Err(NoConnection::Failed(failure)) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
 
     /// Dials within 20 ms, with `network` as it is.
-    fn dialled(url: &str, network: Network) -> Result<Stream, Failure> {
+    fn dialled(url: &str, network: Network) -> Result<Stream, NoConnection> {
         let state = Arc::new(State::default());
         state.arm().unwrap();
         let route = Route {
             url: Url::parse(url).unwrap(),
-            state,
+            interrupt: state,
             network: Arc::new(network),
             connect_timeout: Some(Duration::from_millis(20)),
             response_timeout: None,
@@ -448,7 +482,7 @@ mod tests {
             let mut network = Network::default();
             network.trust.set_verify_peer(false);
             network.set_proxy(&here(proxy)).unwrap();
-            let failure = dialled(&here(url), network).unwrap_err();
+            let failure = failed(dialled(&here(url), network));
             assert_eq!(failure.error, Error::Timeout, "{url} {proxy}");
             assert!(failure.message.contains("no answer in time"));
         }
@@ -467,7 +501,7 @@ mod tests {
         first.connect(&address).unwrap();
         let mut network = Network::default();
         network.set_unix_socket(Some(&path)).unwrap();
-        let failure = dialled("http://server.test/", network).unwrap_err();
+        let failure = failed(dialled("http://server.test/", network));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(failure.error, Error::Timeout);
         assert!(failure.message.contains("no answer in time"), "{failure}");

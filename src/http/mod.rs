@@ -2,8 +2,11 @@
 //! and one body to read.
 
 pub(crate) mod body;
+pub(crate) mod buffer;
 pub(crate) mod chunked;
 pub(crate) mod coding;
 pub(crate) mod connection;
 pub(crate) mod cookies;
 pub(crate) mod exchange;
+pub(crate) mod opening;
+pub(crate) mod redirect;

@@ -6,14 +6,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
-use std::time::Instant;
 
 use url::Host;
 
 use crate::error::Error;
-use crate::failure::Failure;
-use crate::state::{State, Waited};
-use crate::sys::{self, Interest};
+use crate::failure::{Failure, NoConnection};
+use crate::sys::{Entry, Interest};
+use crate::wait::{Unready, Until};
 
 const STACK: usize = 128 * 1024;
 
@@ -27,22 +26,20 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn resolve(
     host: Host<&str>,
     port: u16,
-    state: &State,
-    deadline: Option<Instant>,
-) -> Result<Vec<SocketAddr>, Failure> {
+    until: Until<'_>,
+) -> Result<Vec<SocketAddr>, NoConnection> {
     match host {
         Host::Ipv4(address) => Ok(vec![(address, port).into()]),
         Host::Ipv6(address) => Ok(vec![(address, port).into()]),
-        Host::Domain(name) => look_up(name, port, state, deadline),
+        Host::Domain(name) => look_up(name, port, until),
     }
 }
 
 fn look_up(
     name: &str,
     port: u16,
-    state: &State,
-    deadline: Option<Instant>,
-) -> Result<Vec<SocketAddr>, Failure> {
+    until: Until<'_>,
+) -> Result<Vec<SocketAddr>, NoConnection> {
     let failure = |error, cause: &dyn std::fmt::Display| {
         Failure::new(error, format!("look-up of {name}: {cause}"))
     };
@@ -59,28 +56,26 @@ fn look_up(
     })
     .map_err(|cause| failure(Error::System, &cause))?;
 
-    let mut entries =
-        [state.entry(), sys::entry(reader.as_fd(), Interest::Read)];
-    match state.wait(&mut entries, deadline) {
-        Ok(Waited::Ready) => {}
-        Ok(Waited::Interrupted) => {
-            return Err(failure(Error::Closed, &"interrupted"));
+    match until.wait(Entry::new(reader.as_fd(), Interest::Read)) {
+        Ok(()) => {}
+        Err(Unready::Interrupted) => return Err(NoConnection::Interrupted),
+        Err(Unready::Deadline) => {
+            return Err(failure(Error::Timeout, &"no answer in time").into());
         }
-        Ok(Waited::Deadline) => {
-            return Err(failure(Error::Timeout, &"no answer in time"));
+        Err(Unready::System(cause)) => {
+            return Err(failure(Error::System, &cause).into());
         }
-        Err(cause) => return Err(failure(Error::System, &cause)),
     }
     match receiver.try_recv() {
         Ok(Ok(found)) => {
             let addresses = interleave_families(found.collect());
             if addresses.is_empty() {
-                return Err(failure(Error::Resolve, &"no address"));
+                return Err(failure(Error::Resolve, &"no address").into());
             }
             Ok(addresses)
         }
-        Ok(Err(cause)) => Err(failure(Error::Resolve, &reason(&cause))),
-        Err(_) => Err(failure(Error::Internal, &"the thread died")),
+        Ok(Err(cause)) => Err(failure(Error::Resolve, &reason(&cause)).into()),
+        Err(_) => Err(failure(Error::Internal, &"the thread died").into()),
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{
@@ -12,9 +11,9 @@ use socket2::{
 };
 
 use crate::error::Error;
-use crate::failure::Failure;
-use crate::state::{State, Waited};
-use crate::sys::{self, Interest};
+use crate::failure::{Failure, NoConnection};
+use crate::sys::{Entry, Interest};
+use crate::wait::{Unready, Until};
 
 /// How long an address is tried alone before the next one is tried beside
 /// it (RFC 8305, 5).
@@ -35,18 +34,14 @@ const UNIX_RETRY: Duration = Duration::from_millis(50);
 /// A connected socket. Reading and writing never wait; waiting is a call of
 /// its own.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    socket: Socket2,
-    state: Arc<State>,
-}
+pub(crate) struct Socket(Socket2);
 
 impl Socket {
     /// Connects to the first address that answers.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
-        state: &Arc<State>,
-        deadline: Option<Instant>,
-    ) -> Result<Socket, Failure> {
+        until: Until<'_>,
+    ) -> Result<Socket, NoConnection> {
         let mut rest = addresses.iter();
         // Most often one is enough.
         let mut attempts: Vec<(Socket2, SocketAddr)> = Vec::with_capacity(1);
@@ -64,46 +59,41 @@ impl Socket {
                 continue;
             }
             if attempts.is_empty() {
-                return Err(last);
+                return Err(last.into());
             }
-            let until = match (rest.len(), deadline) {
-                (0, deadline) => deadline,
-                (_, None) => Some(next_start),
-                (_, Some(deadline)) => Some(deadline.min(next_start)),
+            let wait = match rest.len() {
+                0 => until,
+                _ => until.at_most(next_start),
             };
-            let mut entries = vec![state.entry()];
-            entries.extend(attempts.iter().map(|(socket, _)| {
-                sys::entry(socket.as_fd(), Interest::Write)
-            }));
-            match state.wait(&mut entries, until) {
-                Ok(Waited::Ready) => {}
-                Ok(Waited::Interrupted) => return Err(interrupted()),
-                Ok(Waited::Deadline) => {
-                    if deadline.is_some_and(|end| Instant::now() >= end) {
-                        let (_, address) = attempts[0];
-                        return Err(Failure::new(
-                            Error::Timeout,
-                            format!(
-                                "connecting to {address}: no answer in time"
-                            ),
-                        ));
-                    }
-                    continue;
+            let entry = |(socket, _): &(Socket2, _)| {
+                Entry::new(socket.as_fd(), Interest::Write)
+            };
+            let mut entries = attempts.iter().map(entry).collect();
+            match wait.wait_any(&mut entries) {
+                Ok(()) => {}
+                Err(Unready::Interrupted) => {
+                    return Err(NoConnection::Interrupted);
                 }
-                Err(cause) => {
-                    return Err(Failure::new(Error::System, cause.to_string()));
+                Err(Unready::Deadline) if until.has_passed() => {
+                    let (_, address) = attempts[0];
+                    let message =
+                        format!("connecting to {address}: no answer in time");
+                    return Err(Failure::new(Error::Timeout, message).into());
+                }
+                Err(Unready::Deadline) => continue,
+                Err(Unready::System(cause)) => {
+                    let message = cause.to_string();
+                    return Err(Failure::new(Error::System, message).into());
                 }
             }
             // Backwards, so that taking one out moves none that follows.
-            for (index, entry) in entries[1..].iter().enumerate().rev() {
-                if entry.revents == 0 {
+            for (index, entry) in entries.iter().enumerate().rev() {
+                if !entry.is_ready() {
                     continue;
                 }
                 let (socket, address) = attempts.remove(index);
                 match socket.take_error() {
-                    Ok(None) => {
-                        return Ok(Socket { socket, state: state.clone() });
-                    }
+                    Ok(None) => return Ok(Socket(socket)),
                     Ok(Some(cause)) | Err(cause) => {
                         last = refused(address, &cause);
                         next_start = Instant::now();
@@ -116,9 +106,8 @@ impl Socket {
     /// Connects to a Unix socket.
     pub(crate) fn connect_unix(
         path: &Path,
-        state: &Arc<State>,
-        deadline: Option<Instant>,
-    ) -> Result<Socket, Failure> {
+        until: Until<'_>,
+    ) -> Result<Socket, NoConnection> {
         let failure = |error, cause: &dyn std::fmt::Display| {
             Failure::new(
                 error,
@@ -132,81 +121,40 @@ impl Socket {
         socket.set_nonblocking(true).map_err(system)?;
         loop {
             match socket.connect(&address) {
-                Ok(()) => return Ok(Socket { socket, state: state.clone() }),
+                Ok(()) => return Ok(Socket(socket)),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
-                Err(cause) => return Err(failure(Error::Connect, &cause)),
-            }
-            let next = Instant::now() + UNIX_RETRY;
-            let until = deadline.map_or(next, |deadline| deadline.min(next));
-            match state.wait(&mut [state.entry()], Some(until)) {
-                Ok(Waited::Interrupted) => return Err(interrupted()),
-                Ok(_) if deadline.is_some_and(|end| Instant::now() >= end) => {
-                    return Err(failure(
-                        Error::Timeout,
-                        &"its queue is full, no answer in time",
-                    ));
+                Err(cause) => {
+                    return Err(failure(Error::Connect, &cause).into());
                 }
-                Ok(_) => {}
-                Err(cause) => return Err(system(cause)),
+            }
+            match until.at_most(Instant::now() + UNIX_RETRY).sleep() {
+                Unready::Interrupted => return Err(NoConnection::Interrupted),
+                Unready::Deadline if until.has_passed() => {
+                    let message = "its queue is full, no answer in time";
+                    return Err(failure(Error::Timeout, &message).into());
+                }
+                Unready::Deadline => {}
+                Unready::System(cause) => return Err(system(cause).into()),
             }
         }
     }
 
-    /// Waits until there is something to read, or the end.
-    pub(crate) fn wait_readable(
-        &self,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        self.wait(Interest::Read, deadline)
-    }
-
-    /// Waits until something can be written.
-    pub(crate) fn wait_writable(
-        &self,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        self.wait(Interest::Write, deadline)
-    }
-
-    /// What a wait would say, for those who find no need to wait: a peer
-    /// that never stops sending is left when it is time.
-    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
-        if self.state.interrupted() {
-            return Err(io::Error::other(interrupted()));
-        }
-        match deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                Err(io::ErrorKind::TimedOut.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn wait(
-        &self,
-        interest: Interest,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        let mut entries =
-            [self.state.entry(), sys::entry(self.socket.as_fd(), interest)];
-        match self.state.wait(&mut entries, deadline)? {
-            Waited::Ready => Ok(()),
-            Waited::Deadline => Err(io::ErrorKind::TimedOut.into()),
-            Waited::Interrupted => Err(io::Error::other(interrupted())),
-        }
+    /// What to wait for with poll.
+    pub(crate) fn entry(&self, interest: Interest) -> Entry {
+        Entry::new(self.0.as_fd(), interest)
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(buffer)
+        self.0.read(buffer)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // No SIGPIPE.
-        self.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)
+        self.0.send_with_flags(bytes, libc::MSG_NOSIGNAL)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -238,10 +186,4 @@ fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
         _ => Error::Connect,
     };
     Failure::new(error, format!("connecting to {address}: {cause}"))
-}
-
-/// The program has closed the source or wants a new connection; nobody is
-/// told of this failure.
-pub(crate) fn interrupted() -> Failure {
-    Failure::new(Error::Closed, "interrupted")
 }

@@ -1,15 +1,16 @@
 //! TLS 1.2 and 1.3, over a socket or over TLS with a proxy.
 
 use std::io::{self, Read, Write};
-use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConnection};
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, NoConnection};
 use crate::net::socket::Socket;
 use crate::net::trust::Trust;
+use crate::sys::{Entry, Interest};
+use crate::wait::{Interrupted, Until};
 
 /// What bytes travel over. Reading and writing never wait; what waits says
 /// until when.
@@ -34,17 +35,20 @@ impl Stream {
         self,
         host: &str,
         trust: &Trust,
-        deadline: Option<Instant>,
-    ) -> Result<Stream, Failure> {
+        until: Until<'_>,
+    ) -> Result<Stream, NoConnection> {
         let name = ServerName::try_from(host.trim_matches(['[', ']']))
             .map_err(|cause| refused(host, &cause))?
             .to_owned();
         let tls = ClientConnection::new(trust.config()?, name)
             .map_err(|cause| refused(host, &cause))?;
         let mut secure = Secure { tls, below: self };
-        let done = secure.handshake(deadline);
+        let done = secure.handshake(until);
         match done.map_err(|cause| secure.alert_before_reset(cause)) {
             Ok(()) => Ok(Stream::Secure(Box::new(secure))),
+            Err(cause) if Interrupted::is(&cause) => {
+                Err(NoConnection::Interrupted)
+            }
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
                     Error::Timeout,
@@ -55,11 +59,13 @@ impl Stream {
                     &"connection closed by the server during the handshake",
                 ),
                 _ => failure(&cause).unwrap_or_else(|| refused(host, &cause)),
-            }),
+            }
+            .into()),
         }
     }
 
-    /// Reads what has come: `WouldBlock` if nothing has; zero is the end.
+    /// Reads what has come: `WouldBlock` if nothing has, `Interrupted` if it is
+    /// to be asked again at once; zero is the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
@@ -77,14 +83,15 @@ impl Stream {
     pub(crate) fn read_some(
         &mut self,
         buffer: &mut [u8],
-        deadline: Option<Instant>,
+        until: Until<'_>,
     ) -> io::Result<usize> {
         loop {
-            self.check(deadline)?;
+            until.check()?;
             match self.read(buffer) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_readable(deadline)?;
+                    until.wait(self.entry(Interest::Read))?;
                 }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }
         }
@@ -94,52 +101,36 @@ impl Stream {
     pub(crate) fn write_all(
         &mut self,
         bytes: &[u8],
-        deadline: Option<Instant>,
+        until: Until<'_>,
     ) -> io::Result<()> {
-        self.send(bytes, deadline).map_err(|cause| match self {
+        self.send(bytes, until).map_err(|cause| match self {
             Stream::Plain(_) => cause,
             Stream::Secure(secure) => secure.alert_before_reset(cause),
         })
     }
 
-    fn send(
-        &mut self,
-        mut bytes: &[u8],
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
+    fn send(&mut self, mut bytes: &[u8], until: Until<'_>) -> io::Result<()> {
         while !bytes.is_empty() {
-            self.check(deadline)?;
+            until.check()?;
             match self.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket().wait_writable(deadline)?;
+                    until.wait(self.entry(Interest::Write))?;
                 }
                 Err(cause) => return Err(cause),
             }
         }
         match self {
             Stream::Plain(_) => Ok(()),
-            Stream::Secure(secure) => secure.flush_all(deadline),
+            Stream::Secure(secure) => secure.flush_all(until),
         }
     }
 
-    /// Waits until there is something to read, or the end.
-    pub(crate) fn wait_readable(
-        &self,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        self.socket().wait_readable(deadline)
-    }
-
-    /// Whether it is time to leave a peer that leaves nothing to wait for.
-    pub(crate) fn check(&self, deadline: Option<Instant>) -> io::Result<()> {
-        self.socket().check(deadline)
-    }
-
-    fn socket(&self) -> &Socket {
+    /// What to wait for with poll.
+    pub(crate) fn entry(&self, interest: Interest) -> Entry {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Secure(secure) => secure.below.socket(),
+            Stream::Plain(socket) => socket.entry(interest),
+            Stream::Secure(secure) => secure.below.entry(interest),
         }
     }
 }
@@ -178,19 +169,20 @@ impl Write for Stream {
 }
 
 impl Secure {
-    fn handshake(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        self.flush_all(deadline)?;
+    fn handshake(&mut self, until: Until<'_>) -> io::Result<()> {
+        self.flush_all(until)?;
         while self.tls.is_handshaking() {
-            self.below.check(deadline)?;
+            until.check()?;
             match self.read_records() {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => self.flush_all(deadline)?,
+                Ok(_) => self.flush_all(until)?,
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.below.wait_readable(deadline)?;
+                    until.wait(self.below.entry(Interest::Read))?;
                 }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => {
                     // The peer is told why.
-                    let _ = self.flush_all(deadline);
+                    let _ = self.flush_all(until);
                     return Err(cause);
                 }
             }
@@ -199,26 +191,24 @@ impl Secure {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.tls.reader().read(buffer) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
-                // A peer that leaves without a word of goodbye: an end like
-                // any other (R27).
-                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Ok(0);
-                }
-                read => return read,
+        match self.tls.reader().read(buffer) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+            // A peer that leaves without a word of goodbye: an end like any
+            // other (R27).
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(0);
             }
-            self.read_records()?;
-            // A key update's answer; if it cannot go now, it goes with the
-            // next.
-            let _ = self.flush();
+            read => return read,
         }
+        self.read_records()?;
+        // A key update's answer; if it cannot go now, it goes with the next.
+        let _ = self.flush();
+        // Records without data can come without end: the caller looks at its
+        // deadline before it asks again.
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     fn read_records(&mut self) -> io::Result<usize> {
-        // Records without data can come without end.
-        self.below.check(None)?;
         let read = self.tls.read_tls(&mut self.below)?;
         self.tls.process_new_packets().map_err(io::Error::other)?;
         Ok(read)
@@ -242,11 +232,11 @@ impl Secure {
     }
 
     /// The same, waiting as long as it takes.
-    fn flush_all(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    fn flush_all(&mut self, until: Until<'_>) -> io::Result<()> {
         loop {
             match self.flush() {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.below.socket().wait_writable(deadline)?;
+                    until.wait(self.below.entry(Interest::Write))?;
                 }
                 flushed => return flushed,
             }

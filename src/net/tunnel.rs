@@ -5,22 +5,20 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::{Host, Url};
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, NoConnection};
 use crate::net::proxy::{Protocol, Proxy};
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
 use crate::net::trust::Trust;
 use crate::response::Response;
-use crate::state::State;
 use crate::userinfo::UserInfo;
+use crate::wait::{Interrupted, Until};
 
 /// The head of an answer to CONNECT is refused if it is longer.
 const MAX_HEAD: usize = 64 * 1024;
@@ -32,13 +30,15 @@ impl Proxy {
         &self,
         url: &Url,
         trust: &Trust,
-        state: &Arc<State>,
-        deadline: Option<Instant>,
-    ) -> Result<Stream, Failure> {
-        let stream = self
-            .dial(trust, state, deadline)
-            .map_err(|cause| self.failure(cause.error, cause.message))?;
-        let mut tunnel = Tunnel { proxy: self, stream, state, deadline };
+        until: Until<'_>,
+    ) -> Result<Stream, NoConnection> {
+        let stream = self.dial(trust, until).map_err(|none| match none {
+            NoConnection::Failed(cause) => {
+                self.failure(cause.error, cause.message).into()
+            }
+            NoConnection::Interrupted => NoConnection::Interrupted,
+        })?;
+        let mut tunnel = Tunnel { proxy: self, stream, until };
         match self.protocol {
             Protocol::Http | Protocol::Https => {
                 if !self.forwards(url) {
@@ -55,20 +55,18 @@ impl Proxy {
     fn dial(
         &self,
         trust: &Trust,
-        state: &Arc<State>,
-        deadline: Option<Instant>,
-    ) -> Result<Stream, Failure> {
+        until: Until<'_>,
+    ) -> Result<Stream, NoConnection> {
         let host = match &self.host {
             Host::Domain(name) => Host::Domain(&**name),
             Host::Ipv4(address) => Host::Ipv4(*address),
             Host::Ipv6(address) => Host::Ipv6(*address),
         };
-        let addresses = resolve(host, self.port, state, deadline)?;
-        let stream =
-            Stream::Plain(Socket::connect(&addresses, state, deadline)?);
+        let addresses = resolve(host, self.port, until)?;
+        let stream = Stream::Plain(Socket::connect(&addresses, until)?);
         match self.protocol {
             Protocol::Https => {
-                stream.secure(&self.host.to_string(), trust, deadline)
+                stream.secure(&self.host.to_string(), trust, until)
             }
             _ => Ok(stream),
         }
@@ -79,13 +77,12 @@ impl Proxy {
 struct Tunnel<'a> {
     proxy: &'a Proxy,
     stream: Stream,
-    state: &'a Arc<State>,
-    deadline: Option<Instant>,
+    until: Until<'a>,
 }
 
 impl Tunnel<'_> {
     /// RFC 9110, 9.3.6.
-    fn connect(&mut self, url: &Url) -> Result<(), Failure> {
+    fn connect(&mut self, url: &Url) -> Result<(), NoConnection> {
         let (host, port) = (host(url), port(url));
         let mut request = format!(
             "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\
@@ -108,15 +105,15 @@ impl Tunnel<'_> {
             return Ok(());
         }
         let failure = self.proxy.refusal(status).unwrap_or_else(|| {
-            self.refused(format!("it refuses to connect: status {status}"))
+            self.refusal(format!("it refuses to connect: status {status}"))
         });
         let url = Url::parse(&self.proxy.to_string()).unwrap_or(url.clone());
-        Err(failure.with(Response { status, url, headers }))
+        Err(failure.with(Response { status, url, headers }).into())
     }
 
     /// An answer up to its empty line. The server speaks only when it has
     /// been spoken to: nothing follows.
-    fn head(&mut self) -> Result<Vec<u8>, Failure> {
+    fn head(&mut self) -> Result<Vec<u8>, NoConnection> {
         let mut head = Vec::new();
         let mut buffer = [0; 1024];
         loop {
@@ -136,7 +133,7 @@ impl Tunnel<'_> {
     }
 
     /// The protocol of 1992, and its extension 4a.
-    fn socks4(&mut self, url: &Url) -> Result<(), Failure> {
+    fn socks4(&mut self, url: &Url) -> Result<(), NoConnection> {
         let remote = self.proxy.protocol == Protocol::Socks4a;
         let (address, name) = match destination(url) {
             Host::Ipv4(address) => (address, None),
@@ -169,7 +166,7 @@ impl Tunnel<'_> {
         }
     }
 
-    fn ipv4_address(&self, url: &Url) -> Result<Ipv4Addr, Failure> {
+    fn ipv4_address(&self, url: &Url) -> Result<Ipv4Addr, NoConnection> {
         let addresses = self.addresses(url)?;
         let mut addresses = addresses.iter().map(SocketAddr::ip);
         addresses
@@ -182,12 +179,12 @@ impl Tunnel<'_> {
             })
     }
 
-    fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, Failure> {
-        resolve(destination(url), port(url), self.state, self.deadline)
+    fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, NoConnection> {
+        resolve(destination(url), port(url), self.until)
     }
 
     /// RFC 1928.
-    fn socks5(&mut self, url: &Url) -> Result<(), Failure> {
+    fn socks5(&mut self, url: &Url) -> Result<(), NoConnection> {
         const NO_AUTHENTICATION: u8 = 0;
         const PASSWORD: u8 = 2;
 
@@ -231,7 +228,7 @@ impl Tunnel<'_> {
     }
 
     /// RFC 1929.
-    fn log_in(&mut self, user: &UserInfo) -> Result<(), Failure> {
+    fn log_in(&mut self, user: &UserInfo) -> Result<(), NoConnection> {
         let mut request = vec![1];
         for text in [&user.name, &user.password] {
             request.push(text.len() as u8);
@@ -245,7 +242,7 @@ impl Tunnel<'_> {
     }
 
     /// The destination as SOCKS5 has it: a kind, and then the address.
-    fn socks5_address(&self, url: &Url) -> Result<Vec<u8>, Failure> {
+    fn socks5_address(&self, url: &Url) -> Result<Vec<u8>, NoConnection> {
         let remote = self.proxy.protocol == Protocol::Socks5h;
         let address = match destination(url) {
             Host::Ipv4(address) => address.into(),
@@ -269,18 +266,21 @@ impl Tunnel<'_> {
         })
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let sent = self.stream.write_all(bytes, self.deadline);
+    fn send(&mut self, bytes: &[u8]) -> Result<(), NoConnection> {
+        let sent = self.stream.write_all(bytes, self.until);
         sent.map_err(|cause| self.broken(&cause))
     }
 
-    fn receive<const N: usize>(&mut self) -> Result<[u8; N], Failure> {
+    fn receive<const N: usize>(&mut self) -> Result<[u8; N], NoConnection> {
         let mut bytes = [0; N];
         self.receive_exactly(&mut bytes)?;
         Ok(bytes)
     }
 
-    fn receive_exactly(&mut self, mut room: &mut [u8]) -> Result<(), Failure> {
+    fn receive_exactly(
+        &mut self,
+        mut room: &mut [u8],
+    ) -> Result<(), NoConnection> {
         while !room.is_empty() {
             let read = self.receive_some(room)?;
             room = &mut room[read..];
@@ -288,24 +288,33 @@ impl Tunnel<'_> {
         Ok(())
     }
 
-    fn receive_some(&mut self, room: &mut [u8]) -> Result<usize, Failure> {
-        match self.stream.read_some(room, self.deadline) {
+    fn receive_some(&mut self, room: &mut [u8]) -> Result<usize, NoConnection> {
+        match self.stream.read_some(room, self.until) {
             Ok(0) => Err(self.refused("it closes the connection")),
             Ok(read) => Ok(read),
             Err(cause) => Err(self.broken(&cause)),
         }
     }
 
-    fn refused(&self, why: impl fmt::Display) -> Failure {
+    fn refused(&self, why: impl fmt::Display) -> NoConnection {
+        self.refusal(why).into()
+    }
+
+    fn refusal(&self, why: impl fmt::Display) -> Failure {
         self.proxy.failure(Error::Proxy, why)
     }
 
-    fn broken(&self, cause: &io::Error) -> Failure {
-        if cause.kind() == io::ErrorKind::TimedOut {
-            return self.proxy.failure(Error::Timeout, "no answer in time");
+    fn broken(&self, cause: &io::Error) -> NoConnection {
+        if Interrupted::is(cause) {
+            return NoConnection::Interrupted;
         }
         match tls::failure(cause) {
-            Some(cause) => self.proxy.failure(cause.error, cause.message),
+            Some(failure) => {
+                self.proxy.failure(failure.error, failure.message).into()
+            }
+            None if cause.kind() == io::ErrorKind::TimedOut => {
+                self.proxy.failure(Error::Timeout, "no answer in time").into()
+            }
             None => self.refused(format!("connection lost: {cause}")),
         }
     }

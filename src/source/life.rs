@@ -1,164 +1,146 @@
-//! The life of a source: announce, reestablish, fail. The loop over
-//! connections, on one thread; it knows no locks and no C.
+//! The life of a source in steps: announce, reestablish, fail. Each step
+//! returns what is to be waited for next; nothing in here waits.
 
 use std::ffi::{CStr, CString};
+use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
 use crate::error::Error;
-use crate::failure::{Failure, LastFailure, RetryPlan};
-use crate::http::connection::Connection;
+use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan};
+use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
-use crate::net::socket::interrupted;
-use crate::parser::{Event, Item, Parser, Text};
-use crate::response::{Response, loggable, origin};
+use crate::http::opening::{Opened, Opening};
+use crate::parser::{Item, Parser};
+use crate::response::{loggable, origin};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
 use crate::settings::retry::{Retry, retry_after};
 use crate::source::backoff::Backoff;
+use crate::source::handler::Handler;
+use crate::source::shared::Shared;
 use crate::state::State;
 use crate::stats::Stats;
-use crate::sys;
+use crate::sys::Entry;
 
-/// Whom the source tells what happens. Called one at a time, in the order
-/// of the stream.
-pub(crate) trait Handler {
-    /// An attempt begins, the `attempt`th; what may be changed of it, and the
-    /// failure that has made it necessary.
-    fn request(
-        &mut self,
-        request: Request,
-        attempt: u64,
-        failure: Option<&LastFailure>,
-    ) -> Request;
-    /// What is to follow a failure: after which wait the next attempt, if any.
-    fn retry(
-        &mut self,
-        failure: &Failure,
-        plan: RetryPlan,
-        wait: Duration,
-    ) -> Option<Duration>;
-    /// The connection is announced.
-    fn open(&mut self, response: &Response);
-    /// An event, from `origin`; it may change the last event ID string.
-    fn event(&mut self, event: &Event<'_>, origin: &CStr);
-    /// A comment, if they are wanted.
-    fn comment(&mut self, comment: Text<'_>);
-    /// All that has come so far has been told.
-    fn pause(&mut self);
-    /// The last event ID string has changed, without an event.
-    fn last_event_id(&mut self, id: Text<'_>);
-    /// A connection was refused or lost, or an event was dropped.
-    fn error(&mut self, failure: &Failure, plan: RetryPlan);
+/// What is to be waited for, and which step follows. After an interrupt it is
+/// [`Source::begin`], whatever was waited for.
+pub(crate) enum Next {
+    /// The attempt is to be made, which blocks; then [`Source::opened`].
+    Open(Box<Opening>),
+    /// The connection has to be readable, then [`Source::readable`]; at the
+    /// deadline, [`Source::silent`].
+    Read(Option<Instant>),
+    /// [`Source::readable`], at once.
+    More,
+    /// The deadline has to pass; then [`Source::begin`].
+    Wait(Option<Instant>),
+    /// Nothing: the source is CLOSED, for this reason.
+    Over(Error),
 }
 
-/// A source in the hands of its thread.
-pub(crate) struct Source<H> {
-    state: Arc<State>,
-    stats: Arc<Stats>,
-    options: Box<Options>,
+/// A source in the hands of what drives it.
+pub(crate) struct Source {
+    shared: Arc<Shared>,
+    options: Arc<Options>,
+    handler: Box<dyn Handler>,
+    parser: Parser,
+    backoff: Backoff,
+    cookies: Arc<Mutex<Cookies>>,
     /// Where a redirect has led, and the next request goes (R13).
     moved: Option<Box<Url>>,
     /// A redirect to there has made a GET of the request.
     became_get: bool,
-    cookies: Cookies,
-    parser: Parser,
-    backoff: Backoff,
     attempts: u64,
-    /// Why the next attempt is necessary.
-    last_failure: Option<Box<LastFailure>>,
+    /// When the attempt that is under way began.
+    started: Instant,
     /// Whether to come back after the attempt that is under way.
     retry: Retry,
-    handler: H,
+    /// The failure last reported, for the next `on_request`.
+    last_failure: Option<Box<LastFailure>>,
+    /// While it is OPEN.
+    stream: Option<Stream>,
 }
 
-impl<H: Handler> Source<H> {
+/// An event stream being read.
+struct Stream {
+    connection: Connection,
+    origin: CString,
+    got_event: bool,
+}
+
+/// How an attempt was, in the end.
+#[derive(Default)]
+struct Attempt {
+    /// It brought an event.
+    worked: bool,
+    /// Its stream has ended in good order.
+    in_order: bool,
+}
+
+impl Source {
     pub(crate) fn new(
-        options: Box<Options>,
+        shared: Arc<Shared>,
+        options: Arc<Options>,
         comments: bool,
-        state: Arc<State>,
-        stats: Arc<Stats>,
-        handler: H,
-    ) -> Source<H> {
+        handler: Box<dyn Handler>,
+    ) -> Source {
         let mut parser = Parser::new();
         parser.set_max_event_size(options.max_event_size);
         parser.set_comments(comments);
         parser.set_last_event_id(&options.request.last_event_id);
         Source {
-            state,
-            stats,
-            moved: None,
-            became_get: false,
-            cookies: Cookies::default(),
+            shared,
+            handler,
             parser,
             backoff: Backoff::new(
                 options.reconnection_time,
                 options.max_reconnection_time,
             ),
+            cookies: Arc::default(),
+            moved: None,
+            became_get: false,
             attempts: 0,
-            last_failure: None,
+            started: Instant::now(),
             retry: options.retry.unwrap_or(Retry::Standard),
+            last_failure: None,
+            stream: None,
             options,
-            handler,
         }
     }
 
-    /// Lives until the program closes the source or the connection is
-    /// failed; returns the reason.
-    pub(crate) fn run(&mut self) -> Error {
-        while !self.state.closed_by_program() {
-            // A wish to reconnect, also one that has cut the wait short, is
-            // met by the attempt that comes now.
-            if self.state.take_reconnect() {
+    /// The life begins here, and each attempt; also after whatever was
+    /// interrupted, which is no failure: nothing is reported.
+    pub(crate) fn begin(&mut self) -> Next {
+        self.stream = None;
+        while !self.state().closed_by_program() {
+            // A pending reconnect is satisfied by the attempt that follows.
+            if self.state().take_reconnect() {
                 self.last_failure = None;
             }
-            let (failure, worked) = self.attempt();
-            // Nor does it report a failure, or wait.
-            if self.state.interrupted() {
+            log::debug!("{}: connecting", loggable(self.url()));
+            let request = self.request();
+            if self.state().interrupted() {
                 continue;
             }
-            if let Some(reason) = self.follow_up(failure, worked) {
-                return reason;
-            }
+            self.started = Instant::now();
+            return Next::Open(Box::new(Opening {
+                options: self.options.clone(),
+                request,
+                url: self.url().clone(),
+                cookies: self.cookies.clone(),
+                interrupt: self.shared.state.clone(),
+            }));
         }
         log::debug!("{}: closed", loggable(&self.options.url));
-        Error::None
+        Next::Over(Error::None)
     }
 
-    /// One connection, from the request to its end; why it ended, and
-    /// whether it brought an event.
-    fn attempt(&mut self) -> (Failure, bool) {
-        log::debug!("{}: connecting", loggable(self.url()));
-        let request = self.request();
-        if self.state.interrupted() {
-            return (interrupted(), false);
-        }
-        let url = self.url().clone();
-        let start = Instant::now();
-        let opened = Connection::open(
-            &self.options,
-            request,
-            url,
-            &self.state,
-            &mut self.cookies,
-        );
-        match opened {
-            Ok((response, connection)) => {
-                self.stats.time_to_headers.set(start.elapsed());
-                self.announce(response, connection)
-            }
-            Err(failure) => {
-                // A dead node behind a redirect is not asked for ever.
-                if !self.state.interrupted() {
-                    self.moved = None;
-                    self.became_get = false;
-                }
-                (failure, false)
-            }
-        }
+    fn state(&self) -> &State {
+        &self.shared.state
     }
 
     /// Where the next request goes.
@@ -170,7 +152,7 @@ impl<H: Handler> Source<H> {
     fn request(&mut self) -> Request {
         self.attempts += 1;
         if self.attempts > 1 {
-            self.stats.reconnects.add(1);
+            self.shared.stats.reconnects.add(1);
         }
         let mut request = self.options.request.clone();
         request.last_event_id = self.parser.last_event_id().as_str().to_owned();
@@ -191,76 +173,145 @@ impl<H: Handler> Source<H> {
         request
     }
 
-    /// § 9.2.3, "announce the connection" (R25), and what follows it.
-    fn announce(
+    /// The attempt has come to its end.
+    pub(crate) fn opened(
         &mut self,
-        response: Response,
-        mut connection: Connection,
-    ) -> (Failure, bool) {
-        let moved = response.url != self.options.url;
-        self.moved = moved.then(|| Box::new(response.url.clone()));
-        self.became_get |= connection.became_get;
-        if !self.state.open() {
-            return (interrupted(), false);
-        }
-        log::info!("{}: open", loggable(self.url()));
-        self.stats.connects.add(1);
-        self.handler.open(&response);
-        drop(response);
-        self.parser.reset();
-        let origin = CString::new(origin(self.url())).unwrap_or_default();
-        let mut dispatch = Dispatch {
-            state: &self.state,
-            stats: &self.stats,
-            handler: &mut self.handler,
-            backoff: &mut self.backoff,
-            origin: &origin,
-            worked: false,
-        };
-        let idle_timeout = self.options.idle_timeout;
-        let sink = |bytes: &mut [u8]| {
-            if bytes.is_empty() {
-                dispatch.handler.pause();
-                return Continue(());
+        opened: Result<Opened, NoConnection>,
+    ) -> Next {
+        match opened {
+            Ok(opened) => self.announce(opened),
+            Err(NoConnection::Interrupted) => self.begin(),
+            Err(NoConnection::Failed(_)) if self.state().interrupted() => {
+                self.begin()
             }
-            self.parser.feed(bytes, |item| dispatch.item(&item))
-        };
-        let failure =
-            connection.read(&self.state, &self.stats, idle_timeout, sink);
-        let worked = dispatch.worked;
-        (failure, worked)
+            Err(NoConnection::Failed(failure)) => {
+                // So that a dead node behind a redirecting balancer is not
+                // asked for ever, the next attempt begins at the original URL.
+                self.moved = None;
+                self.became_get = false;
+                self.follow_up(failure, Attempt::default())
+            }
+        }
     }
 
-    /// After an attempt: the wait for the next one, or the end; then why the
-    /// source is closed, unless the program has wished otherwise meanwhile.
-    fn follow_up(
-        &mut self,
-        mut failure: Failure,
-        worked: bool,
-    ) -> Option<Error> {
-        let ended = failure.error == Error::Ended;
-        if ended {
-            // R27: to come back after, it is like any other loss.
-            failure.error = Error::Lost;
+    /// § 9.2.3, "announce the connection" (R25).
+    fn announce(&mut self, opened: Opened) -> Next {
+        let Opened { response, connection, became_get } = opened;
+        self.shared.stats.time_to_headers.set(self.started.elapsed());
+        let moved = response.url != self.options.url;
+        self.moved = moved.then(|| Box::new(response.url.clone()));
+        self.became_get |= became_get;
+        if !self.state().open() {
+            return self.begin();
         }
-        let wait = self.wait_after(&failure, worked);
+        log::info!("{}: open", loggable(self.url()));
+        self.shared.stats.connects.add(1);
+        self.handler.open(&response);
+        self.parser.reset();
+        let origin = CString::new(origin(&response.url)).unwrap_or_default();
+        self.stream = Some(Stream { connection, origin, got_event: false });
+        Next::More
+    }
+
+    /// What to wait for while the source is OPEN.
+    pub(crate) fn entry(&self) -> Entry {
+        self.stream.as_ref().expect("an open stream").connection.entry()
+    }
+
+    /// Reads once, and dispatches what that brings; None if there may be more
+    /// to read at once.
+    pub(crate) fn readable(&mut self, buffer: &mut [u8]) -> Option<Next> {
+        let Source { shared, handler, parser, backoff, stream, .. } = self;
+        let stream = stream.as_mut().expect("an open stream");
+        let mut dispatch = Dispatch {
+            state: &shared.state,
+            stats: &shared.stats,
+            handler: &mut **handler,
+            backoff,
+            origin: &stream.origin,
+            got_event: false,
+        };
+        let mut sink =
+            |bytes: &mut [u8]| parser.feed(bytes, |item| dispatch.item(&item));
+        let read = stream.connection.read(buffer, &shared.stats, &mut sink);
+        stream.got_event |= dispatch.got_event;
+        // Also after an error or the end: what came before it was dispatched.
+        handler.flush();
+        if shared.state.interrupted() {
+            return Some(self.begin());
+        }
+        match read {
+            Ok(Read::More) => None,
+            Ok(Read::All) => Some(self.wait_to_read()),
+            Ok(Read::Stopped) => Some(self.begin()),
+            Ok(Read::End) => Some(self.ended()),
+            Err(failure) => Some(self.lost(failure)),
+        }
+    }
+
+    fn wait_to_read(&self) -> Next {
+        let timeout = self.options.idle_timeout;
+        // A time longer than the clock can count is one for ever.
+        Next::Read(timeout.and_then(|time| Instant::now().checked_add(time)))
+    }
+
+    /// The idle timeout has passed.
+    pub(crate) fn silent(&mut self) -> Next {
+        let time = self.options.idle_timeout.unwrap_or_default().as_millis();
+        let message = format!("nothing has come for {time} ms");
+        self.lost(Failure::new(Error::Timeout, message))
+    }
+
+    /// The open connection cannot be waited for.
+    pub(crate) fn broken(&mut self, cause: &io::Error) -> Next {
+        let message = format!("stream broken: {cause}");
+        self.lost(Failure::new(Error::Lost, message))
+    }
+
+    /// The stream was lost.
+    fn lost(&mut self, failure: Failure) -> Next {
+        let stream = self.stream.take();
+        self.follow_up(
+            failure,
+            Attempt {
+                worked: stream.is_some_and(|stream| stream.got_event),
+                in_order: false,
+            },
+        )
+    }
+
+    /// The stream has ended in good order (R27).
+    fn ended(&mut self) -> Next {
+        let stream = self.stream.take();
+        // R27: to come back after, it is like any other loss.
+        let message = "the server has ended the stream";
+        self.follow_up(
+            Failure::new(Error::Lost, message),
+            Attempt {
+                worked: stream.is_some_and(|stream| stream.got_event),
+                in_order: true,
+            },
+        )
+    }
+
+    /// After an attempt: reestablishes the connection, or fails it, or ends
+    /// with a stream that was the only one wanted.
+    fn follow_up(&mut self, failure: Failure, was: Attempt) -> Next {
+        let delay = self.delay_after(&failure, was.worked);
         let attempt = self.backoff.failed_attempts();
         let limit = self.options.max_attempts;
         let exhausted = limit > 0 && attempt >= limit;
         let again = !exhausted && self.retry.comes_back_after(&failure);
-        let plan = RetryPlan { attempt, delay: again.then_some(wait) };
-        match self.handler.retry(&failure, plan, wait) {
-            Some(wait) => {
-                self.reestablish(failure, attempt, wait);
-                None
-            }
-            None if ended && !exhausted => self.end(),
-            None => self.fail(&failure).then_some(failure.error),
+        let plan = RetryPlan { attempt, delay: again.then_some(delay) };
+        match self.handler.retry(&failure, plan, delay) {
+            Some(delay) => self.reestablish(failure, attempt, delay),
+            None if was.in_order && !exhausted => self.end(),
+            None => self.fail(&failure),
         }
     }
 
     /// How long the next attempt has to wait, if there is one.
-    fn wait_after(&mut self, failure: &Failure, worked: bool) -> Duration {
+    fn delay_after(&mut self, failure: &Failure, worked: bool) -> Duration {
         let wait = self.backoff.next(worked);
         let max = self.options.max_reconnection_time;
         let asked = failure.response.as_ref().and_then(|response| {
@@ -271,59 +322,57 @@ impl<H: Handler> Source<H> {
     }
 
     /// § 9.2.3, "reestablish the connection" (R26).
-    fn reestablish(&mut self, failure: Failure, attempt: u32, wait: Duration) {
-        if !self.state.connecting() {
-            return;
+    fn reestablish(
+        &mut self,
+        failure: Failure,
+        attempt: u32,
+        delay: Duration,
+    ) -> Next {
+        if !self.state().connecting() {
+            return self.begin();
         }
-        log::info!(
-            "{}: {failure}; again in {} ms",
-            loggable(&self.options.url),
-            wait.as_millis()
-        );
-        let plan = RetryPlan { attempt, delay: Some(wait) };
+        let url = loggable(&self.options.url);
+        log::info!("{url}: {failure}; again in {} ms", delay.as_millis());
+        let plan = RetryPlan { attempt, delay: Some(delay) };
         self.handler.error(&failure, plan);
         self.last_failure = Some(Box::new(LastFailure { failure, plan }));
-        // What the attempt has used of the stack is dead for all of the wait.
-        sys::release_dead_stack();
         // A wait longer than the clock can count is one for ever.
-        let deadline = Instant::now().checked_add(wait);
-        // Interrupted or over: the loop finds out which.
-        let _ = self.state.wait(&mut [self.state.entry()], deadline);
+        Next::Wait(Instant::now().checked_add(delay))
     }
 
     /// The stream has ended, and one was wanted: no failure.
-    fn end(&mut self) -> Option<Error> {
-        if !self.state.fail() {
-            return None;
+    fn end(&mut self) -> Next {
+        if !self.state().fail() {
+            return self.begin();
         }
         log::info!("{}: ended", loggable(&self.options.url));
-        Some(Error::Ended)
+        Next::Over(Error::Ended)
     }
 
-    /// § 9.2.3, "fail the connection" (R28); unless the program has wished
-    /// otherwise in the meantime.
-    pub(crate) fn fail(&mut self, failure: &Failure) -> bool {
-        if !self.state.fail() {
-            return false;
+    /// § 9.2.3, "fail the connection" (R28), unless a close or a reconnect is
+    /// pending.
+    pub(crate) fn fail(&mut self, failure: &Failure) -> Next {
+        if !self.state().fail() {
+            return self.begin();
         }
         log::warn!("{}: {failure}", loggable(&self.options.url));
         let attempt = self.backoff.failed_attempts();
         self.handler.error(failure, RetryPlan { attempt, delay: None });
-        true
+        Next::Over(failure.error)
     }
 }
 
 /// Hands the items of one stream to whom they concern.
-struct Dispatch<'a, H> {
+struct Dispatch<'a> {
     state: &'a State,
     stats: &'a Stats,
-    handler: &'a mut H,
+    handler: &'a mut dyn Handler,
     backoff: &'a mut Backoff,
     origin: &'a CStr,
-    worked: bool,
+    got_event: bool,
 }
 
-impl<H: Handler> Dispatch<'_, H> {
+impl Dispatch<'_> {
     #[inline]
     fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
@@ -333,7 +382,7 @@ impl<H: Handler> Dispatch<'_, H> {
         }
         match item {
             Item::Event(event) => {
-                self.worked = true;
+                self.got_event = true;
                 self.stats.events.add(1);
                 self.handler.event(event, self.origin);
             }

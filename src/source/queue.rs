@@ -3,225 +3,26 @@
 //! Items cross from the source's thread to the program's in batches, one for
 //! all that a read has brought: the lock between the two is taken for a batch,
 //! not for an item. The descriptor is written and cleared with the lock held,
-//! and so is readable exactly while an item waits. While the queue is full the
-//! source's thread sleeps, and nothing is read.
+//! and so is readable exactly while an item waits. The writer says when the
+//! queue is full; whoever drives the source then reads nothing until it has
+//! room again.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::io;
 use std::mem;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::state::{ReadyState, State, Wake};
-use crate::sys;
-
-/// What has happened to a source.
-pub(crate) enum Item<'a> {
-    Open(&'a Response),
-    /// With its origin.
-    Event(Event<'a>, &'a CStr),
-    Comment(Text<'a>),
-    Error(&'a Failure, RetryPlan),
-    /// The last.
-    Close(Error),
-}
-
-/// What is kept of an item; its text stands in the batch.
-enum Kept {
-    Open(Box<Response>),
-    Event { event_type: Name, last_event_id: Name, data: Span },
-    Comment(Span),
-    Error(Box<LastFailure>),
-    Close(Error),
-}
-
-/// Which bytes of a batch's text, with their NUL.
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-}
-
-struct Entry {
-    kept: Kept,
-    /// The last event ID string takes this value with the item.
-    sets_last_event_id: Option<Name>,
-}
-
-/// Which of a batch's names: an event type or an id, which many items share.
-#[derive(Clone, Copy)]
-struct Name(u32);
-
-/// How much there is, or may be.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    items: usize,
-    bytes: usize,
-}
-
-impl Size {
-    /// Whether there is room for more below `limit`.
-    fn leaves_room(self, limit: Size) -> bool {
-        self.items < limit.items && self.bytes < limit.bytes
-    }
-}
-
-/// Items in the order of the stream, and which of them is next.
-#[derive(Default)]
-pub(crate) struct Batch {
-    entries: Vec<Entry>,
-    next: usize,
-    names: Vec<Span>,
-    text: Vec<u8>,
-    /// Of all its events: they came over one connection.
-    origin: Option<Box<CStr>>,
-    /// The connection is of before the program's latest wish to reconnect, if
-    /// this is not the number of its wishes.
-    pub(crate) reconnects: u32,
-}
-
-impl Batch {
-    /// More than a receive buffer of small events, and less than large ones.
-    const LARGE: usize = 8 * 1024;
-    const OUTSIZED: usize = 256 * 1024;
-    /// More threads than this seldom fill a batch at the same moment.
-    const SPARE: usize = 16;
-
-    /// An empty batch, for so much. Large ones come from a pool that all
-    /// sources share: memory that was never used before is slow.
-    fn with_capacity(size: Size) -> Batch {
-        if size.bytes >= Batch::LARGE
-            && let Some(spare) = Batch::pool().pop()
-        {
-            return spare;
-        }
-        Batch {
-            entries: Vec::with_capacity(size.items),
-            text: Vec::with_capacity(size.bytes),
-            ..Batch::default()
-        }
-    }
-
-    /// Empties the batch, which may be of use to others.
-    fn recycle(&mut self) {
-        let Batch { mut entries, mut names, mut text, .. } = mem::take(self);
-        if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity()) {
-            return;
-        }
-        entries.clear();
-        names.clear();
-        text.clear();
-        let mut pool = Batch::pool();
-        if pool.len() < Batch::SPARE {
-            pool.push(Batch { entries, names, text, ..Batch::default() });
-        }
-    }
-
-    fn pool() -> MutexGuard<'static, Vec<Batch>> {
-        static POOL: Mutex<Vec<Batch>> = Mutex::new(Vec::new());
-        POOL.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn size(&self) -> Size {
-        Size { items: self.entries.len(), bytes: self.text.len() }
-    }
-
-    /// How many items are left to take.
-    pub(crate) fn left(&self) -> usize {
-        self.entries.len() - self.next
-    }
-
-    /// Whether this is the last batch.
-    fn closes(&self) -> bool {
-        matches!(self.entries[..], [Entry { kept: Kept::Close(_), .. }])
-    }
-
-    fn push(&mut self, kept: Kept, sets_last_event_id: Option<Name>) {
-        self.entries.push(Entry { kept, sets_last_event_id });
-    }
-
-    fn add(&mut self, text: Text<'_>) -> Span {
-        let start = self.text.len();
-        self.text.extend_from_slice(text.bytes_with_nul());
-        Span { start, end: self.text.len() }
-    }
-
-    fn add_name(&mut self, name: Text<'_>) -> Name {
-        let span = self.add(name);
-        self.names.push(span);
-        let last = self.names.len() - 1;
-        Name(last.try_into().expect("a batch has come in one read"))
-    }
-
-    fn name(&self, name: Name) -> Text<'_> {
-        self.text(self.names[name.0 as usize])
-    }
-
-    /// Type and id of the last item, if it is an event.
-    fn last_event_names(&self) -> Option<(Name, Name)> {
-        match self.entries.last()?.kept {
-            Kept::Event { event_type, last_event_id, .. } => {
-                Some((event_type, last_event_id))
-            }
-            _ => None,
-        }
-    }
-
-    fn text(&self, span: Span) -> Text<'_> {
-        Text::with_nul(&self.text[span.start..span.end])
-    }
-
-    fn last_taken(&self) -> &Entry {
-        &self.entries[self.next - 1]
-    }
-
-    /// Which value the last event ID string takes with the item that was taken
-    /// last, if it takes one.
-    pub(crate) fn sets_last_event_id(&self) -> Option<Text<'_>> {
-        self.last_taken().sets_last_event_id.map(|name| self.name(name))
-    }
-
-    /// The ready state that the source takes with the item that was taken
-    /// last, if it takes one.
-    pub(crate) fn ready_state(&self) -> Option<ReadyState> {
-        match &self.last_taken().kept {
-            Kept::Event { .. } | Kept::Comment(_) => None,
-            Kept::Open(_) => Some(ReadyState::Open),
-            Kept::Close(_) => Some(ReadyState::Closed),
-            Kept::Error(last) => match (last.failure.error, last.plan.delay) {
-                (Error::TooLarge, _) => None,
-                (_, Some(_)) => Some(ReadyState::Connecting),
-                (_, None) => Some(ReadyState::Closed),
-            },
-        }
-    }
-
-    /// The item that was taken last.
-    pub(crate) fn item(&self) -> Item<'_> {
-        let entry = self.last_taken();
-        match &entry.kept {
-            Kept::Open(response) => Item::Open(response),
-            Kept::Event { event_type, last_event_id, data } => {
-                let event = Event {
-                    event_type: self.name(*event_type),
-                    data: self.text(*data),
-                    last_event_id: self.name(*last_event_id),
-                    sets_last_event_id: entry.sets_last_event_id.is_some(),
-                };
-                Item::Event(event, self.origin.as_deref().unwrap_or_default())
-            }
-            Kept::Comment(comment) => Item::Comment(self.text(*comment)),
-            Kept::Error(last) => Item::Error(&last.failure, last.plan),
-            Kept::Close(reason) => Item::Close(*reason),
-        }
-    }
-}
+use crate::source::batch::{Batch, Kept, Size};
+use crate::state::State;
+use crate::sync::lock;
+use crate::sys::{self, Wake};
 
 /// What there was to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,7 +81,7 @@ impl Queue {
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.wake.entry().fd
+        self.wake.fd()
     }
 
     /// Takes the next item into the program's `batch`; if none is left there,
@@ -293,7 +94,8 @@ impl Queue {
             batch.recycle();
             let mut shared = self.lock();
             if let Some(size) = left {
-                // They wait no more, and the last may not have been put yet.
+                // The dropped items no longer count; the close item may not
+                // have been queued yet.
                 shared.release(size, &self.wake, &self.state);
             }
             match shared.batches.pop_front() {
@@ -350,7 +152,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }
 
@@ -378,6 +180,15 @@ impl Shared {
         self.set_waits(!self.batches.is_empty(), wake);
     }
 
+    /// How much more may be put.
+    fn room(&self) -> Size {
+        let (limit, held) = (self.limit, self.held);
+        Size {
+            items: limit.items.saturating_sub(held.items),
+            bytes: limit.bytes.saturating_sub(held.bytes),
+        }
+    }
+
     fn set_waits(&mut self, waits: bool, wake: &Wake) {
         if mem::replace(&mut self.waits, waits) != waits {
             if waits { wake.set() } else { wake.clear() }
@@ -393,8 +204,10 @@ pub(crate) struct Writer {
     usual: Size,
     /// With how much the queue will be full.
     room: Size,
-    /// How often the program had wished to reconnect when the attempt began.
+    /// How often the program had asked to reconnect when the attempt began.
     reconnects: u32,
+    /// The queue had no room when this was last looked at.
+    full: bool,
     /// The last event ID string changes with the next item.
     new_last_event_id: Option<Box<[u8]>>,
 }
@@ -408,11 +221,12 @@ impl Writer {
             usual: Size::default(),
             room,
             reconnects: 0,
+            full: false,
             new_last_event_id: None,
         }
     }
 
-    /// An attempt begins, after so many wishes to reconnect.
+    /// An attempt begins; the program has asked to reconnect so many times.
     pub(crate) fn set_reconnects(&mut self, reconnects: u32) {
         self.reconnects = reconnects;
     }
@@ -464,32 +278,40 @@ impl Writer {
         self.hand_over();
     }
 
-    /// Puts what has come since the last time, and sleeps while the queue is
-    /// full, unless another thread wishes something.
+    /// Puts what has come since the last time.
     pub(crate) fn hand_over(&mut self) {
         if self.batch.left() == 0 {
             return;
         }
         self.usual = self.batch.size();
         let batch = mem::take(&mut self.batch);
-        let queue = &*self.queue;
-        let mut shared = queue.lock();
+        let mut shared = self.queue.lock();
         if shared.closed {
             return;
         }
-        shared.put(batch, &queue.wake);
-        if !shared.held.leaves_room(shared.limit) {
-            shared.full = true;
-            drop(shared);
-            queue.state.wait_until(|| !queue.lock().full);
-            shared = queue.lock();
-            shared.full = false;
-        }
-        let (limit, held) = (shared.limit, shared.held);
-        self.room = Size {
-            items: limit.items.saturating_sub(held.items),
-            bytes: limit.bytes.saturating_sub(held.bytes),
-        };
+        shared.put(batch, &self.queue.wake);
+        shared.full = !shared.held.leaves_room(shared.limit);
+        self.full = shared.full;
+        self.room = shared.room();
+    }
+
+    /// Whether nothing may be added before the queue has room again.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether the program has made room. It signals the state when it does.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.queue.lock().full
+    }
+
+    /// Goes on: there is room, or the wait for it was given up.
+    pub(crate) fn resume(&mut self) {
+        let mut shared = self.queue.lock();
+        shared.full = false;
+        self.full = false;
+        self.room = shared.room();
     }
 
     /// Before anything is added to the batch.

@@ -1,0 +1,177 @@
+//! Opening: one attempt, from the request through its redirects to a response
+//! that is an event stream. Blocking code, for any thread: it calls nothing
+//! back.
+
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use url::Url;
+
+use crate::error::Error;
+use crate::failure::{Failure, NoConnection};
+use crate::http::body::Body;
+use crate::http::connection::Connection;
+use crate::http::cookies::Cookies;
+use crate::http::exchange::{self, Rest, Route};
+use crate::http::redirect::{drops_the_body, follow, location};
+use crate::response::{self, Response, loggable};
+use crate::settings::options::{Options, target};
+use crate::settings::request::Request;
+use crate::sync::lock;
+use crate::userinfo::UserInfo;
+use crate::wait::Interrupt;
+
+/// An attempt that has yet to be made.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) options: Arc<Options>,
+    pub(crate) request: Request,
+    /// Where it begins.
+    pub(crate) url: Url,
+    pub(crate) cookies: Arc<Mutex<Cookies>>,
+    /// Ends every wait in it.
+    pub(crate) interrupt: Arc<dyn Interrupt>,
+}
+
+/// An accepted response, and its body to read.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) response: Response,
+    pub(crate) connection: Connection,
+    /// A redirect has made a GET of the request.
+    pub(crate) became_get: bool,
+}
+
+impl Opening {
+    /// Requests the URL, follows redirects (R12), and checks what comes
+    /// (R16, R21, R22).
+    // A call of its own: what it takes does not stay on the stack for as long
+    // as the stream lasts.
+    #[inline(never)]
+    pub(crate) fn run(mut self) -> Result<Opened, NoConnection> {
+        let origin = self.options.url.origin();
+        let mut own = true;
+        let mut became_get = false;
+        let mut redirects = 0;
+        loop {
+            // Credentials, once withheld, stay withheld for the chain.
+            own &= self.options.with_credentials || self.url.origin() == origin;
+            let (response, rest) = self.ask(own)?;
+            let Some(location) = location(&response) else {
+                return self.accept(response, rest, became_get);
+            };
+            if redirects == self.options.max_redirects {
+                let message = format!("more than {redirects} redirects");
+                let failure = Failure::new(Error::Redirect, message);
+                return Err(failure.with(response).into());
+            }
+            redirects += 1;
+            self.url = match follow(&self.url, location) {
+                Ok(url) => url,
+                Err(failure) => return Err(failure.with(response).into()),
+            };
+            if drops_the_body(response.status, &self.request.method()) {
+                self.request.become_get();
+                became_get = true;
+            }
+            log::debug!("{}: redirected", loggable(&self.url));
+        }
+    }
+
+    /// One request, one response.
+    fn ask(&self, own: bool) -> Result<(Response, Rest), NoConnection> {
+        let url = &self.url;
+        let mut request = http::Request::new(self.request.body());
+        *request.method_mut() = self.request.method();
+        *request.uri_mut() = target(url)
+            .map_err(|cause| Failure::new(Error::Http, cause.to_string()))?;
+        let mut headers = self.request.headers(own);
+        if url.origin() != self.options.url.origin() {
+            // The name of another server is no credential.
+            headers.remove(header::HOST);
+        }
+        let kept = if own { lock(&self.cookies).header(url) } else { None };
+        if let Some(value) =
+            kept.filter(|_| !self.request.decides(&header::COOKIE))
+        {
+            headers.insert(header::COOKIE, value);
+        }
+        let sources = if own { authorization(&self.options.url) } else { None };
+        if let Some(value) = authorization(url).or(sources) {
+            headers.entry(header::AUTHORIZATION).or_insert(value);
+        }
+        *request.headers_mut() = headers;
+        let route = Route {
+            url: url.clone(),
+            interrupt: self.interrupt.clone(),
+            network: self.options.network.clone(),
+            connect_timeout: self.options.connect_timeout,
+            response_timeout: self.options.response_timeout,
+        };
+        let (head, rest) = exchange::exchange(request, route)?;
+        let (head, ()) = head.into_parts();
+        if own {
+            lock(&self.cookies).keep(&head.headers, url);
+        }
+        let response = Response {
+            status: head.status.as_u16(),
+            url: url.clone(),
+            headers: head.headers,
+        };
+        Ok((response, rest))
+    }
+
+    /// § 9.2.3, "process the response".
+    fn accept(
+        &self,
+        response: Response,
+        rest: Rest,
+        became_get: bool,
+    ) -> Result<Opened, NoConnection> {
+        let refusal = refusal(&response);
+        let body = match Body::new(&response.headers) {
+            Ok(body) => body,
+            Err(failure) => {
+                let failure = refusal.unwrap_or(failure);
+                return Err(failure.with(response).into());
+            }
+        };
+        let (stream, unread) = rest;
+        let mut connection = Connection::new(stream, unread, body);
+        let Some(mut failure) = refusal else {
+            return Ok(Opened { response, connection, became_get });
+        };
+        if !matches!(response.status, 204 | 304) {
+            failure.body = connection.excerpt(&*self.interrupt);
+        }
+        Err(failure.with(response).into())
+    }
+}
+
+/// `user:password@` of a URL.
+fn authorization(url: &Url) -> Option<HeaderValue> {
+    UserInfo::of(url).as_ref().map(UserInfo::basic_authorization)
+}
+
+/// Why the response is no event stream, if it is none.
+fn refusal(response: &Response) -> Option<Failure> {
+    if response.status != StatusCode::OK {
+        let message = match response.status {
+            204 => "status 204: the server wants no more".to_owned(),
+            status => format!("unexpected status {status}"),
+        };
+        return Some(Failure::new(Error::Status, message));
+    }
+    if response::is_event_stream(&response.headers) {
+        return None;
+    }
+    let message = match response.headers.get(header::CONTENT_TYPE) {
+        None => "no content type".to_owned(),
+        Some(value) => format!(
+            "content type is not text/event-stream but {}",
+            String::from_utf8_lossy(value.as_bytes())
+        ),
+    };
+    Some(Failure::new(Error::ContentType, message))
+}

@@ -1,0 +1,220 @@
+//! A packed list of items: all that one read has brought.
+
+use std::ffi::CStr;
+use std::mem;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::error::Error;
+use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::state::ReadyState;
+use crate::sync::lock;
+
+/// What has happened to a source.
+pub(crate) enum Item<'a> {
+    Open(&'a Response),
+    /// With its origin.
+    Event(Event<'a>, &'a CStr),
+    Comment(Text<'a>),
+    Error(&'a Failure, RetryPlan),
+    /// The last.
+    Close(Error),
+}
+
+/// What is kept of an item; its text stands in the batch.
+pub(super) enum Kept {
+    Open(Box<Response>),
+    Event { event_type: Name, last_event_id: Name, data: Span },
+    Comment(Span),
+    Error(Box<LastFailure>),
+    Close(Error),
+}
+
+/// Which bytes of a batch's text, with their NUL.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: usize,
+    end: usize,
+}
+
+struct Entry {
+    kept: Kept,
+    /// The last event ID string takes this value with the item.
+    sets_last_event_id: Option<Name>,
+}
+
+/// Index into [`Batch::names`]: an event type or ID, stored once and shared by
+/// consecutive events.
+#[derive(Clone, Copy)]
+pub(super) struct Name(u32);
+
+/// How much there is, or may be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Size {
+    pub(super) items: usize,
+    pub(super) bytes: usize,
+}
+
+impl Size {
+    /// Whether there is room for more below `limit`.
+    pub(super) fn leaves_room(self, limit: Size) -> bool {
+        self.items < limit.items && self.bytes < limit.bytes
+    }
+}
+
+/// Items in the order of the stream, and which of them is next.
+#[derive(Default)]
+pub(crate) struct Batch {
+    entries: Vec<Entry>,
+    pub(super) next: usize,
+    names: Vec<Span>,
+    text: Vec<u8>,
+    /// Of all its events: they came over one connection.
+    pub(super) origin: Option<Box<CStr>>,
+    /// How often the program had asked to reconnect when the attempt began. If
+    /// it has asked more often since, this batch is from a connection that the
+    /// program has given up.
+    pub(crate) reconnects: u32,
+}
+
+impl Batch {
+    /// More than a receive buffer of small events, and less than large ones.
+    const LARGE: usize = 8 * 1024;
+    const OUTSIZED: usize = 256 * 1024;
+    /// More threads than this seldom fill a batch at the same moment.
+    const POOL_SIZE: usize = 16;
+
+    /// An empty batch, for so much. Large ones come from a pool that all
+    /// sources share: memory that was never used before is slow.
+    pub(super) fn with_capacity(size: Size) -> Batch {
+        if size.bytes >= Batch::LARGE
+            && let Some(spare) = Batch::pool().pop()
+        {
+            return spare;
+        }
+        Batch {
+            entries: Vec::with_capacity(size.items),
+            text: Vec::with_capacity(size.bytes),
+            ..Batch::default()
+        }
+    }
+
+    /// Empties the batch, which may be of use to others.
+    pub(super) fn recycle(&mut self) {
+        let Batch { mut entries, mut names, mut text, .. } = mem::take(self);
+        if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity()) {
+            return;
+        }
+        entries.clear();
+        names.clear();
+        text.clear();
+        let mut pool = Batch::pool();
+        if pool.len() < Batch::POOL_SIZE {
+            pool.push(Batch { entries, names, text, ..Batch::default() });
+        }
+    }
+
+    fn pool() -> MutexGuard<'static, Vec<Batch>> {
+        static POOL: Mutex<Vec<Batch>> = Mutex::new(Vec::new());
+        lock(&POOL)
+    }
+
+    pub(super) fn size(&self) -> Size {
+        Size { items: self.entries.len(), bytes: self.text.len() }
+    }
+
+    /// How many items are left to take.
+    pub(crate) fn left(&self) -> usize {
+        self.entries.len() - self.next
+    }
+
+    /// Whether this is the last batch.
+    pub(super) fn closes(&self) -> bool {
+        matches!(self.entries[..], [Entry { kept: Kept::Close(_), .. }])
+    }
+
+    pub(super) fn push(
+        &mut self,
+        kept: Kept,
+        sets_last_event_id: Option<Name>,
+    ) {
+        self.entries.push(Entry { kept, sets_last_event_id });
+    }
+
+    pub(super) fn add(&mut self, text: Text<'_>) -> Span {
+        let start = self.text.len();
+        self.text.extend_from_slice(text.bytes_with_nul());
+        Span { start, end: self.text.len() }
+    }
+
+    pub(super) fn add_name(&mut self, name: Text<'_>) -> Name {
+        let span = self.add(name);
+        self.names.push(span);
+        let last = self.names.len() - 1;
+        Name(last.try_into().expect("a batch has come in one read"))
+    }
+
+    pub(super) fn name(&self, name: Name) -> Text<'_> {
+        self.text(self.names[name.0 as usize])
+    }
+
+    /// Type and id of the last item, if it is an event.
+    pub(super) fn last_event_names(&self) -> Option<(Name, Name)> {
+        match self.entries.last()?.kept {
+            Kept::Event { event_type, last_event_id, .. } => {
+                Some((event_type, last_event_id))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self, span: Span) -> Text<'_> {
+        Text::with_nul(&self.text[span.start..span.end])
+    }
+
+    fn last_taken(&self) -> &Entry {
+        &self.entries[self.next - 1]
+    }
+
+    /// Which value the last event ID string takes with the item that was taken
+    /// last, if it takes one.
+    pub(crate) fn sets_last_event_id(&self) -> Option<Text<'_>> {
+        self.last_taken().sets_last_event_id.map(|name| self.name(name))
+    }
+
+    /// The ready state that the source takes with the item that was taken
+    /// last, if it takes one.
+    pub(crate) fn ready_state(&self) -> Option<ReadyState> {
+        match &self.last_taken().kept {
+            Kept::Event { .. } | Kept::Comment(_) => None,
+            Kept::Open(_) => Some(ReadyState::Open),
+            Kept::Close(_) => Some(ReadyState::Closed),
+            Kept::Error(last) => match (last.failure.error, last.plan.delay) {
+                (Error::TooLarge, _) => None,
+                (_, Some(_)) => Some(ReadyState::Connecting),
+                (_, None) => Some(ReadyState::Closed),
+            },
+        }
+    }
+
+    /// The item that was taken last.
+    pub(crate) fn item(&self) -> Item<'_> {
+        let entry = self.last_taken();
+        match &entry.kept {
+            Kept::Open(response) => Item::Open(response),
+            Kept::Event { event_type, last_event_id, data } => {
+                let event = Event {
+                    event_type: self.name(*event_type),
+                    data: self.text(*data),
+                    last_event_id: self.name(*last_event_id),
+                    sets_last_event_id: entry.sets_last_event_id.is_some(),
+                };
+                Item::Event(event, self.origin.as_deref().unwrap_or_default())
+            }
+            Kept::Comment(comment) => Item::Comment(self.text(*comment)),
+            Kept::Error(last) => Item::Error(&last.failure, last.plan),
+            Kept::Close(reason) => Item::Close(*reason),
+        }
+    }
+}

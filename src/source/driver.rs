@@ -1,0 +1,70 @@
+//! The thread of one source: the only place that waits in its life.
+
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::http::buffer::Buffer;
+use crate::source::life::{Next, Source};
+use crate::source::queue::Writer;
+use crate::state::State;
+use crate::sys;
+use crate::wait::{Unready, Until};
+
+/// Lives the life of a source to its end; returns the reason.
+pub(crate) fn drive(source: &mut Source, state: &State) -> Error {
+    let mut next = source.begin();
+    loop {
+        next = match next {
+            Next::Open(opening) => {
+                let opened = source.opened(opening.run());
+                // Connecting has used some 60 KiB of it.
+                sys::release_dead_stack();
+                opened
+            }
+            Next::Read(deadline) => match wait(source, state, deadline) {
+                Ok(()) => read(source),
+                Err(Unready::Interrupted) => source.begin(),
+                Err(Unready::Deadline) => source.silent(),
+                Err(Unready::System(cause)) => source.broken(&cause),
+            },
+            Next::More => read(source),
+            Next::Wait(deadline) => {
+                // What callbacks have used is dead for all of the wait.
+                sys::release_dead_stack();
+                // Over or interrupted: either way an attempt begins, or the
+                // source finds that it was closed.
+                Until::new(state, deadline).sleep();
+                source.begin()
+            }
+            Next::Over(reason) => return reason,
+        };
+    }
+}
+
+/// Waits until the open connection can be read.
+fn wait(
+    source: &Source,
+    state: &State,
+    deadline: Option<Instant>,
+) -> Result<(), Unready> {
+    Until::new(state, deadline).wait(source.entry())
+}
+
+/// Reads all there is.
+fn read(source: &mut Source) -> Next {
+    let mut buffer = Buffer::take();
+    let next = loop {
+        if let Some(next) = source.readable(buffer.bytes()) {
+            break next;
+        }
+    };
+    buffer.give_back();
+    next
+}
+
+/// Waits until the queue has room again; a close or a reconnect ends the wait.
+#[cold]
+pub(crate) fn wait_for_room(state: &State, queue: &mut Writer) {
+    state.wait_until(|| queue.has_room());
+    queue.resume();
+}

@@ -1,0 +1,91 @@
+//! What a source reports, and asks.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::settings::request::Request;
+use crate::state::State;
+
+pub(crate) type OnRequest =
+    Box<dyn Fn(Request, u64, Option<&LastFailure>) -> Request + Send>;
+pub(crate) type OnRetry =
+    Box<dyn Fn(&Failure, RetryPlan, Duration) -> Option<Duration> + Send>;
+
+/// Receives what a source reports. Methods are called on the source's thread,
+/// one at a time, in stream order.
+pub(crate) trait Handler: Send {
+    /// Called before attempt number `attempt`, from 1 on. Returns the request
+    /// to send. `failure` is the one last reported, if the attempt follows
+    /// one.
+    fn request(
+        &mut self,
+        request: Request,
+        attempt: u64,
+        failure: Option<&LastFailure>,
+    ) -> Request;
+    /// Decides what follows a failure: the delay before the next attempt, or
+    /// None to give up.
+    fn retry(
+        &mut self,
+        failure: &Failure,
+        plan: RetryPlan,
+        delay: Duration,
+    ) -> Option<Duration>;
+    /// The connection is announced.
+    fn open(&mut self, response: &Response);
+    /// An event is dispatched, from `origin`; it may change the last event ID
+    /// string.
+    fn event(&mut self, event: &Event<'_>, origin: &CStr);
+    /// A comment has come, if comments are wanted.
+    fn comment(&mut self, comment: Text<'_>);
+    /// The last event ID string has changed, without an event.
+    fn last_event_id(&mut self, id: Text<'_>);
+    /// All that a read has brought was dispatched.
+    fn flush(&mut self);
+    /// A connection was refused or lost, or an event was dropped.
+    fn error(&mut self, failure: &Failure, plan: RetryPlan);
+}
+
+/// The callbacks that decide something: sources with a queue have them, too.
+#[derive(Default)]
+pub(crate) struct Questions {
+    pub(crate) request: Option<OnRequest>,
+    pub(crate) retry: Option<OnRetry>,
+}
+
+impl Questions {
+    /// As [`Handler::request`], unless the program has closed the source.
+    pub(crate) fn request(
+        &self,
+        state: &State,
+        request: Request,
+        attempt: u64,
+        failure: Option<&LastFailure>,
+    ) -> Request {
+        match &self.request {
+            Some(on_request) if !state.closed_by_program() => {
+                on_request(request, attempt, failure)
+            }
+            _ => request,
+        }
+    }
+
+    /// As [`Handler::retry`], unless the program has closed the source.
+    pub(crate) fn retry(
+        &self,
+        state: &State,
+        failure: &Failure,
+        plan: RetryPlan,
+        delay: Duration,
+    ) -> Option<Duration> {
+        match &self.retry {
+            Some(on_retry) if !state.closed_by_program() => {
+                on_retry(failure, plan, delay)
+            }
+            _ => plan.delay,
+        }
+    }
+}

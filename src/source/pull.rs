@@ -1,0 +1,92 @@
+//! Pull mode: what a source reports goes into the queue, and the source's
+//! thread waits while the queue is full.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::settings::request::Request;
+use crate::source::driver;
+use crate::source::handler::{Handler, Questions};
+use crate::source::queue::Writer;
+use crate::source::shared::Shared;
+
+/// Fills the queue.
+pub(crate) struct PullHandler {
+    shared: Arc<Shared>,
+    questions: Questions,
+    queue: Writer,
+}
+
+impl PullHandler {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        questions: Questions,
+        queue: Writer,
+    ) -> PullHandler {
+        PullHandler { shared, questions, queue }
+    }
+
+    /// After each item: while the queue is full, nothing more is parsed.
+    #[inline]
+    fn wait_for_room(&mut self) {
+        if self.queue.is_full() {
+            driver::wait_for_room(&self.shared.state, &mut self.queue);
+        }
+    }
+}
+
+impl Handler for PullHandler {
+    fn request(
+        &mut self,
+        request: Request,
+        attempt: u64,
+        failure: Option<&LastFailure>,
+    ) -> Request {
+        self.queue.set_reconnects(self.shared.reconnects());
+        let state = &self.shared.state;
+        self.questions.request(state, request, attempt, failure)
+    }
+
+    fn retry(
+        &mut self,
+        failure: &Failure,
+        plan: RetryPlan,
+        delay: Duration,
+    ) -> Option<Duration> {
+        self.questions.retry(&self.shared.state, failure, plan, delay)
+    }
+
+    fn open(&mut self, response: &Response) {
+        self.queue.open(response);
+        self.wait_for_room();
+    }
+
+    fn event(&mut self, event: &Event<'_>, origin: &CStr) {
+        self.queue.event(event, origin);
+        self.wait_for_room();
+    }
+
+    fn comment(&mut self, comment: Text<'_>) {
+        self.queue.comment(comment);
+        self.wait_for_room();
+    }
+
+    fn last_event_id(&mut self, id: Text<'_>) {
+        self.queue.last_event_id(id);
+    }
+
+    fn flush(&mut self) {
+        self.queue.hand_over();
+        self.wait_for_room();
+    }
+
+    fn error(&mut self, failure: &Failure, plan: RetryPlan) {
+        self.shared.note_failure(failure.error, plan);
+        self.queue.error(failure, plan);
+        self.wait_for_room();
+    }
+}

@@ -1,0 +1,146 @@
+//! Callbacks: what a source reports goes to the program at once, on the
+//! source's thread.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::parser::{Event, Text};
+use crate::response::Response;
+use crate::settings::request::Request;
+use crate::source::handler::{Handler, Questions};
+use crate::source::listeners::{OnEvent, Snapshot};
+use crate::source::shared::Shared;
+
+pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
+pub(crate) type OnError = Box<dyn Fn(&Failure, RetryPlan) + Send>;
+pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
+
+/// The callbacks that are told of what has happened. A queue replaces them.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) open: Option<OnOpen>,
+    pub(crate) event: Option<OnEvent>,
+    pub(crate) error: Option<OnError>,
+    pub(crate) comment: Option<OnComment>,
+}
+
+impl Callbacks {
+    /// Whether none is set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_none()
+            && self.event.is_none()
+            && self.error.is_none()
+            && self.comment.is_none()
+    }
+}
+
+/// Calls back.
+pub(crate) struct PushHandler {
+    shared: Arc<Shared>,
+    callbacks: Box<Callbacks>,
+    questions: Questions,
+    listeners: Snapshot,
+}
+
+impl PushHandler {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        callbacks: Box<Callbacks>,
+        questions: Questions,
+    ) -> PushHandler {
+        let listeners = Snapshot::default();
+        PushHandler { shared, callbacks, questions, listeners }
+    }
+
+    /// Whether the program has closed the source: no callback begins. One that
+    /// has failed still reports its failure.
+    fn is_closed(&self) -> bool {
+        self.shared.state.closed_by_program()
+    }
+
+    /// Dispatches `event` to all that concerns it.
+    // Not a part of the loop over the lines of the stream.
+    #[inline(never)]
+    fn dispatch(&mut self, event: &Event<'_>, origin: &CStr) {
+        if event.sets_last_event_id {
+            self.shared.take_last_event_id(event.last_event_id);
+        }
+        // A listener added from here on waits for the next event.
+        self.listeners.update(&self.shared.listeners);
+        if let Some(on_event) = &self.callbacks.event {
+            on_event(event, origin);
+        }
+        for listener in self.listeners.of(event, &self.shared.listeners) {
+            if self.shared.state.interrupted() {
+                return;
+            }
+            (listener.on_event)(event, origin);
+        }
+    }
+}
+
+impl Handler for PushHandler {
+    fn request(
+        &mut self,
+        request: Request,
+        attempt: u64,
+        failure: Option<&LastFailure>,
+    ) -> Request {
+        let state = &self.shared.state;
+        self.questions.request(state, request, attempt, failure)
+    }
+
+    fn retry(
+        &mut self,
+        failure: &Failure,
+        plan: RetryPlan,
+        delay: Duration,
+    ) -> Option<Duration> {
+        self.questions.retry(&self.shared.state, failure, plan, delay)
+    }
+
+    fn open(&mut self, response: &Response) {
+        if let Some(on_open) = &self.callbacks.open
+            && !self.is_closed()
+        {
+            on_open(response);
+        }
+    }
+
+    #[inline]
+    fn event(&mut self, event: &Event<'_>, origin: &CStr) {
+        // Most sources have no more, and most events need no more.
+        let only_on_event =
+            self.listeners.is_empty_as_of(&self.shared.listeners)
+                && !event.sets_last_event_id;
+        match &self.callbacks.event {
+            Some(on_event) if only_on_event => on_event(event, origin),
+            _ => self.dispatch(event, origin),
+        }
+    }
+
+    fn comment(&mut self, comment: Text<'_>) {
+        if let Some(on_comment) = &self.callbacks.comment {
+            on_comment(comment);
+        }
+    }
+
+    fn last_event_id(&mut self, id: Text<'_>) {
+        self.shared.take_last_event_id(id);
+    }
+
+    fn flush(&mut self) {
+        // Nothing is kept back.
+    }
+
+    fn error(&mut self, failure: &Failure, plan: RetryPlan) {
+        self.shared.note_failure(failure.error, plan);
+        if let Some(on_error) = &self.callbacks.error
+            && !self.is_closed()
+        {
+            on_error(failure, plan);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a source's thread and the program's threads both touch.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::error::Error;
+use crate::failure::RetryPlan;
+use crate::parser::Text;
+use crate::source::listeners::Listeners;
+use crate::state::State;
+use crate::stats::Stats;
+use crate::sync::lock;
+
+/// The meeting place of the threads, by who writes what.
+pub(crate) struct Shared {
+    // Written by any thread.
+    pub(crate) state: Arc<State>,
+    pub(crate) listeners: Listeners,
+    /// How often the program has asked to reconnect.
+    reconnects: AtomicU32,
+
+    // Written by the source's thread.
+    pub(crate) stats: Stats,
+    /// Why the connection was failed, if it was.
+    failed: OnceLock<Error>,
+
+    /// The last event ID string, as of the event last dispatched: by the
+    /// source's thread, or with a queue by the thread that takes from it.
+    last_event_id: Mutex<Vec<u8>>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Shared {
+        Shared {
+            state: Arc::default(),
+            listeners: Listeners::default(),
+            reconnects: AtomicU32::new(0),
+            stats: Stats::default(),
+            failed: OnceLock::new(),
+            last_event_id: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn reconnects(&self) -> u32 {
+        self.reconnects.load(SeqCst)
+    }
+
+    pub(crate) fn count_reconnect(&self) {
+        self.reconnects.fetch_add(1, SeqCst);
+    }
+
+    /// Looks at the last event ID string.
+    pub(crate) fn with_last_event_id<T>(
+        &self,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> T {
+        look(&lock(&self.last_event_id))
+    }
+
+    pub(crate) fn set_last_event_id(&self, id: &[u8]) {
+        let mut last = lock(&self.last_event_id);
+        last.clear();
+        last.extend_from_slice(id);
+    }
+
+    /// As [`set_last_event_id`](Shared::set_last_event_id), of an event.
+    pub(crate) fn take_last_event_id(&self, id: Text<'_>) {
+        self.set_last_event_id(id.bytes());
+    }
+
+    /// Notes the failure that ends the source; what is only an event dropped
+    /// ends nothing.
+    pub(crate) fn note_failure(&self, error: Error, plan: RetryPlan) {
+        if plan.delay.is_none() && error != Error::TooLarge {
+            // Once: nothing follows.
+            let _ = self.failed.set(error);
+        }
+    }
+
+    pub(crate) fn failed(&self) -> Option<Error> {
+        self.failed.get().copied()
+    }
+}

@@ -1,0 +1,12 @@
+//! The few system calls that std does not offer: a second system is a second
+//! `wake` and `stack`.
+
+#![allow(unsafe_code, reason = "system calls; each block says why it holds")]
+
+mod poll;
+mod stack;
+mod wake;
+
+pub(crate) use poll::{Entry, Interest, poll};
+pub(crate) use stack::release_dead_stack;
+pub(crate) use wake::Wake;

@@ -1,0 +1,143 @@
+//! Waiting, and what ends it: blocking code is given how long it may wait,
+//! and an interrupt that ends its waits before their time.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+use crate::sys::{self, Entry, Wake};
+
+/// Ends the waits of an attempt to connect.
+pub(crate) trait Interrupt: fmt::Debug + Send + Sync {
+    /// Whether the attempt has to be given up.
+    fn is_raised(&self) -> bool;
+    /// Readable from the moment that the interrupt is raised.
+    fn wake(&self) -> &Wake;
+}
+
+/// How long blocking code may wait: until a deadline, and never past an
+/// interrupt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Until<'a> {
+    interrupt: &'a dyn Interrupt,
+    deadline: Option<Instant>,
+}
+
+/// Why a wait ended without anything being ready.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    Deadline,
+    Interrupted,
+    /// The system cannot wait.
+    System(io::Error),
+}
+
+/// The interrupt, where errors are those of reading and writing.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl<'a> Until<'a> {
+    pub(crate) fn new(
+        interrupt: &'a dyn Interrupt,
+        deadline: Option<Instant>,
+    ) -> Until<'a> {
+        Until { interrupt, deadline }
+    }
+
+    /// The same interrupt, with a deadline of its own.
+    pub(crate) fn with_deadline(self, deadline: Option<Instant>) -> Until<'a> {
+        Until { deadline, ..self }
+    }
+
+    /// At most until `end`.
+    pub(crate) fn at_most(self, end: Instant) -> Until<'a> {
+        let deadline = self.deadline.map_or(end, |own| own.min(end));
+        self.with_deadline(Some(deadline))
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn has_passed(self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Fails if the interrupt is raised or the deadline has passed. For reads
+    /// that may never have to wait, so that a peer that sends without pause
+    /// outlasts neither a close nor a timeout.
+    pub(crate) fn check(self) -> Result<(), Unready> {
+        if self.interrupt.is_raised() {
+            return Err(Unready::Interrupted);
+        }
+        match self.has_passed() {
+            true => Err(Unready::Deadline),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until the descriptor is ready.
+    pub(crate) fn wait(self, entry: Entry) -> Result<(), Unready> {
+        self.wait_at_end(&mut [entry, self.interrupt.wake().entry()])
+    }
+
+    /// Waits until one of the descriptors is ready.
+    pub(crate) fn wait_any(
+        self,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), Unready> {
+        entries.push(self.interrupt.wake().entry());
+        let waited = self.wait_at_end(entries);
+        entries.pop();
+        waited
+    }
+
+    /// Waits for nothing but the deadline.
+    pub(crate) fn sleep(self) -> Unready {
+        let mut entry = [self.interrupt.wake().entry()];
+        match self.wait_at_end(&mut entry) {
+            Err(unready) => unready,
+            Ok(()) => unreachable!("nothing else is waited for"),
+        }
+    }
+
+    /// Waits; the last entry is the interrupt's.
+    fn wait_at_end(self, entries: &mut [Entry]) -> Result<(), Unready> {
+        loop {
+            if self.interrupt.is_raised() {
+                return Err(Unready::Interrupted);
+            }
+            let ready = sys::poll(entries, self.deadline);
+            match ready.map_err(Unready::System)? {
+                0 => return Err(Unready::Deadline),
+                _ if !entries.last().is_some_and(Entry::is_ready) => {
+                    return Ok(());
+                }
+                // To look, or for an interrupt that was met already.
+                _ => self.interrupt.wake().clear(),
+            }
+        }
+    }
+}
+
+impl From<Unready> for io::Error {
+    fn from(unready: Unready) -> io::Error {
+        match unready {
+            Unready::Deadline => io::ErrorKind::TimedOut.into(),
+            Unready::Interrupted => io::Error::other(Interrupted),
+            Unready::System(cause) => cause,
+        }
+    }
+}
+
+impl Interrupted {
+    /// Whether that is what ended a read or a write.
+    pub(crate) fn is(cause: &io::Error) -> bool {
+        cause.get_ref().is_some_and(|inner| inner.is::<Interrupted>())
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
