@@ -82,78 +82,59 @@ pub enum Error {
     Busy = 29,
 }
 
-impl Error {
-    const ALL: [Error; 30] = [
-        Error::None,
-        Error::Null,
-        Error::Utf8,
-        Error::Url,
-        Error::Scheme,
-        Error::Header,
-        Error::Value,
-        Error::AlreadyConnected,
-        Error::NotConnected,
-        Error::Closed,
-        Error::Callback,
-        Error::Timeout,
-        Error::System,
-        Error::Resolve,
-        Error::Connect,
-        Error::Tls,
-        Error::Http,
-        Error::Redirect,
-        Error::Status,
-        Error::ContentType,
-        Error::Lost,
-        Error::Ended,
-        Error::TooLarge,
-        Error::Internal,
-        Error::File,
-        Error::Certificate,
-        Error::PrivateKey,
-        Error::Proxy,
-        Error::Queue,
-        Error::Busy,
-    ];
+/// Makes of one table the list of all errors, and their texts. An error that
+/// the table leaves out does not compile.
+macro_rules! texts {
+    ($($error:ident: $text:literal,)*) => {
+        impl Error {
+            const ALL: &[Error] = &[$(Error::$error,)*];
 
+            /// What the number means, in a few words.
+            pub(crate) fn text(self) -> &'static CStr {
+                match self {
+                    $(Error::$error => $text,)*
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    None: c"no error",
+    Null: c"a required argument is NULL",
+    Utf8: c"text is not UTF-8",
+    Url: c"not an absolute URL",
+    Scheme: c"unsupported URL scheme",
+    Header: c"not a header that can be set",
+    Value: c"value out of range",
+    AlreadyConnected: c"the source has been connected",
+    NotConnected: c"the source has not been connected",
+    Closed: c"the source is closed",
+    Callback: c"not allowed in a callback of the same object",
+    Timeout: c"time limit exceeded",
+    System: c"out of threads, descriptors or memory",
+    Resolve: c"host name not found",
+    Connect: c"no connection to the host",
+    Tls: c"no secure connection",
+    Http: c"invalid HTTP response",
+    Redirect: c"redirect not followed",
+    Status: c"unexpected status",
+    ContentType: c"not an event stream",
+    Lost: c"connection lost",
+    Ended: c"the stream has ended",
+    TooLarge: c"event over the size limit",
+    Internal: c"defect of the library",
+    File: c"file cannot be read",
+    Certificate: c"no valid certificate in the file",
+    PrivateKey: c"no private key that matches",
+    Proxy: c"no connection through the proxy",
+    Queue: c"not for a source in this mode",
+    Busy: c"another thread is inside this call",
+}
+
+impl Error {
     /// The error that has this number.
     pub(crate) fn from_raw(number: i32) -> Option<Error> {
-        Error::ALL.into_iter().find(|error| *error as i32 == number)
-    }
-
-    /// What the number means, in a few words.
-    pub(crate) fn text(self) -> &'static CStr {
-        match self {
-            Error::None => c"no error",
-            Error::Null => c"a needed argument is NULL",
-            Error::Utf8 => c"text is not UTF-8",
-            Error::Url => c"not an absolute URL",
-            Error::Scheme => c"the URL's scheme is not one of those supported",
-            Error::Header => c"not a header that can be set",
-            Error::Value => c"value out of range",
-            Error::AlreadyConnected => c"the source has been connected",
-            Error::NotConnected => c"the source has not been connected",
-            Error::Closed => c"the source is closed",
-            Error::Callback => c"not inside a callback of the same object",
-            Error::Timeout => c"the time is over",
-            Error::System => c"out of threads, descriptors or memory",
-            Error::Resolve => c"host name not found",
-            Error::Connect => c"no connection",
-            Error::Tls => c"no secure connection",
-            Error::Http => c"broken HTTP response",
-            Error::Redirect => c"redirect not followed",
-            Error::Status => c"unexpected status",
-            Error::ContentType => c"not an event stream",
-            Error::Lost => c"connection lost",
-            Error::Ended => c"the stream has ended",
-            Error::TooLarge => c"event over the size limit",
-            Error::Internal => c"defect of the library",
-            Error::File => c"file cannot be read",
-            Error::Certificate => c"no certificate in the file",
-            Error::PrivateKey => c"no private key that matches",
-            Error::Proxy => c"no way through the proxy",
-            Error::Queue => c"the other way to get events was chosen",
-            Error::Busy => c"another thread is inside this call",
-        }
+        Error::ALL.iter().copied().find(|error| *error as i32 == number)
     }
 }

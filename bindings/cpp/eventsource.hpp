@@ -1138,7 +1138,7 @@ public:
         eventsource_stats stats = {};
         detail::check(
             eventsource_get_stats(native_handle(), &stats, sizeof stats));
-        const auto at = detail::milliseconds(stats.last_byte_at);
+        const auto at = detail::milliseconds(stats.last_byte_at_ms);
         return {
             stats.bytes,
             stats.events,
@@ -1149,7 +1149,7 @@ public:
             at.count() == 0
                 ? std::nullopt
                 : std::optional(std::chrono::system_clock::time_point(at)),
-            detail::milliseconds(stats.time_to_headers),
+            detail::milliseconds(stats.time_to_headers_ms),
         };
     }
 

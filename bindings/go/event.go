@@ -149,10 +149,10 @@ func statsOf(source *C.eventsource) Stats {
 		Connects:      uint64(counted.connects),
 		Reconnects:    uint64(counted.reconnects),
 		Dropped:       uint64(counted.dropped),
-		TimeToHeaders: duration(counted.time_to_headers),
+		TimeToHeaders: duration(counted.time_to_headers_ms),
 	}
-	if counted.last_byte_at != 0 {
-		stats.LastByteAt = time.UnixMilli(int64(counted.last_byte_at))
+	if counted.last_byte_at_ms != 0 {
+		stats.LastByteAt = time.UnixMilli(int64(counted.last_byte_at_ms))
 	}
 	return stats
 }

@@ -376,10 +376,10 @@ typedef struct eventsource_stats {
     uint64_t dropped;
     // When the last byte of a stream came, in milliseconds since 1970 by
     // the system's clock; 0 if none has.
-    uint64_t last_byte_at;
+    uint64_t last_byte_at_ms;
     // Milliseconds from the request to the head of the response that was
     // accepted last, redirects included.
-    uint64_t time_to_headers;
+    uint64_t time_to_headers_ms;
 } eventsource_stats;
 
 // What has happened to a source: what a callback would have been given. All
@@ -576,8 +576,9 @@ eventsource_error eventsource_set_max_redirects(
 // memory, and sent back to those it is for, as long as the source lives,
 // unless the program sets the header `Cookie` or takes it away. Which
 // domains are shared by strangers the source does not know: with
-// credentials it is the program that trusts where it is sent. To be set
-// before eventsource_connect().
+// credentials it is the program that trusts where it is sent.
+// EVENTSOURCE_ERROR_VALUE for another number. To be set before
+// eventsource_connect().
 eventsource_error eventsource_set_with_credentials(
     eventsource *source,
     int with_credentials);

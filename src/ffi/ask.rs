@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::convert::{bytes, guard, optional, text};
+use super::convert::{bytes, flag, guard, optional, text};
 use super::source::{CSource, handle, set};
 use crate::error::Error;
 
@@ -109,12 +109,16 @@ pub unsafe extern "C" fn eventsource_set_max_redirects(
 /// memory, and sent back to those it is for, as long as the source lives,
 /// unless the program sets the header `Cookie` or takes it away. Which
 /// domains are shared by strangers the source does not know: with
-/// credentials it is the program that trusts where it is sent. To be set
-/// before eventsource_connect().
+/// credentials it is the program that trusts where it is sent.
+/// EVENTSOURCE_ERROR_VALUE for another number. To be set before
+/// eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_with_credentials(
     source: *mut CSource,
     with_credentials: c_int,
 ) -> Error {
-    guard(|| handle(source)?.set_with_credentials(with_credentials != 0))
+    guard(|| {
+        let wanted = flag(with_credentials)?;
+        handle(source)?.set_with_credentials(wanted)
+    })
 }

@@ -24,10 +24,10 @@ pub struct CStats {
     pub dropped: u64,
     /// When the last byte of a stream came, in milliseconds since 1970 by
     /// the system's clock; 0 if none has.
-    pub last_byte_at: u64,
+    pub last_byte_at_ms: u64,
     /// Milliseconds from the request to the head of the response that was
     /// accepted last, redirects included.
-    pub time_to_headers: u64,
+    pub time_to_headers_ms: u64,
 }
 
 impl CStats {
@@ -39,8 +39,8 @@ impl CStats {
             connects: stats.connects.get(),
             reconnects: stats.reconnects.get(),
             dropped: stats.dropped.get(),
-            last_byte_at: stats.last_byte_at.get(),
-            time_to_headers: stats.time_to_headers.get(),
+            last_byte_at_ms: stats.last_byte_at.get(),
+            time_to_headers_ms: stats.time_to_headers.get(),
         }
     }
 }

@@ -82,6 +82,17 @@ fn nothing_has_no_credentials() {
     assert_eq!(error, Error::Null);
 }
 
+/// Yes is 1 and no is 0, as for every other setting.
+#[test]
+fn refuses_what_is_neither_yes_nor_no() {
+    let source = with_credentials("http://127.0.0.1/");
+    for number in [2, -1, i32::MAX, i32::MIN] {
+        let error = source.set(ffi::eventsource_set_with_credentials, number);
+        assert_eq!(error, Error::Value, "{number}");
+        assert_eq!(source.with_credentials(), 1);
+    }
+}
+
 /// Cookies that an origin sets, with a redirect, a stream or a refusal, it
 /// gets back: those that are for the path.
 #[cfg(feature = "cookies")]

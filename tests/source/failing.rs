@@ -1,6 +1,6 @@
 //! Failures explain themselves, and tell nobody's secrets.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -233,4 +233,54 @@ fn tells_no_secrets() {
         // "user:s3cr3t" and "Bearer s3cr3t" in base64 begin like this.
         assert!(!line.contains("dXNlcjp"), "{line}");
     }
+}
+
+/// Each error has its text, and a number that is no error has another.
+#[test]
+fn every_error_says_what_it_means() {
+    let texts = [
+        (Error::None, "no error"),
+        (Error::Null, "a required argument is NULL"),
+        (Error::Utf8, "text is not UTF-8"),
+        (Error::Url, "not an absolute URL"),
+        (Error::Scheme, "unsupported URL scheme"),
+        (Error::Header, "not a header that can be set"),
+        (Error::Value, "value out of range"),
+        (Error::AlreadyConnected, "the source has been connected"),
+        (Error::NotConnected, "the source has not been connected"),
+        (Error::Closed, "the source is closed"),
+        (Error::Callback, "not allowed in a callback of the same object"),
+        (Error::Timeout, "time limit exceeded"),
+        (Error::System, "out of threads, descriptors or memory"),
+        (Error::Resolve, "host name not found"),
+        (Error::Connect, "no connection to the host"),
+        (Error::Tls, "no secure connection"),
+        (Error::Http, "invalid HTTP response"),
+        (Error::Redirect, "redirect not followed"),
+        (Error::Status, "unexpected status"),
+        (Error::ContentType, "not an event stream"),
+        (Error::Lost, "connection lost"),
+        (Error::Ended, "the stream has ended"),
+        (Error::TooLarge, "event over the size limit"),
+        (Error::Internal, "defect of the library"),
+        (Error::File, "file cannot be read"),
+        (Error::Certificate, "no valid certificate in the file"),
+        (Error::PrivateKey, "no private key that matches"),
+        (Error::Proxy, "no connection through the proxy"),
+        (Error::Queue, "not for a source in this mode"),
+        (Error::Busy, "another thread is inside this call"),
+    ];
+    for (number, (error, text)) in texts.iter().enumerate() {
+        assert_eq!(*error as usize, number);
+        assert_eq!(strerror(number as c_int), *text);
+    }
+    for number in [-1, texts.len() as c_int, c_int::MAX, c_int::MIN] {
+        assert_eq!(strerror(number), "no such error", "{number}");
+    }
+}
+
+fn strerror(number: c_int) -> &'static str {
+    // SAFETY: the text is never released.
+    let text = unsafe { CStr::from_ptr(ffi::eventsource_strerror(number)) };
+    text.to_str().unwrap()
 }

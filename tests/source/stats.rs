@@ -32,7 +32,7 @@ fn counts_what_happens() {
     assert_eq!(stats.bytes, events.len() as u64);
     assert_eq!((stats.events, stats.comments, stats.dropped), (2, 2, 1));
     assert_eq!((stats.connects, stats.reconnects), (1, 0));
-    assert!((before..=now()).contains(&stats.last_byte_at), "{stats:?}");
+    assert!((before..=now()).contains(&stats.last_byte_at_ms), "{stats:?}");
     connection.finish();
     source.lost();
 
@@ -67,7 +67,7 @@ fn measures_the_time_to_the_headers() {
     std::thread::sleep(time);
     connection.send(EVENT_STREAM);
     source.opened();
-    let measured = source.stats().time_to_headers;
+    let measured = source.stats().time_to_headers_ms;
     assert!((50..10_000).contains(&measured), "{measured}");
 }
 
