@@ -1,10 +1,10 @@
 //! The transport under ureq: one request, up to the end of the response's
 //! head, over a connection of our own making.
 //!
-//! ureq writes the request and reads the head; when it lets go of the
-//! connection, [`Wire`] puts what it was made of where [`exchange`] finds it,
-//! so that the body is read without ureq. This is the only user of ureq's
-//! `unversioned` traits.
+//! ureq writes the request and waits for the head, which [`head`] reads; when
+//! ureq lets go of the connection, [`Wire`] puts what it was made of where
+//! [`exchange`] finds it, so that the body is read without ureq. This is the
+//! only user of ureq's `unversioned` traits.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::header::PROXY_AUTHORIZATION;
-use ureq::http::{Request, Response, Uri};
+use ureq::http::{Request, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
@@ -24,11 +24,12 @@ use url::Url;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
+use crate::http::head::{self, Head};
 use crate::net::proxy::Proxy;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
-use crate::response::{self, origin};
+use crate::response::{Response, origin};
 use crate::settings::network::Network;
 use crate::sys::Interest;
 use crate::wait::{Interrupt, Interrupted, Until};
@@ -37,9 +38,10 @@ use crate::wait::{Interrupt, Interrupted, Until};
 const OUTPUT: usize = 1024;
 /// The most of a request's body that is written at once.
 const BODY: usize = 64 * 1024;
-/// What the head is read into at first; it grows up to ureq's limit for
-/// heads, 64 KiB.
+/// What the head is read into at first; it grows up to [`head::LIMIT`].
 const INPUT: usize = 2 * 1024;
+/// The head as ureq is given it: all it has to know is that one has come.
+const HEAD_FOR_UREQ: &[u8] = b"HTTP/1.1 200\r\n\r\n";
 
 /// How to get to the server.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ pub(crate) type Rest = (Stream, Vec<u8>);
 pub(crate) fn exchange(
     mut request: Request<Option<&[u8]>>,
     route: Route,
-) -> Result<(Response<()>, Rest), NoConnection> {
+) -> Result<(Head, Rest), NoConnection> {
     let proxy = route.network.proxy(&route.url)?;
     // One that is asked in the server's place.
     let forward = proxy.clone().filter(|proxy| proxy.forwards(&route.url));
@@ -84,17 +86,15 @@ pub(crate) fn exchange(
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
-    let (head, body) = response.map_err(no_connection)?.into_parts();
-    drop(body);
-    let status = head.status.as_u16();
-    if let Some(failure) = forward.and_then(|proxy| proxy.refusal(status)) {
-        let headers = head.headers;
-        let response = response::Response { status, url, headers };
-        return Err(failure.with(response).into());
-    }
+    drop(response.map_err(no_connection)?);
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let rest = rest.expect("ureq has let go of the connection");
-    Ok((Response::from_parts(head, ()), rest))
+    let (head, rest) = rest.expect("ureq has let go of the connection");
+    let refusal = forward.and_then(|proxy| proxy.refusal(head.status));
+    if let Some(failure) = refusal {
+        let Head { status, headers } = head;
+        return Err(failure.with(Response { status, url, headers }).into());
+    }
+    Ok((head, rest))
 }
 
 fn config() -> Config {
@@ -113,7 +113,7 @@ fn config() -> Config {
 }
 
 /// Where [`Wire`] leaves what it was made of.
-type Slot = Arc<Mutex<Option<Rest>>>;
+type Slot = Arc<Mutex<Option<(Head, Rest)>>>;
 
 /// Makes wires.
 #[derive(Debug)]
@@ -144,7 +144,9 @@ impl Connector for Wires {
             deadline: deadline(route.response_timeout),
             refused: false,
             secure: route.url.scheme() == "https",
-            head: Head::new(self.output),
+            buffers: Written { output_size: self.output, ..Written::default() },
+            received: Received::default(),
+            head: None,
             rest: self.rest.clone(),
         }))
     }
@@ -203,7 +205,9 @@ struct Wire {
     /// The server takes no more of the request: it may have answered.
     refused: bool,
     secure: bool,
-    head: Head,
+    buffers: Written,
+    received: Received,
+    head: Option<Head>,
     rest: Slot,
 }
 
@@ -211,11 +215,37 @@ impl Wire {
     fn stream(&mut self) -> &mut Stream {
         self.stream.as_mut().expect("taken only when dropped")
     }
+
+    /// Receives the head of the response, and whatever comes with it.
+    fn receive_head(&mut self) -> Result<Head, ureq::Error> {
+        const END: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+        let stream = self.stream.as_mut().expect("taken only when dropped");
+        let until = Until::new(&*self.interrupt, self.deadline);
+        loop {
+            let head = self.received.head();
+            if let Some(head) = head.map_err(failed)? {
+                return Ok(head);
+            }
+            until.check().map_err(io::Error::from)?;
+            match self.received.read(stream) {
+                Ok(0) => return Err(io::Error::from(END).into()),
+                Ok(_) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    self.received.release();
+                    let readable = stream.entry(Interest::Read);
+                    until.wait(readable).map_err(io::Error::from)?;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+    }
 }
 
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.head
+        &mut self.buffers
     }
 
     fn transmit_output(
@@ -225,7 +255,7 @@ impl Transport for Wire {
     ) -> Result<(), ureq::Error> {
         let interrupt = self.interrupt.clone();
         let until = Until::new(&*interrupt, self.deadline);
-        let output = mem::take(&mut self.head.output);
+        let output = mem::take(&mut self.buffers.output);
         let output = &output[..amount];
         if self.refused {
             return Ok(());
@@ -246,24 +276,9 @@ impl Transport for Wire {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let stream = self.stream.as_mut().expect("taken only when dropped");
-        let until = Until::new(&*self.interrupt, self.deadline);
-        loop {
-            until.check().map_err(io::Error::from)?;
-            match stream.read(self.head.input_append_buf()) {
-                Ok(read) => {
-                    self.head.input_appended(read);
-                    return Ok(read > 0);
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.head.release();
-                    let readable = stream.entry(Interest::Read);
-                    until.wait(readable).map_err(io::Error::from)?;
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(cause.into()),
-            }
-        }
+        self.head = Some(self.receive_head()?);
+        self.buffers.input = HEAD_FOR_UREQ;
+        Ok(true)
     }
 
     fn is_open(&mut self) -> bool {
@@ -286,10 +301,9 @@ fn gone(cause: &io::Error) -> bool {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let rest = self.stream.take().map(|stream| {
-            let unread = self.head.input().to_vec();
-            (stream, unread)
-        });
+        let rest = self.stream.take().zip(self.head.take());
+        let rest =
+            rest.map(|(stream, head)| (head, (stream, self.received.rest())));
         *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
     }
 }
@@ -309,88 +323,115 @@ fn with_origin(request: &[u8], origin: &str) -> Vec<u8> {
     [method, origin.as_bytes(), rest].concat()
 }
 
-/// What ureq writes the request to, and reads the head from; made when
-/// needed. ureq's own buffers have a fixed size, and are never given back:
-/// a thousand sources that wait for a response would hold them all.
+/// What ureq writes the request to, made when needed and given back when it
+/// has gone; and the head that it reads. ureq's own buffers are never given
+/// back: a thousand sources that wait for a response would hold them all.
 #[derive(Default)]
-struct Head {
+struct Written {
     output_size: usize,
     output: Vec<u8>,
-    input: Vec<u8>,
-    /// The unread part of `input`.
-    start: usize,
-    end: usize,
-    /// Whether the last look at the input used any of it.
-    progress: bool,
+    input: &'static [u8],
 }
 
-impl Head {
-    fn new(output_size: usize) -> Head {
-        Head { output_size, ..Head::default() }
-    }
-
-    /// Holds nothing, unless there is something to hold.
-    fn release(&mut self) {
-        if self.start == self.end {
-            self.input = Vec::new();
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    /// At least so much room behind the input.
-    fn make_room(&mut self, room: usize) -> &mut [u8] {
-        if self.input.len() - self.end < room {
-            self.input.resize(self.end + room, 0);
-        }
-        &mut self.input[self.end..]
-    }
-}
-
-impl Buffers for Head {
+impl Buffers for Written {
     fn output(&mut self) -> &mut [u8] {
         self.output.resize(self.output_size, 0);
         &mut self.output
     }
 
     fn input(&self) -> &[u8] {
-        &self.input[self.start..self.end]
+        self.input
     }
 
     fn input_append_buf(&mut self) -> &mut [u8] {
-        if self.end < self.input.len() {
-            return &mut self.input[self.end..];
-        }
-        self.make_room(INPUT.max(self.end))
+        // ureq's own transports ask for it.
+        &mut []
     }
 
-    fn input_appended(&mut self, amount: usize) {
-        self.end += amount;
-    }
+    fn input_appended(&mut self, _: usize) {}
 
     fn input_consume(&mut self, amount: usize) {
-        self.start += amount;
-        self.progress = amount > 0;
+        self.input = &self.input[amount..];
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.make_room(INPUT);
+        // The first is for chunked bodies; no request has one.
         self.output.resize(self.output_size, 0);
-        (&mut self.input[self.end..], &mut self.output)
+        (&mut [], &mut self.output)
     }
 
     fn can_use_input(&self) -> bool {
-        self.progress && self.start < self.end
+        !self.input.is_empty()
+    }
+}
+
+/// What has come of the response.
+#[derive(Default)]
+struct Received {
+    /// As much of it as is before `end`.
+    bytes: Vec<u8>,
+    end: usize,
+    /// Where the heads end that have been read.
+    start: usize,
+    /// How much of what follows was looked through for the end of a head.
+    seen: usize,
+}
+
+impl Received {
+    /// The head of the response, if all of it has come. Those of interim
+    /// responses are passed over (RFC 9110, 15.2).
+    fn head(&mut self) -> Result<Option<Head>, Failure> {
+        loop {
+            let received = &self.bytes[self.start..self.end];
+            let length = head::length(received, self.seen)?;
+            self.seen = received.len();
+            if self.start + length.unwrap_or(received.len()) > head::LIMIT {
+                let message = "the head of the response is over 256 KiB";
+                return Err(Failure::new(Error::Http, message));
+            }
+            let Some(length) = length else { return Ok(None) };
+            let head = head::read(&received[..length])?;
+            (self.start, self.seen) = (self.start + length, 0);
+            if head.status == 101 || !(100..200).contains(&head.status) {
+                return Ok(Some(head));
+            }
+        }
+    }
+
+    fn read(&mut self, stream: &mut Stream) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            self.bytes.resize(self.end + self.end.max(INPUT), 0);
+        }
+        let read = stream.read(&mut self.bytes[self.end..])?;
+        self.end += read;
+        Ok(read)
+    }
+
+    /// Holds nothing, unless there is something to hold.
+    fn release(&mut self) {
+        if self.end == 0 {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// What has come of the body.
+    fn rest(&self) -> Vec<u8> {
+        self.bytes[self.start..self.end].to_vec()
     }
 }
 
 /// Takes a failure through ureq.
 fn into_ureq(none: NoConnection) -> ureq::Error {
     match none {
-        NoConnection::Failed(failure) => ureq::Error::Other(Box::new(failure)),
+        NoConnection::Failed(failure) => failed(failure),
         NoConnection::Interrupted => {
             ureq::Error::Io(io::Error::other(Interrupted))
         }
     }
+}
+
+fn failed(failure: Failure) -> ureq::Error {
+    ureq::Error::Other(Box::new(failure))
 }
 
 /// What ureq's error means.
@@ -412,10 +453,8 @@ fn failure(cause: ureq::Error) -> Failure {
         ureq::Error::Io(cause) => {
             tls::failure(&cause).unwrap_or_else(|| before_the_head(&cause))
         }
-        ureq::Error::LargeResponseHeader(..) => {
-            Failure::new(Error::Http, "response head over 64 KiB")
-        }
-        other => Failure::new(Error::Http, format!("bad response: {other}")),
+        // ureq sees nothing of the response.
+        other => Failure::new(Error::Internal, other.to_string()),
     }
 }
 

@@ -8,5 +8,6 @@ pub(crate) mod coding;
 pub(crate) mod connection;
 pub(crate) mod cookies;
 pub(crate) mod exchange;
+pub(crate) mod head;
 pub(crate) mod opening;
 pub(crate) mod redirect;

@@ -110,12 +110,11 @@ impl Opening {
             response_timeout: self.options.response_timeout,
         };
         let (head, rest) = exchange::exchange(request, route)?;
-        let (head, ()) = head.into_parts();
         if own {
             lock(&self.cookies).keep(&head.headers, url);
         }
         let response = Response {
-            status: head.status.as_u16(),
+            status: head.status,
             url: url.clone(),
             headers: head.headers,
         };

@@ -279,7 +279,6 @@ fn what_is_not_http_is_tried_again() {
         "\0\0\0\0\0\0\0\0\r\n\r\n",
         "HTTP/2 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
         "HTTP/1.1 OK 200\r\nContent-Type: text/event-stream\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
          Content-Length: x\r\n\r\n",
         "data: x\n\n\r\n\r\n",

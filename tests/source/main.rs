@@ -11,6 +11,7 @@ mod closing;
 mod credentials;
 mod dispatching;
 mod failing;
+mod heads;
 mod last_event_id;
 mod models;
 mod policies;

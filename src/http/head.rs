@@ -1,0 +1,186 @@
+//! The head of a response, read as browsers read it: tolerant of what servers
+//! get wrong, and of nothing that could be read in two ways.
+//!
+//! ureq's parser takes 128 headers, each in perfect order, and refuses the
+//! whole response otherwise.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::Error;
+use crate::failure::Failure;
+
+/// The most bytes that the head of a response may have, together with those
+/// of the interim responses before it. Browsers take as much.
+pub(crate) const LIMIT: usize = 256 * 1024;
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Up to three digits: a server may write a number below 100.
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+}
+
+/// The length of the head that `received` begins with, up to its empty line;
+/// nothing if there is more to come. The first `seen` bytes were there
+/// when this was last asked.
+pub(crate) fn length(
+    received: &[u8],
+    seen: usize,
+) -> Result<Option<usize>, Failure> {
+    const NAME: &[u8] = b"HTTP/";
+
+    let start = start(received);
+    let begins = received[start..].iter().zip(NAME);
+    if !received[start..].is_empty()
+        && received[start..] != *b"\r"
+        && !begins
+            .into_iter()
+            .all(|(byte, it)| byte.to_ascii_uppercase() == *it)
+    {
+        return Err(bad("the response is not HTTP"));
+    }
+    // An empty line may have been cut after its LF, or after its CR.
+    let mut from = seen.saturating_sub(2).max(start);
+    while let Some(found) = find(&received[from..], b'\n') {
+        from += found + 1;
+        match &received[from..] {
+            [b'\n', ..] => return Ok(Some(from + 1)),
+            [b'\r', b'\n', ..] => return Ok(Some(from + 2)),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a whole head.
+pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
+    let head = &head[start(head)..];
+    let lone_cr = head.windows(2).any(|two| two[0] == b'\r' && two[1] != b'\n');
+    if lone_cr || find(head, 0).is_some() {
+        return Err(bad("a NUL or a lone CR in the head of the response"));
+    }
+    let mut lines = head
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .take_while(|line| !line.is_empty());
+    let status = lines.next().and_then(status);
+    let status =
+        status.ok_or_else(|| bad("bad status line in the response"))?;
+    let mut headers = HeaderMap::new();
+    let mut last = None;
+    for line in lines {
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            // What goes on from a line that is no header is none either.
+            if let Some((_, value)) = &mut last {
+                unfold(value, line.trim_ascii());
+            }
+            continue;
+        }
+        if let Some((name, value)) = last.take() {
+            keep(&mut headers, name, value)?;
+        }
+        last = header(line);
+    }
+    if let Some((name, value)) = last {
+        keep(&mut headers, name, value)?;
+    }
+    Ok(Head { status, headers })
+}
+
+/// RFC 9112, 2.2: where the head begins, behind the empty lines of a server
+/// that ended its last response with one too many.
+fn start(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    bytes.len() - rest.len()
+}
+
+fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == wanted)
+}
+
+/// The status of a status line (RFC 9112, 4). What else it says means
+/// nothing here: each response ends with its connection, whatever the version.
+fn status(line: &[u8]) -> Option<u16> {
+    // "HTTP/", in whatever case, has been seen to.
+    let [major, b'.', minor, rest @ ..] = line.get(5..)? else { return None };
+    let blank = rest.first().is_some_and(|byte| is_blank(*byte));
+    if !major.is_ascii_digit() || !minor.is_ascii_digit() || !blank {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, reason) = rest.split_at(digits);
+    let ends = reason.first().is_none_or(|byte| is_blank(*byte));
+    if digits.len() > 3 || !ends {
+        return None;
+    }
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Name and value of a header line, if it is one. Browsers pass over what is
+/// none, and over blanks before the colon.
+fn header(line: &[u8]) -> Option<(HeaderName, Vec<u8>)> {
+    let colon = find(line, b':')?;
+    let name = line[..colon].trim_ascii_end();
+    let name = HeaderName::from_bytes(name).ok()?;
+    Some((name, line[colon + 1..].trim_ascii().to_vec()))
+}
+
+/// RFC 9112, 5.2: a value goes on in the next line as if behind a blank.
+fn unfold(value: &mut Vec<u8>, more: &[u8]) {
+    if !value.is_empty() && !more.is_empty() {
+        value.push(b' ');
+    }
+    value.extend_from_slice(more);
+}
+
+/// Adds a header, unless no program could be given its value.
+fn keep(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: Vec<u8>,
+) -> Result<(), Failure> {
+    let value = match name {
+        header::LOCATION => escaped(&value),
+        _ => value,
+    };
+    let Ok(value) = HeaderValue::try_from(value) else {
+        // Browsers see control characters in a value, and no meaning in it.
+        return match name {
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING => {
+                Err(bad("a control character in the framing of the response"))
+            }
+            _ => Ok(()),
+        };
+    };
+    let kept = headers.try_append(name, value);
+    kept.map(drop).map_err(|_| bad("too many headers in the response"))
+}
+
+/// Control characters as the URL Standard writes them; it knows what to do
+/// about a tab.
+fn escaped(location: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(location.len());
+    for byte in location {
+        match byte {
+            b'\t' => escaped.push(b'\t'),
+            byte if byte.is_ascii_control() => {
+                escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
+            }
+            byte => escaped.push(*byte),
+        }
+    }
+    escaped
+}
+
+fn bad(message: &str) -> Failure {
+    Failure::new(Error::Http, message)
+}
