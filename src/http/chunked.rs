@@ -11,6 +11,7 @@ use http::header::{self, HeaderMap};
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::http::coding::{codings, is_registered};
 
 /// What became of some bytes of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,30 +35,23 @@ pub(crate) enum Framing {
 impl Framing {
     /// The framing that a response's headers announce.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Framing, Failure> {
-        let is_chunked = |value: &str| {
-            value
-                .rsplit(',')
-                .next()
-                .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+        const CHUNKED: &[u8] = b"chunked";
+
+        let codings = codings(headers, header::TRANSFER_ENCODING);
+        let Some((last, inner)) = codings.split_last() else {
+            let length = length(headers)?;
+            return Ok(length.map_or(Framing::Close, Framing::Length));
         };
-        if let Some(value) =
-            headers.get_all(header::TRANSFER_ENCODING).iter().next_back()
+        // What is not undone is not handed on: no event is in it.
+        if inner.iter().any(|coding| coding == CHUNKED)
+            || codings.iter().any(|coding| is_registered(coding))
         {
-            return match value.to_str() {
-                Ok(value) if is_chunked(value) => {
-                    Ok(Framing::Chunked(Chunked::default()))
-                }
-                // RFC 9112, 6.3: any other last coding runs to the close.
-                _ => Ok(Framing::Close),
-            };
+            let message = "transfer coding that was not asked for";
+            return Err(Failure::new(Error::Http, message));
         }
-        let Some(value) = headers.get(header::CONTENT_LENGTH) else {
-            return Ok(Framing::Close);
-        };
-        let length =
-            value.to_str().ok().and_then(|text| text.trim().parse().ok());
-        length.map(Framing::Length).ok_or_else(|| {
-            Failure::new(Error::Http, "bad Content-Length in the response")
+        Ok(match last == CHUNKED {
+            true => Framing::Chunked(Chunked::default()),
+            false => Framing::Close,
         })
     }
 
@@ -99,6 +93,33 @@ impl Framing {
     }
 }
 
+/// RFC 9112, 6.3: a length that is said several times is one, if it is the
+/// same each time.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let bad = |what| {
+        let message = format!("{what} Content-Length in the response");
+        Failure::new(Error::Http, message)
+    };
+    let mut lengths = headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|value| number(value.trim_ascii()).ok_or_else(|| bad("bad")));
+    let Some(length) = lengths.next().transpose()? else { return Ok(None) };
+    for other in lengths {
+        if other? != length {
+            return Err(bad("conflicting"));
+        }
+    }
+    Ok(Some(length))
+}
+
+/// Decimal digits, and nothing else.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().all(u8::is_ascii_digit);
+    str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+}
+
 /// Where in a chunked body the next byte stands (RFC 9112, 7.1).
 #[derive(Debug, Default)]
 pub(crate) struct Chunked {
@@ -115,9 +136,13 @@ enum Place {
     Digits,
     /// After the digits, up to the line's end: extensions, of any length.
     Extension,
+    /// After the CR of that line.
+    SizeEnd,
     Data,
     /// After the data: CR LF, or only LF.
     DataEnd,
+    /// After that CR.
+    ChunkEnd,
 }
 
 impl Chunked {
@@ -170,9 +195,9 @@ impl Chunked {
     /// One byte of what stands between the data of two chunks.
     fn step(&mut self, byte: u8) -> Result<Progress, Failure> {
         self.place = match (self.place, byte) {
-            (Place::DataEnd, b'\r') => Place::DataEnd,
-            (Place::DataEnd, b'\n') => Place::Size,
-            (Place::Digits | Place::Extension, b'\n') => {
+            (Place::DataEnd, b'\r') => Place::ChunkEnd,
+            (Place::DataEnd | Place::ChunkEnd, b'\n') => Place::Size,
+            (Place::Digits | Place::Extension | Place::SizeEnd, b'\n') => {
                 // The last chunk. Whatever follows, trailers or the end of
                 // the connection, the body is complete.
                 if self.left == 0 {
@@ -184,8 +209,10 @@ impl Chunked {
                 self.add_digit(byte)?;
                 Place::Digits
             }
-            (Place::Digits, b';' | b' ' | b'\t' | b'\r')
-            | (Place::Extension, _) => Place::Extension,
+            (Place::Digits | Place::Extension, b'\r') => Place::SizeEnd,
+            (Place::Digits, b';' | b' ' | b'\t') | (Place::Extension, _) => {
+                Place::Extension
+            }
             _ => return Err(bad_chunk()),
         };
         Ok(Progress::More)

@@ -120,6 +120,22 @@ fn reads_every_way_to_write_a_chunk() {
     }
 }
 
+/// RFC 9112, 7.1: a size is hexadecimal digits, and nothing else.
+#[test]
+fn refuses_sizes_that_are_none() {
+    for size in ["+9", "-9", "0x9", "9x", " 9", "\t9", "9_0", "9\r9", "\n9"] {
+        let (_server, source, mut connection) = opened(CHUNKED);
+        connection.chunk("data: a\n\n");
+        connection.send(format!("{size}\r\ndata: b\n\n\r\n"));
+        source.message("a");
+        assert_eq!(
+            source.lost().message,
+            "bad chunk in the stream",
+            "{size:?}"
+        );
+    }
+}
+
 /// HTTP: what follows a chunk's data is the end of its line, and nothing else.
 #[test]
 fn a_chunk_that_is_longer_than_it_says_is_lost() {
@@ -138,6 +154,130 @@ fn reads_a_chunk_larger_than_any_buffer() {
     assert_eq!(source.event().data.len(), data.len());
     connection.chunk("data: small\n\n");
     source.message("small");
+}
+
+/// RFC 9112, 6.3: a length may be said several times, as long as it is the
+/// same.
+#[test]
+fn reads_a_length_that_is_said_several_times() {
+    for length in [
+        "Content-Length: 9, 9",
+        "Content-Length: 9,9,  9  \r\nContent-Length: 9  ",
+        "Content-Length: 9\r\ncontent-length: 09",
+        "Content-Length : 9\r\nContent-Length:\r\n 9",
+    ] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             {length}\r\n\r\n"
+        );
+        let (_server, source, mut connection) = opened(head);
+        connection.send("data: x\n\ndata: y\n\n");
+        source.message("x");
+        source.lost();
+    }
+}
+
+/// RFC 9112, 6.3: a length that says two things, or none, frames nothing.
+#[test]
+fn refuses_a_length_that_makes_no_sense() {
+    for length in [
+        "Content-Length: 9\r\nContent-Length: 8",
+        "Content-Length: 9, 8",
+        "Content-Length: 9,",
+        "Content-Length:",
+        "Content-Length: x",
+        "Content-Length: +9",
+        "Content-Length: -9",
+        "Content-Length: 0x9",
+        "Content-Length: 9 9",
+        "Content-Length: 9\r\n 9",
+        "Content-Length: 9.0",
+        "Content-Length: \u{669}",
+        "Content-Length: 99999999999999999999",
+    ] {
+        refused(length);
+    }
+}
+
+/// A response that is refused for this header, and asked for again.
+fn refused(header: &str) {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+         {header}\r\n\r\n9\r\ndata: x\n\n\r\n"
+    ));
+    let failure = match source.next() {
+        Seen::Error(failure) => failure,
+        other => panic!("{header}: {other:?}"),
+    };
+    assert_eq!((failure.error, failure.http_status), (Error::Http, 200));
+    assert!(failure.will_retry, "{header}");
+    connection.sees_the_client_close();
+}
+
+/// RFC 9112, 6.1 and 6.3: transfer codings are undone or refused, and never
+/// fed to the parser.
+#[test]
+fn refuses_transfer_codings_that_it_does_not_undo() {
+    for codings in [
+        "gzip, chunked",
+        "x-gzip,chunked",
+        "deflate, chunked",
+        "br, chunked",
+        "gzip",
+        "chunked, gzip",
+        "chunked, chunked",
+        "chunked, anything",
+        "Chunked\r\nTransfer-Encoding: gzip",
+        "gzip\r\nTransfer-Encoding: chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        refused(&format!("Transfer-Encoding: {codings}"));
+    }
+}
+
+/// RFC 9112, 6.3: what is no coding is none, and any last one but chunked
+/// runs to the close.
+#[test]
+fn passes_over_transfer_codings_that_are_none() {
+    for codings in [
+        "chunked",
+        "CHUNKED",
+        "identity, chunked",
+        "chunked, identity",
+        " , chunked,",
+        "anything, chunked",
+        "\r\nTransfer-Encoding: chunked",
+    ] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: {codings}\r\nContent-Length: 1\r\n\r\n"
+        );
+        let (_server, source, mut connection) = opened(head);
+        connection.chunk("data: x\n\n");
+        source.message("x");
+    }
+    for codings in ["anything", "xchunked"] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: {codings}\r\nContent-Length: 1\r\n\r\n"
+        );
+        let (_server, source, mut connection) = opened(head);
+        connection.send("data: x\n\n");
+        source.message("x");
+    }
+    for codings in ["identity", ""] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Transfer-Encoding: {codings}\r\nContent-Length: 9\r\n\r\n"
+        );
+        let (_server, source, mut connection) = opened(head);
+        connection.send("data: x\n\n");
+        source.message("x");
+        source.lost();
+    }
 }
 
 /// HTTP: where both are given, the chunks count and not the length.
@@ -509,6 +649,73 @@ fn broken_gzip_reestablishes() {
         assert_eq!(failure.attempt, 0, "{name}");
         server.accept().send(EVENT_STREAM);
         source.opened();
+    }
+}
+
+/// Compression, Fetch, "handle content codings": what is no coding is none;
+/// the body is taken as it is.
+#[test]
+fn leaves_a_body_of_unknown_coding_as_it_is() {
+    for coding in [
+        "None",
+        "UTF-8",
+        "utf8",
+        "binary",
+        "8bit",
+        "chunked",
+        "aws-chunked",
+        "identity",
+        "identity, none",
+        "gzip, none",
+        "none, gzip",
+        "gzip;q=1",
+        "\"gzip\"",
+        "",
+        ",",
+    ] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+             Content-Encoding: {coding}\r\n\r\n"
+        );
+        let (_server, source, mut connection) = opened(head);
+        connection.send("data: x\n\n");
+        source.message("x");
+    }
+}
+
+/// Compression: a coding that there is, and that is not undone, fails the
+/// connection: what it hides cannot be read the next time either.
+#[test]
+fn refuses_content_codings_that_it_does_not_undo() {
+    for coding in [
+        "br",
+        "BR",
+        "zstd",
+        "deflate",
+        "compress",
+        "x-compress",
+        "dcb",
+        "dcz",
+        "aes128gcm",
+        "exi",
+        "pack200-gzip",
+        "br, none",
+        "none\r\nContent-Encoding: br",
+        "gzip, br",
+        "gzip, gzip",
+    ] {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        server.accept().answer(
+            "200 OK",
+            &format!(
+                "Content-Type: text/event-stream\r\n\
+                 Content-Encoding: {coding}\r\n"
+            ),
+        );
+        let failure = source.failed(Error::ContentType);
+        assert_eq!(failure.http_status, 200);
+        assert!(!server.is_asked(), "{coding}");
     }
 }
 
