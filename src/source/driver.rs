@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::http::buffer::Buffer;
+use crate::source::handler::Handler;
 use crate::source::life::{Next, Source};
 use crate::source::queue::Writer;
 use crate::state::State;
@@ -11,7 +12,10 @@ use crate::sys;
 use crate::wait::{Unready, Until};
 
 /// Lives the life of a source to its end; returns the reason.
-pub(crate) fn drive(source: &mut Source, state: &State) -> Error {
+pub(crate) fn drive<H: Handler>(
+    source: &mut Source<H>,
+    state: &State,
+) -> Error {
     let mut next = source.begin();
     loop {
         next = match next {
@@ -42,8 +46,8 @@ pub(crate) fn drive(source: &mut Source, state: &State) -> Error {
 }
 
 /// Waits until the open connection can be read.
-fn wait(
-    source: &Source,
+fn wait<H: Handler>(
+    source: &Source<H>,
     state: &State,
     deadline: Option<Instant>,
 ) -> Result<(), Unready> {
@@ -51,7 +55,7 @@ fn wait(
 }
 
 /// Reads all there is.
-fn read(source: &mut Source) -> Next {
+fn read<H: Handler>(source: &mut Source<H>) -> Next {
     let mut buffer = Buffer::take();
     let next = loop {
         if let Some(next) = source.readable(buffer.bytes()) {

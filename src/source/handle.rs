@@ -236,44 +236,51 @@ impl Handle {
         // Called early so that the stack's bounds are looked up now: the memory
         // that glibc needs for it can be reused by what follows.
         sys::release_dead_stack();
-        let mut source = self.source();
+        match self.queue.get() {
+            None => self.drive(self.push_source()),
+            Some(queue) => self.drive(self.pull_source(queue)),
+        }
+        drop(self);
+        drop(done);
+    }
+
+    /// Lives the source's life, and reports its end.
+    fn drive<H: Handler>(&self, mut source: Box<Source<H>>) {
         let reason = catch(|| driver::drive(&mut source, &self.shared.state))
             .unwrap_or_else(|| {
-                let defect =
-                    Failure::new(Error::Internal, "defect of the library");
+                let message = "defect of the library";
+                let defect = Failure::new(Error::Internal, message);
                 let _ = catch(|| drop(source.fail(&defect)));
                 Error::Internal
             });
         let _ = catch(|| self.report_close(reason));
-        drop(source);
-        drop(self);
-        drop(done);
     }
 
     /// On the heap, and made by a call of its own: what it takes to make it
     /// does not stay on the stack for as long as the source lives.
     #[inline(never)]
-    fn source(&self) -> Box<Source> {
-        let setup = lock(&self.setup).take();
-        let Setup { options, callbacks, questions, comments } =
-            setup.expect("a source connects once");
+    fn push_source(&self) -> Box<Source<PushHandler>> {
+        let Setup { options, callbacks, questions, .. } = self.take_setup();
+        let comments = callbacks.comment.is_some();
         let shared = self.shared.clone();
-        let (comments, handler): (bool, Box<dyn Handler>) =
-            match self.queue.get() {
-                Some(queue) => {
-                    let queue = Writer::new(queue.clone());
-                    let handler = PullHandler::new(shared, questions, queue);
-                    (comments, Box::new(handler))
-                }
-                None => {
-                    let comments = callbacks.comment.is_some();
-                    let handler =
-                        PushHandler::new(shared, callbacks, questions);
-                    (comments, Box::new(handler))
-                }
-            };
+        let handler = PushHandler::new(shared.clone(), callbacks, questions);
         let options = Arc::from(options);
-        Box::new(Source::new(self.shared.clone(), options, comments, handler))
+        Box::new(Source::new(shared, options, comments, handler))
+    }
+
+    /// As [`push_source`](Handle::push_source), with a queue.
+    #[inline(never)]
+    fn pull_source(&self, queue: &Arc<Queue>) -> Box<Source<PullHandler>> {
+        let Setup { options, questions, comments, .. } = self.take_setup();
+        let shared = self.shared.clone();
+        let queue = Writer::new(queue.clone());
+        let handler = PullHandler::new(shared.clone(), questions, queue);
+        let options = Arc::from(options);
+        Box::new(Source::new(shared, options, comments, handler))
+    }
+
+    fn take_setup(&self) -> Setup {
+        lock(&self.setup).take().expect("a source connects once")
     }
 
     /// Calls `on_close`, or puts the last item, the first time.

@@ -43,10 +43,10 @@ pub(crate) enum Next {
 }
 
 /// A source in the hands of what drives it.
-pub(crate) struct Source {
+pub(crate) struct Source<H> {
     shared: Arc<Shared>,
     options: Arc<Options>,
-    handler: Box<dyn Handler>,
+    handler: H,
     parser: Parser,
     backoff: Backoff,
     cookies: Arc<Mutex<Cookies>>,
@@ -81,13 +81,13 @@ struct Attempt {
     in_order: bool,
 }
 
-impl Source {
+impl<H: Handler> Source<H> {
     pub(crate) fn new(
         shared: Arc<Shared>,
         options: Arc<Options>,
         comments: bool,
-        handler: Box<dyn Handler>,
-    ) -> Source {
+        handler: H,
+    ) -> Source<H> {
         let mut parser = Parser::new();
         parser.set_max_event_size(options.max_event_size);
         parser.set_comments(comments);
@@ -226,7 +226,7 @@ impl Source {
         let mut dispatch = Dispatch {
             state: &shared.state,
             stats: &shared.stats,
-            handler: &mut **handler,
+            handler,
             backoff,
             origin: &stream.origin,
             got_event: false,
@@ -363,16 +363,16 @@ impl Source {
 }
 
 /// Hands the items of one stream to whom they concern.
-struct Dispatch<'a> {
+struct Dispatch<'a, H> {
     state: &'a State,
     stats: &'a Stats,
-    handler: &'a mut dyn Handler,
+    handler: &'a mut H,
     backoff: &'a mut Backoff,
     origin: &'a CStr,
     got_event: bool,
 }
 
-impl Dispatch<'_> {
+impl<H: Handler> Dispatch<'_, H> {
     #[inline]
     fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
