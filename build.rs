@@ -1,4 +1,4 @@
-//! Gives the shared object the name that programs are linked with.
+//! Gives the shared object its SONAME: the name under which programs load it.
 
 use std::env;
 
@@ -7,13 +7,14 @@ fn main() {
     let var = |name| env::var(name).unwrap_or_default();
     let unix = var("CARGO_CFG_TARGET_FAMILY").split(',').any(|f| f == "unix");
     if unix && var("CARGO_CFG_TARGET_VENDOR") != "apple" {
-        // The major version, 0 included: the ABI only grows, and a release
-        // that a program would have to be rebuilt for is a new major version.
+        // The major version, also while it is 0: the ABI only grows, and a
+        // release for which programs have to be rebuilt is a new major version.
+        // The Makefile forms the same name.
         let soname =
             format!("libeventsource.so.{}", var("CARGO_PKG_VERSION_MAJOR"));
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
-        // A host look-up that the system would not cancel may outlive
-        // dlclose; the code it returns to stays.
+        // The system cannot cancel a look-up of a host name. Its thread may
+        // outlive dlclose(), so the library's code is never unloaded.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }

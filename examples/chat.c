@@ -1,11 +1,12 @@
 /*
- * Asks a language model, and prints its answer as it comes:
+ * Sends a question to a language model, and prints the answer as it comes:
  *
  *     chat https://api.openai.com/v1/chat/completions '{"model": "gpt-4o",
  *         "stream": true, "messages": [{"role": "user", "content": "Hi!"}]}'
  *
- * with the key in the environment, OPENAI_API_KEY. The exit status is 0 when
- * the answer is complete, 1 when it is not, 2 when it could not begin.
+ * The key is in the environment variable OPENAI_API_KEY. The exit status is 0
+ * when the answer is complete, 1 when it is not, 2 when the program could not
+ * begin.
  */
 #include <eventsource.h>
 
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Prints the token in a chunk; a larger program has a JSON library for it. */
+/* Prints the token in a chunk. A larger program uses a JSON library. */
 static void print_token(const char *json)
 {
     const char *delta = strstr(json, "\"delta\":");
@@ -48,7 +49,7 @@ static void on_error(eventsource *source, const eventsource_failure *failure,
     fprintf(stderr, "%s\n%s\n", failure->message, failure->body);
 }
 
-/* Not every server says [DONE] before it ends the stream. */
+/* Some servers end the stream without [DONE]: the answer is complete, too. */
 static void on_close(eventsource *source, eventsource_error reason,
                      void *user_data)
 {
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
     }
     sprintf(bearer, "Bearer %s", key);
 
-    /* A source with a body asks once: no answer is paid for twice. */
+    /* A source with a body makes one attempt, so that nobody pays twice. */
     error = eventsource_new(argv[1], &source);
     if (!error)
         error = eventsource_set_header(source, "Authorization", bearer);

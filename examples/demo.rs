@@ -5,10 +5,10 @@
 //! cargo run --example demo -- path/to/listen
 //! ```
 //!
-//! `listen` is examples/listen.c, compiled. What the server does is printed
-//! behind `server`, what the program prints behind `listen`. In the end the
-//! program's lines are held against the events there were: the exit status
-//! is 0 only if every one arrived, once, through two lost connections.
+//! `listen` is examples/listen.c, compiled. Lines that begin with `server` tell
+//! what the server does, those with `listen` are the program's. In the end the
+//! program's lines are compared with the events that were sent: the exit status
+//! is 0 only if every event arrived once, through two lost connections.
 
 use std::collections::hash_map::RandomState;
 use std::env;
@@ -21,13 +21,13 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long the program is left to listen.
+/// How long the program listens.
 const DEMO: Duration = Duration::from_secs(15);
-/// How long a connection is left whole; then the next event ends it.
+/// How long a connection lasts; the first event after this time ends it.
 const CONNECTION: Duration = Duration::from_secs(4);
-/// What the server's `retry` field says.
+/// The value of the server's `retry` field.
 const RECONNECTION_TIME: Duration = Duration::from_secs(1);
-/// How long the program may take to end when it is told to.
+/// How long the program may take to end after SIGINT.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -66,7 +66,7 @@ fn run(listen: &str) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line behind the name of the one it comes from.
+/// Prints a line after the name of its origin.
 fn say(who: &str, line: &str) {
     println!("{who:6} | {line}");
 }
@@ -78,13 +78,13 @@ fn spawn(server: &Arc<Server>, work: impl FnOnce(&Server) + Send + 'static) {
 
 // The server
 
-/// An event; its number, which is its place in the log, is its id.
+/// An event. Its id is its place in the log.
 struct Event {
     kind: &'static str,
     data: String,
 }
 
-/// What has happened so far, whether or not anybody listened.
+/// The events so far, whether or not a program was connected.
 #[derive(Default)]
 struct Server {
     log: Mutex<Vec<Event>>,
@@ -114,8 +114,7 @@ impl Server {
         self.logged.notify_all();
     }
 
-    /// Serves one connection after the other, the first two of them not to
-    /// their end.
+    /// Serves one connection after the other, and drops the first two.
     fn accept(&self, listener: &TcpListener) {
         let cuts = [Cut::BetweenEvents, Cut::WithinEvent];
         let cuts = cuts.into_iter().chain(std::iter::repeat(Cut::Never));

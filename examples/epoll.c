@@ -3,8 +3,8 @@
  *
  *     epoll URL...
  *
- * until SIGINT or SIGTERM, or until every source has closed. The exit status
- * is 0 when the program was told to end, 1 when all sources gave up, 2 when it
+ * It runs until SIGINT or SIGTERM, or until every source has closed. The exit
+ * status is 0 after a signal, 1 when all sources gave up, 2 when the program
  * could not begin.
  */
 #define _GNU_SOURCE
@@ -18,7 +18,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Prints what waits, without waiting for more; 0 once the source has closed. */
+/* Prints the items that wait in the queue. Returns 0 once the source has
+ * closed. */
 static int take(eventsource *source)
 {
     const eventsource_item *item;
@@ -46,7 +47,7 @@ static int take(eventsource *source)
     return 1;
 }
 
-/* Lets the loop watch a descriptor, and find `source` by it. */
+/* Lets the loop watch a descriptor that belongs to `source`. */
 static int watch(int loop, int fd, eventsource *source)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
@@ -54,7 +55,7 @@ static int watch(int loop, int fd, eventsource *source)
     return epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Runs until all sources have closed; returns whether it was told to. */
+/* Runs until all sources have closed. Returns whether a signal came. */
 static int run(int loop, int signals, eventsource **sources, int count)
 {
     struct epoll_event ready;
@@ -64,7 +65,7 @@ static int run(int loop, int signals, eventsource **sources, int count)
         if (epoll_wait(loop, &ready, 1, -1) != 1)
             continue;
         if (ready.data.ptr == NULL) {
-            /* The close comes as an item, like everything else. */
+            /* The loop goes on: each source's close comes as an item. */
             told = 1;
             epoll_ctl(loop, EPOLL_CTL_DEL, signals, NULL);
             for (i = 0; i < count; i++)

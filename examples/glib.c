@@ -3,8 +3,8 @@
  *
  *     glib URL...
  *
- * until SIGINT or SIGTERM, or until every source has closed. The exit status
- * is 0 when the program was told to end, 1 when all sources gave up, 2 when it
+ * It runs until SIGINT or SIGTERM, or until every source has closed. The exit
+ * status is 0 after a signal, 1 when all sources gave up, 2 when the program
  * could not begin.
  */
 #include <eventsource.h>
@@ -15,7 +15,7 @@ static GPtrArray *sources;
 static guint open_sources;
 static gboolean told;
 
-/* The descriptor of a source is readable: prints what waits. */
+/* The descriptor of a source is readable: prints the items that wait. */
 static gboolean on_ready(gint fd, GIOCondition condition, gpointer user_data)
 {
     eventsource *source = user_data;
@@ -47,7 +47,7 @@ static gboolean on_ready(gint fd, GIOCondition condition, gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
-/* The close of each source comes as an item, like everything else. */
+/* The loop goes on after a signal: each source's close comes as an item. */
 static gboolean on_signal(gpointer user_data)
 {
     guint i;

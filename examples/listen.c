@@ -3,9 +3,10 @@
  *
  *     listen [-v] URL [LAST_EVENT_ID]
  *
- * until SIGINT or SIGTERM, or until the source gives up. -v prints comments
- * too, and the library's log to standard error. The exit status is 0 when the
- * program was told to end, 1 when the source gave up, 2 when it could not begin.
+ * It runs until SIGINT or SIGTERM, or until the source gives up. -v prints
+ * comments, too, and the library's log to standard error. The exit status is
+ * 0 after a signal, 1 when the source gave up, 2 when the program could not
+ * begin.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Posted by a signal, and by a source that has closed. */
+/* Posted by a signal handler, and when the source has closed. */
 static sem_t over;
 
 static void on_signal(int number)

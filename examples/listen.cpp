@@ -2,9 +2,10 @@
 //
 //     listen [-v] URL [LAST_EVENT_ID]
 //
-// until SIGINT or SIGTERM, or until the source gives up. -v prints comments
-// too, and the library's log to standard error. The exit status is 0 when the
-// program was told to end, 1 when the source gave up, 2 when it could not begin.
+// It runs until SIGINT or SIGTERM, or until the source gives up. -v prints
+// comments, too, and the library's log to standard error. The exit status is
+// 0 after a signal, 1 when the source gave up, 2 when the program could not
+// begin.
 
 #include <eventsource.hpp>
 
@@ -51,7 +52,7 @@ void listen(sse::EventSource &source, bool verbose)
         const bool told = reason == sse::Errc::none;
         std::cout << "close  " << (told ? "told to end" : sse::message(reason))
                   << std::endl;
-        // As if told to: main() waits for this alone.
+        // main() waits for a signal alone, so a close sends one.
         kill(getpid(), SIGTERM);
     });
     if (verbose)
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    // These signals wait until main() takes them; other threads inherit that.
+    // Blocked here, and so in all threads, these signals wait for main().
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

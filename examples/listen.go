@@ -2,9 +2,9 @@
 //
 //	listen [-v] URL [LAST_EVENT_ID]
 //
-// until SIGINT or SIGTERM, or until the source gives up. -v prints comments
-// too, and the library's log to standard error. The exit status is 0 when the
-// program was told to end, 1 when the source gave up, 2 when it could not
+// It runs until SIGINT or SIGTERM, or until the source gives up. -v prints
+// comments, too, and the library's log to standard error. The exit status is
+// 0 after a signal, 1 when the source gave up, 2 when the program could not
 // begin.
 package main
 
@@ -59,7 +59,7 @@ func main() {
 
 var errTold = errors.New("told to end")
 
-// listen prints events until the source gives up, and returns why.
+// listen prints events until the source gives up, and returns the reason.
 func listen(source *eventsource.Source) error {
 	ctx, stop := signal.NotifyContext(context.Background(),
 		os.Interrupt, syscall.SIGTERM)

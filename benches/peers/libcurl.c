@@ -1,7 +1,7 @@
 /*
- * As libeventsource.c, with libcurl and the splitter that one writes by hand:
- * line feeds and data only, no id, no type, no check of the text, no life of
- * a connection.
+ * As libeventsource.c, with libcurl and a splitter written by hand: it knows
+ * line feeds and `data` only. It has no ids and no types, does not validate
+ * UTF-8, and does not reconnect.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static void add(struct buffer *to, const char *text, size_t len)
     to->len += len;
 }
 
-/* Whether to go on. */
+/* Returns whether to go on. */
 static int end_line(void)
 {
     if (line.len >= 5 && !memcmp(line.text, "data:", 5)) {

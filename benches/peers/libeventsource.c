@@ -1,4 +1,4 @@
-/* Follows URL up to COUNT events: how many came, and how much data. */
+/* Follows URL for COUNT events. Prints their number and the bytes of data. */
 #include <eventsource.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // EventSource for C++17 and newer: libeventsource's C API, <eventsource.h>,
-// as classes. There is nothing to link but the library itself.
+// as classes. A program links with the C library alone.
 //
-// A *source* follows an event stream: it connects to a URL, tells the program
-// of each event, and comes back after every lost connection, where it
-// stopped. It behaves as `new EventSource(url)` does in a browser.
+// A *source* follows an event stream: it connects to a URL, calls the program
+// with each event, and reconnects after every lost connection, where the
+// stream stopped. A source behaves as `new EventSource(url)` does in a browser.
 //
 //     #include <eventsource.hpp>
 //     #include <iostream>
@@ -23,52 +23,52 @@
 // Handlers
 // --------
 // Each source has one thread, from connect() until it is closed. Handlers run
-// on it, one at a time, in the order of the stream; while one runs, nothing
-// more is read: the server is slowed down, nothing is dropped. An exception
-// that leaves a handler ends the program by std::terminate(), as one that
-// leaves the function of a std::thread does.
+// on it, one at a time, in the order of the stream. While a handler runs,
+// nothing more is read: the server is slowed down, nothing is dropped. An
+// exception that leaves a handler ends the program by std::terminate(), as an
+// exception that leaves the function of a std::thread does.
 //
-// A handler may do anything to its source, and destroy it, too: the handler
-// itself then lives until it has returned. Only wait() is not for handlers.
-// The destructor closes the source, and waits until its last handler has
-// returned: what handlers refer to is to be declared before the source. A
-// source may be moved at any time, also while its handlers run; they do not
-// notice, unless they refer to the object that is moved from.
+// A handler may call any function of its source except wait(). It may also
+// destroy the source: the handler object then lives until it has returned. The
+// destructor closes the source, and waits until its last handler has returned:
+// declare objects that handlers refer to before the source. A source may be
+// moved at any time, also while its handlers run; they do not notice, unless
+// they refer to the object that is moved from.
 //
 // Pull mode
 // ---------
 // A source with a queue, set_queue(), calls no handlers but those of
-// on_request() and on_retry(). The program takes what has happened, on a
-// thread of its own choice: the events alone, by a range,
+// on_request() and on_retry(). The program takes items from the queue, on any
+// thread it likes: the events alone, by a range,
 //
 //     source.set_queue(256);
 //     source.connect();
 //     for (const sse::Event &event : source)
 //         std::cout << event.data() << '\n';
 //
-// or all there is to know, by next(). fd() is for event loops.
+// or every item, by next(). fd() is for event loops.
 //
 // Threads
 // -------
-// Functions that are const may be called from any thread at any time, in
-// handlers, too; so may close(), reconnect(), add_event_listener() and
+// Const functions may be called from any thread at any time, also in handlers;
+// so may close(), reconnect(), add_event_listener() and
 // remove_event_listener().
 //
 // Views
 // -----
-// Event, Response, Failure and Request are views: what they show, and every
-// string_view that they give, is borrowed until the handler returns, or until
-// the next item is asked for. Copy what is to stay. Behind the last character
-// of each string_view stands a NUL. What a function is given is copied; text
-// is UTF-8, and Errc::value if it has a NUL in the middle.
+// Event, Response, Failure and Request are views: they, and every string_view
+// that they return, are borrowed until the handler returns, or until the next
+// item is asked for. Copy text that is to live longer. A NUL stands behind the
+// last character of each string_view. Arguments of functions are copied; text
+// must be UTF-8, and is Errc::value if it has a NUL in the middle.
 //
 // Errors
 // ------
-// A call that can be misused throws sse::Error, and has then changed nothing.
-// What goes wrong on the network is told to on_error(). With -fno-exceptions
-// what would be thrown ends the program by std::terminate(). A program that
-// wants to see such an error makes the call in C, by native_handle(), or by
-// eventsource_new() and the constructor that takes a source over.
+// A call that is misused throws sse::Error, and has then changed nothing.
+// Failures on the network are reported to on_error(). With -fno-exceptions
+// errors call std::terminate(). A program that is to see such an error makes
+// the call in C, by native_handle(), or by eventsource_new() and the
+// constructor that takes a source over.
 
 #ifndef EVENTSOURCE_HPP
 #define EVENTSOURCE_HPP
@@ -178,14 +178,14 @@ enum class ReadyState {
     closed = EVENTSOURCE_STATE_CLOSED,
 };
 
-// After which failures a source comes back.
+// After which failures a source reconnects.
 enum class Retry {
-    // After everything that the network does. A status other than 200, or
-    // another content type, ends the source.
+    // After every failure of the network. A status other than 200, or another
+    // content type, ends the source.
     standard = EVENTSOURCE_RETRY_STANDARD,
     // After the statuses 408, 425, 429 and 500 to 599, too.
     persistent = EVENTSOURCE_RETRY_PERSISTENT,
-    // After nothing: one attempt, one stream.
+    // Never: one attempt, one stream.
     never = EVENTSOURCE_RETRY_NEVER,
 };
 
@@ -202,13 +202,13 @@ enum class LogLevel {
     debug = EVENTSOURCE_LOG_LEVEL_DEBUG,
 };
 
-// What an error means, in a few words.
+// The meaning of an error, in a few words.
 inline std::string_view message(Errc code) noexcept
 {
     return eventsource_strerror(static_cast<int>(code));
 }
 
-// A call was misused, or the system has not what it needs.
+// A call was misused, or the system is out of resources.
 class Error : public std::runtime_error {
 public:
     explicit Error(Errc code)
@@ -240,13 +240,13 @@ inline void check(eventsource_error error)
         fail(static_cast<Errc>(error));
 }
 
-// C's text as C++ has it; empty for NULL.
+// A text of C as a view; empty for NULL.
 inline std::string_view view(const char *text) noexcept
 {
     return text ? std::string_view(text) : std::string_view();
 }
 
-// C++'s text as C has it, NULL for none.
+// A text of C++ for a call in C; NULL if there is none.
 class Text {
 public:
     explicit Text(std::optional<std::string_view> text)
@@ -317,7 +317,8 @@ private:
     const eventsource_event *event_;
 };
 
-// The head of a response. As an item: it was accepted, the source is open.
+// The head of a response. As an item: the response was accepted, the source is
+// open.
 class Response {
 public:
     explicit Response(const eventsource_response *response) noexcept
@@ -330,14 +331,14 @@ public:
         return eventsource_response_status(response_);
     }
 
-    // Where it came from, after redirects.
+    // The URL that the response came from, after redirects.
     std::string_view url() const noexcept
     {
         return detail::view(eventsource_response_url(response_));
     }
 
-    // The value of a header; several are joined by `, `. The case of `name`
-    // does not matter.
+    // The value of a header; several values are joined by `, `. The case of
+    // `name` does not matter.
     std::optional<std::string_view> header(std::string_view name) const
     {
         const char *value =
@@ -346,7 +347,7 @@ public:
     }
 
     // The name of a header, in lower case; none if there are no more than
-    // `index` of them. A header with several values counts once.
+    // `index` headers. A header with several values counts once.
     std::optional<std::string_view> header_name(std::size_t index) const
     {
         const char *name = eventsource_response_header_name(response_, index);
@@ -368,7 +369,7 @@ public:
 
     Errc code() const noexcept { return static_cast<Errc>(failure_->error); }
 
-    // One line for a person, with the cause. Holds nothing secret.
+    // One line for a person, with the cause. It holds no secrets.
     std::string_view message() const noexcept
     {
         return detail::view(failure_->message);
@@ -388,12 +389,12 @@ public:
         return response ? std::optional<Response>(response) : std::nullopt;
     }
 
-    // How many attempts in a row have brought no event, this one included; 0
-    // if the lost connection had brought one.
+    // How many attempts in a row have brought no event, this attempt included;
+    // 0 if the lost connection had brought an event.
     std::uint32_t attempt() const noexcept { return failure_->attempt; }
 
-    // Whether the source tries again, after delay(). If not, it is closed;
-    // or, after Errc::too_large, still open.
+    // Whether the source tries again, after delay(). If not, the source is
+    // closed; or, after Errc::too_large, still open.
     bool will_retry() const noexcept { return failure_->will_retry != 0; }
 
     // The time until the next attempt begins.
@@ -412,22 +413,21 @@ private:
     const eventsource_failure *failure_;
 };
 
-// An attempt that is about to be made. What is changed is changed for this
-// attempt alone.
+// An attempt that is about to be made. Changes are for this attempt alone.
 class Request {
 public:
     explicit Request(eventsource_request *request) noexcept : request_(request)
     {
     }
 
-    // Which attempt of the source this is, from 1 on.
+    // The number of this attempt of the source, from 1 on.
     std::uint64_t attempt() const noexcept
     {
         return eventsource_request_attempt(request_);
     }
 
-    // Why there is another attempt: what on_error() was told. None for the
-    // first, and after reconnect().
+    // The reason for another attempt: the failure that was reported to
+    // on_error(). None for the first attempt, and after reconnect().
     std::optional<Failure> failure() const noexcept
     {
         const eventsource_failure *failure =
@@ -435,7 +435,7 @@ public:
         return failure ? std::optional<Failure>(failure) : std::nullopt;
     }
 
-    // Sets a header, or takes it away.
+    // Sets a header, or removes it.
     void set_header(std::string_view name,
                     std::optional<std::string_view> value)
     {
@@ -443,8 +443,8 @@ public:
             request_, detail::Text(name), detail::Text(value)));
     }
 
-    // With GET the body stays behind: so a stream that was asked for by POST
-    // can be resumed.
+    // With GET the body is not sent, so that a stream that was asked for by
+    // POST can be resumed.
     void set_method(std::string_view method)
     {
         detail::check(
@@ -455,36 +455,36 @@ private:
     eventsource_request *request_;
 };
 
-// A comment, as an item: what stands after the colon, unchanged.
+// A comment, as an item: the text after the colon, unchanged.
 struct Comment {
     std::string_view text;
 };
 
-// The source is closed for good, as an item: the last one.
+// The source is closed for good, as an item: the last item.
 struct Close {
     Errc reason;
 };
 
-// What has happened to a source in pull mode. Takes std::visit(), or
-// std::get_if() for the one that is looked for.
+// What the queue holds in pull mode. std::visit() handles every kind of item,
+// std::get_if() a single kind.
 using Item = std::variant<Response, Event, Comment, Failure, Close>;
 
-// What a source has counted since connect(). Numbers that belong together
-// may differ by what came while they were read.
+// Counts since connect(). The numbers are read one after the other while the
+// source goes on: of two numbers that belong together one may be newer.
 struct Stats {
-    // Bytes of streams, as they came.
+    // Bytes of streams as they were received.
     std::uint64_t bytes;
     // Events dispatched.
     std::uint64_t events;
-    // Comments, if anybody wants them.
+    // Comments, if on_comment() is set or comments wait in the queue.
     std::uint64_t comments;
     // Connections announced.
     std::uint64_t connects;
-    // Attempts to come back, successful or not.
+    // Attempts to reconnect, successful or not.
     std::uint64_t reconnects;
     // Events dropped for their size.
     std::uint64_t dropped;
-    // When the last byte of a stream came, if one has.
+    // When the last byte of a stream came; none if no byte has come yet.
     std::optional<std::chrono::system_clock::time_point> last_byte_at;
     // From the request to the head of the response accepted last.
     std::chrono::milliseconds time_to_headers;
@@ -494,8 +494,8 @@ using EventHandler = std::function<void(const Event &)>;
 
 namespace detail {
 
-// What C's callbacks lead back to: the source and all that it calls, in one
-// piece that does not move. It outlives the source's last callback.
+// The C source and its handlers, in one object that does not move: the
+// `user_data` of every callback. It outlives the source's last callback.
 struct Source {
     struct Listener {
         Source *source;
@@ -504,10 +504,10 @@ struct Source {
     };
 
     eventsource *handle = nullptr;
-    // Given away inside one of the handlers here, which is still running.
-    // Of the source's thread alone.
+    // Whether the source was freed inside one of these handlers, which is still
+    // running. Used by the source's thread alone.
     bool released = false;
-    // An Errc, once the source has told its close.
+    // An Errc, once the close was reported; -1 before that.
     std::atomic<int> close_reason{-1};
 
     std::function<void(const Response &)> open;
@@ -521,7 +521,7 @@ struct Source {
 
     std::mutex mutex;
     std::list<Listener> listeners;
-    // May still be running, or about to.
+    // Listeners that may still be running, or about to run.
     std::list<Listener> removed;
 
     struct Release {
@@ -537,9 +537,10 @@ struct Source {
         }
     };
 
-    // Around each handler: when it has returned, nobody needs the source any
-    // more that it may have given away. (on_close alone is called inside
-    // another's, by eventsource_free(), before that one is marked.)
+    // Lives around each handler, and deletes the source if the handler has
+    // freed it: nobody needs the source any more when the handler has returned.
+    // Only on_close is called inside another handler, by eventsource_free(),
+    // before `released` is set.
     class Running {
     public:
         explicit Running(void *source) noexcept
@@ -560,7 +561,7 @@ struct Source {
         Source *source_;
     };
 
-    // The callbacks. No exception leaves them: noexcept ends the program.
+    // The callbacks. An exception must not reach C: noexcept ends the program.
 
     static void on_open(eventsource *, const eventsource_response *response,
                         void *user_data) noexcept
@@ -619,11 +620,12 @@ struct Source {
         source->drop_removed();
     }
 
-    // Between two listeners, on the source's thread: none runs, and those
-    // removed so far are not called any more.
+    // Called on the source's thread between two listeners, when none runs and
+    // those removed so far are not called any more.
     void drop_removed()
     {
-        // What they hold is destroyed without the lock.
+        // Declared before the lock, so that the handlers are destroyed after it
+        // is released.
         std::list<Listener> dropped;
         const std::lock_guard<std::mutex> lock(mutex);
         dropped.swap(removed);
@@ -656,7 +658,7 @@ struct Source {
 
 } // namespace detail
 
-// A source of events. It is moved, not copied.
+// A source of events. It can be moved, but not copied.
 class EventSource {
 public:
     // `url` is absolute, http or https. Nothing is sent until connect().
@@ -675,8 +677,8 @@ public:
         source_->handle = source;
     }
 
-    // What to call. Each is set before connect(), else
-    // Errc::already_connected; an empty function takes it away.
+    // Handlers. They are set before connect(), else Errc::already_connected; an
+    // empty function removes a handler.
 
     // A connection is announced: the response was accepted.
     void on_open(std::function<void(const Response &)> handler)
@@ -700,34 +702,34 @@ public:
             &detail::Source::error, std::move(handler));
     }
 
-    // Last of all, exactly once: the source is closed for good. Errc::none if
-    // the program closed it, Errc::ended if its stream has ended and is not
-    // asked for again, else what the last on_error() was told.
+    // The source is closed for good; called last of all, exactly once.
+    // Errc::none if the program closed it, Errc::ended if its stream has ended
+    // and the source does not reconnect, else the error of the last on_error().
     void on_close(std::function<void(Errc)> handler)
     {
         set(eventsource_on_close, detail::Source::on_close,
             &detail::Source::close, std::move(handler));
     }
 
-    // A comment: what stands after the colon, unchanged.
+    // A comment: the text after the colon, unchanged.
     void on_comment(std::function<void(std::string_view)> handler)
     {
         set(eventsource_on_comment, detail::Source::on_comment,
             &detail::Source::comment, std::move(handler));
     }
 
-    // An attempt begins, the first included: to send a fresh token, or to ask
-    // in another way when coming back. Called in pull mode, too.
+    // An attempt begins, the first included: to send a fresh token, or another
+    // request when reconnecting. Called in pull mode, too.
     void on_request(std::function<void(Request &)> handler)
     {
         set(eventsource_on_request, detail::Source::on_request,
             &detail::Source::request, std::move(handler));
     }
 
-    // Decides what follows a failure, before on_error() is told: returns how
-    // long the next attempt waits, nothing for none. No change is
-    // `failure.will_retry() ? std::optional(failure.delay()) : std::nullopt`.
-    // Called in pull mode, too.
+    // Decides what follows a failure, before on_error() is called: returns the
+    // delay before the next attempt, or nothing to give up. The value
+    // `failure.will_retry() ? std::optional(failure.delay()) : std::nullopt`
+    // changes nothing. Called in pull mode, too.
     void on_retry(
         std::function<std::optional<std::chrono::milliseconds>(const Failure &)>
             handler)
@@ -736,10 +738,10 @@ public:
             &detail::Source::retry, std::move(handler));
     }
 
-    // Calls `handler` with the events of one type, from the next one on;
-    // `message` is the type of those that have none. Returns a number for
-    // remove_event_listener(), never zero. At any time, from any thread, in
-    // handlers; Errc::queue in pull mode.
+    // Calls `handler` with the events of one type, from the next event on;
+    // `message` is the type of events to which the stream gives none. Returns a
+    // number for remove_event_listener(), never zero. May be called at any
+    // time, from any thread, also in handlers. Errc::queue in pull mode.
     std::uint64_t add_event_listener(std::string_view type,
                                      EventHandler handler)
     {
@@ -758,9 +760,10 @@ public:
     }
 
     // The listener is not called from here on; if it is running on another
-    // thread, it runs to its end. What it holds is destroyed when it, or the
-    // next listener, has returned, or with the source. At any time, from any
-    // thread, in handlers; Errc::value if there is none with this number.
+    // thread, it runs to its end. The handler is destroyed when this listener,
+    // or the next, has returned, or with the source. May be called at any time,
+    // from any thread, also in handlers. Errc::value if there is no listener
+    // with this number.
     void remove_event_listener(std::uint64_t id)
     {
         if (!source_)
@@ -771,21 +774,21 @@ public:
         const auto listener =
             std::find_if(listeners.begin(), listeners.end(),
                          [id](const auto &it) { return it.id == id; });
-        // One that was added in C is C's.
+        // A listener that was added in C is not in the list.
         if (listener != listeners.end())
             source_->removed.splice(source_->removed.end(), listeners,
                                     listener);
     }
 
-    // The request. All that is set here and below is set before connect(),
-    // else it is Errc::already_connected.
+    // The request. All settings here and below are made before connect(), else
+    // Errc::already_connected.
 
-    // Sets a header of every request, also in the place of a default, or takes
-    // it away. Headers are not sent to other origins that a redirect may lead
-    // to. Errc::header if HTTP cannot carry it (a line break, for one), or if
-    // it is the library's own: `Connection`, `Content-Length`, `Expect`,
-    // `Last-Event-ID`, `Proxy-Authorization`, `TE`, `Trailer`,
-    // `Transfer-Encoding`, `Upgrade`.
+    // Sets a header of every request, or removes it; it replaces a default.
+    // Headers are not sent to other origins that a redirect leads to.
+    // Errc::header if HTTP cannot carry the header (for example, if it has a
+    // line break), or if it is the library's own: `Connection`,
+    // `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
+    // `Trailer`, `Transfer-Encoding`, `Upgrade`.
     void set_header(std::string_view name,
                     std::optional<std::string_view> value)
     {
@@ -794,78 +797,80 @@ public:
     }
 
     // GET by default, or POST if there is a body. Errc::value for HEAD,
-    // CONNECT, TRACE, and what is no method.
+    // CONNECT, TRACE, and a text that is no method.
     void set_method(std::string_view method)
     {
         detail::check(
             eventsource_set_method(native_handle(), detail::Text(method)));
     }
 
-    // Sets the body, or takes it away. Its type is `text/plain` unless the
-    // header `Content-Type` is set. A source with a body asks once only,
+    // Sets the body, or removes it. Its type is `text/plain` unless the header
+    // `Content-Type` is set. A source with a body makes one attempt only,
     // unless set_retry() says otherwise.
     void set_body(std::optional<std::string_view> bytes)
     {
-        // A body that is empty is one all the same.
+        // An empty body is a body: NULL would remove it.
         const char *data = bytes && bytes->data() ? bytes->data() : "";
         detail::check(eventsource_set_body(native_handle(),
                                            bytes ? data : nullptr,
                                            bytes ? bytes->size() : 0));
     }
 
-    // For a program that resumes where an earlier run stopped; an empty `id`
-    // is none. Errc::value if it has a line break.
+    // For a program that resumes where an earlier run stopped; with an empty
+    // `id` no Last-Event-ID is sent. Errc::value if it has a line break.
     void set_last_event_id(std::string_view id)
     {
         detail::check(
             eventsource_set_last_event_id(native_handle(), detail::Text(id)));
     }
 
-    // How many redirects one attempt follows, 20 by default. One more is
-    // Errc::redirect.
+    // How many redirects one attempt follows, 20 by default. A further redirect
+    // is Errc::redirect.
     void set_max_redirects(std::uint32_t n)
     {
         detail::check(eventsource_set_max_redirects(native_handle(), n));
     }
 
     // Whether headers, password and cookies go to other origins, if redirects
-    // lead there. Off by default.
+    // lead there. Off by default. The source has no list of public suffixes:
+    // with credentials, a cookie for example.co.uk can be set by any site under
+    // co.uk. Turn credentials on only for servers that you trust to redirect.
     void set_with_credentials(bool with_credentials)
     {
         detail::check(eventsource_set_with_credentials(native_handle(),
                                                        with_credentials));
     }
 
-    // How long things may take, or it is Errc::timeout; 0 is for ever. There is
-    // no limit on how long a stream lasts. Errc::value for a time below 0, here
-    // and below.
+    // Timeouts: when one has passed, the failure is Errc::timeout. 0 is no
+    // limit. No timeout limits how long a stream lasts. Errc::value for a time
+    // below 0, here and below.
 
-    // Look-up of the name, TCP and TLS together; 30 seconds by default.
+    // For the look-up of the name, TCP and TLS together; 30 seconds by default.
     void set_connect_timeout(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_connect_timeout(native_handle(),
                                                       detail::count(time)));
     }
 
-    // The head of the response; 60 seconds by default.
+    // For the head of the response; 60 seconds by default.
     void set_response_timeout(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_response_timeout(native_handle(),
                                                        detail::count(time)));
     }
 
-    // Silence of an open stream, in which any byte counts; for ever by
-    // default.
+    // For the silence of an open stream, which any byte ends, also that of a
+    // comment; no limit by default.
     void set_idle_timeout(std::chrono::milliseconds time)
     {
         detail::check(
             eventsource_set_idle_timeout(native_handle(), detail::count(time)));
     }
 
-    // Coming back.
+    // Reconnection.
 
-    // Retry::standard by default for a GET, Retry::never for all else: what
-    // is paid for is not asked for twice by accident.
+    // Retry::standard by default for a GET, Retry::never for other methods, so
+    // that a request that was paid for is not repeated by accident.
     void set_retry(Retry retry)
     {
         detail::check(
@@ -873,8 +878,8 @@ public:
     }
 
     // The wait after a connection that had brought an event, 3 seconds by
-    // default. A `retry` field of the stream changes it later on. Attempts
-    // that bring no event are followed by waits that double.
+    // default. A `retry` field of the stream changes it later on. After
+    // attempts that bring no event the waits double.
     void set_reconnection_time(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_reconnection_time(native_handle(),
@@ -882,40 +887,41 @@ public:
     }
 
     // The longest wait between two attempts, 30 seconds by default, or the
-    // reconnection time if that is longer; a limit set here holds for what the
-    // server asks for, too. Errc::value for 0.
+    // reconnection time if that is longer. A limit set here holds for the
+    // server's `retry` and `Retry-After`, too. Errc::value for 0.
     void set_max_reconnection_time(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_max_reconnection_time(
             native_handle(), detail::count(time)));
     }
 
-    // After how many attempts in a row that brought no event the source gives
-    // up; 0, the default, for never.
+    // The number of attempts in a row without an event after which the source
+    // gives up; with 0, the default, it never does.
     void set_max_attempts(std::uint32_t n)
     {
         detail::check(eventsource_set_max_attempts(native_handle(), n));
     }
 
     // The largest event in bytes of data, 64 MiB by default; 0 is no limit. A
-    // larger one is dropped, and on_error() told.
+    // larger event is dropped, and reported to on_error().
     void set_max_event_size(std::size_t bytes)
     {
         detail::check(eventsource_set_max_event_size(native_handle(), bytes));
     }
 
-    // The way to the server. Files are in PEM, and read at once.
+    // The way to the server. Files are in PEM, and are read by these calls.
 
-    // The authorities to trust in the place of the system's; none is these
-    // again. Errc::file, Errc::certificate.
+    // The authorities to trust instead of the system's; without a path, the
+    // system's again. Errc::file, Errc::certificate.
     void set_ca_file(const std::optional<std::string> &path)
     {
         detail::check(
             eventsource_set_ca_file(native_handle(), detail::Text(path)));
     }
 
-    // What the program shows to a server that asks for a certificate; none
-    // twice takes it away. Errc::file, Errc::certificate, Errc::private_key.
+    // The certificate that the program shows to a server that asks for one, and
+    // its private key; without both paths it is removed. Errc::file,
+    // Errc::certificate, Errc::private_key.
     void set_client_certificate(const std::optional<std::string> &cert_path,
                                 const std::optional<std::string> &key_path)
     {
@@ -932,7 +938,7 @@ public:
 
     // The proxy to go through, `scheme://user:password@host:port`, or none.
     // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
-    // Without this call the environment says which: `http_proxy`,
+    // By default the environment's proxies are used: `http_proxy`,
     // `https_proxy`, `all_proxy`, `no_proxy`. Errc::url, Errc::scheme.
     void set_proxy(std::optional<std::string_view> url)
     {
@@ -951,9 +957,9 @@ public:
     // Pull mode.
 
     // Lets up to `capacity` items wait for next(). While the queue is full
-    // nothing is read: the server is slowed down, nothing is lost. A few
-    // hundred let both sides work at once. Errc::value for 0, Errc::system if
-    // the system has no descriptor to give.
+    // nothing is read: the server is slowed down, nothing is lost. A capacity
+    // of a few hundred lets both threads work at the same time. Errc::value for
+    // 0, Errc::system if the system has no descriptor left.
     void set_queue(std::size_t capacity)
     {
         detail::check(eventsource_set_queue(native_handle(), capacity));
@@ -965,28 +971,28 @@ public:
         detail::check(eventsource_set_comments(native_handle(), wanted));
     }
 
-    // The next item. Waits for it; none if the close has been taken. An item
-    // is a view, borrowed until the next one is asked for. One thread at a
-    // time, else Errc::busy; Errc::queue without a queue,
+    // Waits for the next item and takes it; none if the close has been taken.
+    // An item is a view, borrowed until the next item is asked for. One thread
+    // at a time may call this, else Errc::busy; Errc::queue without a queue,
     // Errc::not_connected before connect().
     std::optional<Item> next() { return next_for(-1); }
 
-    // The same, but waits no longer than this, and 0 not at all; none also if
-    // the time is over.
+    // The same, but waits no longer than `timeout`, and with 0 not at all; none
+    // also if that time has passed.
     std::optional<Item> next(std::chrono::milliseconds timeout)
     {
         return next_for(std::max<std::int64_t>(timeout.count(), 0));
     }
 
-    // A descriptor that is readable exactly while an item waits; only to be
-    // waited for, with poll(2) for one, and then next(0ms) is called until
-    // there is none. -1 without a queue.
+    // A descriptor that is readable exactly while an item waits. Wait for it,
+    // for example with poll(2), then call next(0ms) until it returns none; do
+    // not read from it. -1 without a queue.
     int fd() const noexcept { return eventsource_fd(native_handle()); }
 
-    // The range of events, of a source with a queue. It takes what next()
-    // takes, passes over all that is no event, and ends when the source is
+    // The range of events of a source with a queue. It takes items as next()
+    // does, passes over those that are no events, and ends when the source is
     // closed; close_reason() tells why. An input range: each event is a view,
-    // there until the next, and begin() waits for the first.
+    // borrowed until the next, and begin() waits for the first event.
     class Sentinel {};
 
     class Iterator {
@@ -1053,30 +1059,32 @@ public:
 
     // Starts the source's thread, which connects. Returns at once.
     // Errc::already_connected the second time, Errc::closed after close(),
-    // Errc::system if the system has no thread to give, Errc::queue if there
-    // are both a queue and handlers that it makes mute.
+    // Errc::system if the system has no thread left, Errc::queue if there are
+    // both a queue and handlers that would never be called.
     void connect()
     {
-        // For close_reason(). If it is too late, connecting is, too.
+        // For close_reason(). An error is ignored: connecting then fails, too.
         if (fd() < 0)
             eventsource_on_close(native_handle(), detail::Source::on_close,
                                  source_.get());
         detail::check(eventsource_connect(native_handle()));
     }
 
-    // Drops the connection, or ends the wait for one, and connects again at
-    // once: the network has changed. Errc::not_connected, Errc::closed.
+    // Drops the connection, or ends the wait for the next attempt, and connects
+    // again at once, for example because the network has changed.
+    // Errc::not_connected, Errc::closed.
     void reconnect() { detail::check(eventsource_reconnect(native_handle())); }
 
-    // Closes the source, for good; again does nothing. It does not wait: no
-    // handler begins any more but that of on_close().
+    // Closes the source, for good; a second call does nothing. It does not
+    // wait: when it returns no handler begins any more but that of on_close().
     void close() noexcept { eventsource_close(native_handle()); }
 
     // Waits until the source is closed and its last handler has returned.
     // Errc::not_connected before connect(), Errc::callback in a handler.
     void wait() const { detail::check(eventsource_wait(native_handle(), -1)); }
 
-    // The same, but no longer than this. Returns whether it is so.
+    // The same, but waits no longer than `timeout`. Returns whether the source
+    // is closed.
     bool wait(std::chrono::milliseconds timeout) const
     {
         const auto error = eventsource_wait(
@@ -1087,7 +1095,7 @@ public:
         return true;
     }
 
-    // How it stands. In pull mode: as of the item that was taken last.
+    // The state of the source. In pull mode: as of the item taken last.
 
     // ReadyState::closed if the source was moved away.
     ReadyState ready_state() const noexcept
@@ -1096,8 +1104,8 @@ public:
             eventsource_ready_state(native_handle()));
     }
 
-    // Why the source is closed, as on_close() was told; none before that, and
-    // in pull mode until the close has been taken.
+    // Why the source is closed: the reason that on_close() gets. None before
+    // that, and in pull mode until the close has been taken.
     std::optional<Errc> close_reason() const noexcept
     {
         const int reason = source_ ? source_->close_reason.load() : -1;
@@ -1105,18 +1113,18 @@ public:
                           : std::optional<Errc>(static_cast<Errc>(reason));
     }
 
-    // As the URL Standard serializes it; redirects do not change it. Borrowed
-    // as long as the source lives.
+    // The URL as the URL Standard serializes it; redirects do not change it.
+    // Borrowed as long as the source lives.
     std::string_view url() const noexcept
     {
         return detail::view(eventsource_url(native_handle()));
     }
 
-    // The last event ID string: what to give to set_last_event_id() in
-    // another run.
+    // The last event ID string, for set_last_event_id() in another run.
     std::string last_event_id() const
     {
-        // It may grow in between, and is only given whole.
+        // The string may grow between two calls, and C stores it only if all of
+        // it fits.
         std::string id;
         for (;;) {
             const std::size_t len = eventsource_last_event_id(
@@ -1153,15 +1161,16 @@ public:
         };
     }
 
-    // For calls in C. The source stays this object's, and its callbacks are set
-    // by the functions above alone. NULL if it was moved away.
+    // For calls in C. This object keeps owning the source, and callbacks must
+    // be set by the functions above alone. NULL if the source was moved away.
     eventsource *native_handle() const noexcept
     {
         return source_ ? source_->handle : nullptr;
     }
 
 private:
-    // Nothing is stored unless C accepts it: a handler may be running.
+    // Stores the handler only if C accepts the call: after connect() the old
+    // handler may be running.
     template <class Setter, class Callback, class Handler>
     void set(Setter setter, Callback callback, Handler detail::Source::*place,
              Handler handler)
@@ -1178,12 +1187,12 @@ private:
         return source_->next(timeout_ms);
     }
 
-    // One owner, one pointer: handlers go when their source has gone.
+    // One owner, one pointer, so that handlers are destroyed after the source.
     std::unique_ptr<detail::Source, detail::Source::Release> source_;
 };
 
-// The event stream parser alone, for programs with an HTTP stack of their
-// own. It belongs to one thread at a time. It is moved, not copied, and may be
+// The event stream parser alone, for programs with an HTTP stack of their own.
+// It belongs to one thread at a time, can be moved, but not copied, and may be
 // destroyed in its own handler.
 class Parser {
 public:
@@ -1195,13 +1204,13 @@ public:
                                    state_.get(), &state_->handle));
     }
 
-    // Interprets the next bytes of the stream, wherever it is cut. Handlers
-    // have been called when it returns. Errc::too_large if an event over
-    // 64 MiB was dropped; all else was dispatched. Errc::callback in the
-    // handler.
+    // Interprets the next bytes of the stream, wherever it is cut. The handler
+    // is called before this function returns. Errc::too_large if an event over
+    // 64 MiB was dropped; all other events were dispatched. Errc::callback in
+    // the handler.
     void feed(std::string_view bytes)
     {
-        // The object may be gone afterwards.
+        // The handler may destroy this object.
         State *state = state_.get();
         const auto error =
             eventsource_parser_feed(handle(), bytes.data(), bytes.size());
@@ -1210,8 +1219,8 @@ public:
         detail::check(error);
     }
 
-    // Prepares for a new connection: what was unfinished is forgotten, the
-    // last event ID string is kept. Errc::callback in the handler.
+    // Prepares for a new connection: an unfinished event is forgotten, the last
+    // event ID string is kept. Errc::callback in the handler.
     void reset() { detail::check(eventsource_parser_reset(handle())); }
 
 private:
@@ -1219,7 +1228,7 @@ private:
         eventsource_parser *handle = nullptr;
         EventHandler handler;
         bool running = false;
-        // Given away inside the handler.
+        // Whether the parser was freed inside the handler.
         bool released = false;
 
         static void on_event(eventsource_parser *,
@@ -1252,7 +1261,7 @@ private:
     std::unique_ptr<State, State::Release> state_;
 };
 
-// The version of the library that is running. The one that the program was
+// The version of the library that is running. The version that the program was
 // compiled with is EVENTSOURCE_VERSION.
 inline std::string_view version() noexcept
 {
@@ -1261,17 +1270,17 @@ inline std::string_view version() noexcept
 
 using LogHandler = std::function<void(LogLevel, std::string_view)>;
 
-// Sets what is called with lines for the program's log, of all sources, up to
-// `level`; an empty function takes it away, and is how it begins.
+// Sets a handler that gets lines for the program's log, of all sources, up to
+// `level`; an empty function, the default, removes it.
 //
-// It is called from any thread, from several at a time, and must not throw.
-// It is kept as long as the program runs, as one of them may be calling it.
+// The handler is called from any thread, from several at a time, and must not
+// throw. It is kept as long as the program runs, as a thread may be calling it.
 inline void set_log(LogLevel level, LogHandler handler)
 {
     if (!handler)
         return eventsource_set_log(static_cast<int>(level), nullptr, nullptr);
     static std::mutex mutex;
-    // Never destroyed: sources may outlive what is static.
+    // Never destroyed: sources may outlive static objects.
     static auto &handlers = *new std::forward_list<LogHandler>;
     const std::lock_guard<std::mutex> lock(mutex);
     const auto on_log = [](eventsource_log_level level_of, const char *line,
