@@ -1,99 +1,97 @@
 //! Every order in which the source's thread and the program's can meet: the
-//! library's own code, on threads and atomics of loom. A wish that is lost is a
+//! library's own code, on threads and atomics of loom. A request that is lost is a
 //! thread that waits for ever, which loom calls a deadlock.
 
 #![cfg(test)]
+#![allow(dead_code, reason = "the library uses all of it")]
 
-#[allow(dead_code, reason = "the library uses all of it")]
+// The library's own files.
+
 #[path = "../src/error.rs"]
 mod error;
+#[path = "../src/failure.rs"]
+mod failure;
+#[path = "../src/parser/mod.rs"]
+mod parser;
+#[path = "../src/pool.rs"]
+mod pool;
+#[path = "../src/response.rs"]
+mod response;
+#[path = "../src/state.rs"]
+mod state;
+#[path = "../src/wait.rs"]
+mod wait;
 
-#[allow(dead_code, reason = "the library uses all of it")]
-mod state {
-    include!(concat!(env!("OUT_DIR"), "/state.rs"));
+#[path = "../src/source/batch.rs"]
+mod batch;
+#[path = "../src/source/queue.rs"]
+mod queue;
+
+mod source {
+    pub(crate) use crate::{batch, queue};
 }
 
-#[allow(dead_code, reason = "the library uses all of it")]
-mod queue {
-    include!(concat!(env!("OUT_DIR"), "/queue.rs"));
-}
+/// As the library has it, of loom.
+mod sync {
+    use std::sync::PoisonError;
 
-// What the queue carries, as far as it looks at it.
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard, atomic};
 
-mod failure {
-    #[derive(Clone)]
-    pub(crate) struct Failure {
-        pub(crate) error: crate::error::Error,
-    }
-
-    #[derive(Clone, Copy)]
-    pub(crate) struct RetryPlan {
-        pub(crate) delay: Option<std::time::Duration>,
-    }
-
-    #[derive(Clone)]
-    pub(crate) struct LastFailure {
-        pub(crate) failure: Failure,
-        pub(crate) plan: RetryPlan,
-    }
-}
-
-mod response {
-    #[derive(Clone)]
-    pub(crate) struct Response;
-}
-
-#[allow(dead_code, reason = "as the library has it")]
-mod parser {
-    #[derive(Clone, Copy, PartialEq)]
-    pub(crate) struct Text<'a>(&'a [u8]);
-
-    impl<'a> Text<'a> {
-        pub(crate) fn with_nul(text: &'a [u8]) -> Text<'a> {
-            Text(text)
-        }
-
-        pub(crate) fn bytes_with_nul(self) -> &'a [u8] {
-            self.0
-        }
-    }
-
-    pub(crate) struct Event<'a> {
-        pub(crate) event_type: Text<'a>,
-        pub(crate) data: Text<'a>,
-        pub(crate) last_event_id: Text<'a>,
-        pub(crate) sets_last_event_id: bool,
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A descriptor of the model's: readable or not.
-#[allow(dead_code, reason = "as the library has it")]
+/// As the library has it: a descriptor is readable or not.
 mod sys {
-    use std::io::{self, Read, Write};
+    use std::io;
     use std::os::fd::RawFd;
     use std::time::Instant;
 
     use loom::sync::{Arc, Condvar, Mutex};
 
-    #[derive(Debug, Clone)]
-    pub(crate) struct File(Arc<(Mutex<bool>, Condvar)>);
+    #[derive(Debug, Clone, Default)]
+    struct Readable(Arc<(Mutex<bool>, Condvar)>);
 
-    pub(crate) enum Interest {
-        Read,
-    }
+    #[derive(Debug)]
+    pub(crate) struct Wake(Readable);
 
     pub(crate) struct Entry {
-        file: File,
-        pub(crate) fd: RawFd,
-        pub(crate) revents: i16,
+        readable: Readable,
+        is_ready: bool,
     }
 
-    pub(crate) fn eventfd() -> io::Result<File> {
-        Ok(File(Arc::new((Mutex::new(false), Condvar::new()))))
+    impl Wake {
+        pub(crate) fn new() -> io::Result<Wake> {
+            Ok(Wake(Readable::default()))
+        }
+
+        pub(crate) fn set(&self) {
+            *self.0.0.0.lock().unwrap() = true;
+            self.0.0.1.notify_all();
+        }
+
+        pub(crate) fn clear(&self) {
+            *self.0.0.0.lock().unwrap() = false;
+        }
+
+        pub(crate) fn entry(&self) -> Entry {
+            Entry { readable: self.0.clone(), is_ready: false }
+        }
+
+        pub(crate) fn fd(&self) -> RawFd {
+            -1
+        }
+
+        pub(crate) fn belongs_to_parent_process(&self) -> bool {
+            false
+        }
     }
 
-    pub(crate) fn entry(file: File, _: Interest) -> Entry {
-        Entry { file, fd: -1, revents: 0 }
+    impl Entry {
+        pub(crate) fn is_ready(&self) -> bool {
+            self.is_ready
+        }
     }
 
     /// A deadline has always passed.
@@ -102,7 +100,7 @@ mod sys {
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
         let [entry] = entries else { panic!("one entry") };
-        let (readable, changed) = &*entry.file.0;
+        let (readable, changed) = &*entry.readable.0;
         let mut readable = readable.lock().unwrap();
         while !*readable {
             if deadline.is_some() {
@@ -110,37 +108,8 @@ mod sys {
             }
             readable = changed.wait(readable).unwrap();
         }
-        entry.revents = 1;
+        entry.is_ready = true;
         Ok(1)
-    }
-
-    pub(crate) fn process_id() -> u32 {
-        1
-    }
-
-    impl File {
-        pub(crate) fn as_fd(&self) -> File {
-            self.clone()
-        }
-    }
-
-    impl Write for &File {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            *self.0.0.lock().unwrap() = true;
-            self.0.1.notify_all();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Read for &File {
-        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-            *self.0.0.lock().unwrap() = false;
-            Ok(bytes.len())
-        }
     }
 }
 
@@ -152,8 +121,10 @@ use loom::thread;
 
 use error::Error;
 use parser::Text;
-use queue::{Batch, Item, Queue, Taken, Writer};
-use state::{ReadyState, State, Waited};
+use source::batch::{Batch, Item};
+use source::queue::{Queue, Taken, Writer};
+use state::{ReadyState, State};
+use wait::{Unready, Until};
 
 /// A state, and a thread that does `work` with it, as the source's does.
 fn with_thread(
@@ -166,8 +137,8 @@ fn with_thread(
 }
 
 fn wait(state: &State) {
-    let waited = state.wait(&mut [state.entry()], None).unwrap();
-    assert_eq!(waited, Waited::Interrupted);
+    let waited = Until::new(state, None).sleep();
+    assert!(matches!(waited, Unready::Interrupted));
 }
 
 #[test]
@@ -183,7 +154,7 @@ fn a_close_ends_every_wait() {
 }
 
 #[test]
-fn a_wish_to_reconnect_is_met_once_and_a_close_after_it() {
+fn a_reconnect_is_met_once_and_a_close_after_it() {
     loom::model(|| {
         let met = Arc::new(AtomicU32::new(0));
         let count = met.clone();
@@ -311,23 +282,37 @@ impl Program {
 /// A queue for so many items, and a thread that does `work` at its other end.
 fn with_writer(
     capacity: usize,
-    work: impl Fn(&mut Writer) + Send + Sync + 'static,
+    work: impl Fn(&mut Writer, &State) + Send + Sync + 'static,
 ) -> (Arc<State>, Program, thread::JoinHandle<()>) {
     let state = Arc::new(State::default());
     state.arm().unwrap();
     let queue = Arc::new(Queue::new(state.clone()).unwrap());
     queue.set_capacity(capacity);
     queue.set_max_bytes(usize::MAX);
-    let own = queue.clone();
+    let (own, own_state) = (queue.clone(), state.clone());
     let thread = thread::spawn(move || {
-        work(&mut Writer::new(own.clone()));
+        work(&mut Writer::new(own.clone()), &own_state);
         own.close(Error::Lost);
     });
     (state, Program { queue, batch: Batch::default() }, thread)
 }
 
-fn put(writer: &mut Writer, text: &[u8; 1]) {
+/// Puts an item, and waits for room as the source's thread does.
+fn put(writer: &mut Writer, state: &State, text: &[u8; 1]) {
     writer.comment(Text::with_nul(&[text[0], 0]));
+    wait_for_room(writer, state);
+}
+
+fn hand_over(writer: &mut Writer, state: &State) {
+    writer.hand_over();
+    wait_for_room(writer, state);
+}
+
+fn wait_for_room(writer: &mut Writer, state: &State) {
+    if writer.is_full() {
+        state.wait_until(|| writer.has_room());
+        writer.resume();
+    }
 }
 
 /// Tries the orders of so many preemptions; there are too many to try all.
@@ -341,9 +326,9 @@ fn model(preemptions: usize, of: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn nothing_is_lost_and_nothing_doubled_in_a_full_queue() {
     model(3, || {
-        let (_, mut program, thread) = with_writer(1, |writer| {
-            put(writer, b"a");
-            put(writer, b"b");
+        let (_, mut program, thread) = with_writer(1, |writer, state| {
+            put(writer, state, b"a");
+            put(writer, state, b"b");
         });
         assert_eq!(program.next(), Some(Took::Comment(b'a')));
         assert_eq!(program.next(), Some(Took::Comment(b'b')));
@@ -356,10 +341,10 @@ fn nothing_is_lost_and_nothing_doubled_in_a_full_queue() {
 #[test]
 fn the_descriptor_is_readable_exactly_while_an_item_waits() {
     model(3, || {
-        let (_, mut program, thread) = with_writer(4, |writer| {
-            put(writer, b"a");
-            put(writer, b"b");
-            writer.hand_over();
+        let (_, mut program, thread) = with_writer(4, |writer, state| {
+            put(writer, state, b"a");
+            put(writer, state, b"b");
+            hand_over(writer, state);
         });
         assert_eq!(program.next(), Some(Took::Comment(b'a')));
         assert!(program.readable(), "the batch has another");
@@ -383,10 +368,11 @@ fn after_a_close_from_a_third_thread_only_the_close_comes() {
 }
 
 fn close_from_a_third_thread(capacity: usize) {
-    let (state, mut program, thread) = with_writer(capacity, |writer| {
-        put(writer, b"a");
-        put(writer, b"b");
-    });
+    let (state, mut program, thread) =
+        with_writer(capacity, |writer, state| {
+            put(writer, state, b"a");
+            put(writer, state, b"b");
+        });
     let closed = Arc::new(AtomicBool::new(false));
     let (tell, queue) = (closed.clone(), program.queue.clone());
     let closer = thread::spawn(move || {

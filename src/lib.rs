@@ -9,7 +9,8 @@
 //! the head of one, and `failure` says why a connection came to nothing;
 //! `wait` is how long blocking code may wait, and what interrupts it; `state`
 //! holds the ready state, and wakes the source's thread wherever it waits;
-//! `stats` counts; `sync` takes locks; `userinfo` is the user and password of
+//! `stats` counts; `sync` has locks and
+//! atomics, `pool` what all sources share; `userinfo` is the user and password of
 //! a URL.
 //!
 //! [`parser`] stands alone: the bytes of a stream in, events out.
@@ -29,6 +30,7 @@
 mod error;
 mod failure;
 mod panic;
+mod pool;
 mod response;
 mod state;
 mod stats;

@@ -13,8 +13,8 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
+use crate::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use crate::sys::{self, Wake};
 use crate::wait::Interrupt;
 

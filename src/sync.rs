@@ -1,6 +1,9 @@
-//! Locks, in one way.
+//! Locks and atomics, from one place: `models/` has another, which takes the
+//! threads that use them through every order.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic};
 
 /// Takes the lock. A panic with a lock held leaves nothing half done: each is
 /// held for one assignment.

@@ -1,8 +1,8 @@
 //! Receive buffers, lent to whoever reads.
 
-use std::sync::{Mutex, MutexGuard};
+use crate::pool::Pool;
 
-use crate::sync::lock;
+static POOL: Pool<Buffer> = Pool::new(8);
 
 /// A receive buffer, from a pool that all sources share: a source that
 /// waits for bytes holds none.
@@ -16,11 +16,9 @@ impl Buffer {
     /// their speed to a place a few bytes further into its page than that of
     /// the original.
     const PAGE: usize = 4096;
-    /// More threads than this seldom read at the same moment.
-    const POOL_SIZE: usize = 8;
 
     pub(crate) fn take() -> Buffer {
-        let spare = Buffer::pool().pop();
+        let spare = POOL.take();
         spare.unwrap_or_else(|| Buffer(vec![0; Buffer::PAGE + Buffer::SIZE]))
     }
 
@@ -30,14 +28,6 @@ impl Buffer {
     }
 
     pub(crate) fn give_back(self) {
-        let mut pool = Buffer::pool();
-        if pool.len() < Buffer::POOL_SIZE {
-            pool.push(self);
-        }
-    }
-
-    fn pool() -> MutexGuard<'static, Vec<Buffer>> {
-        static POOL: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
-        lock(&POOL)
+        POOL.give_back(self);
     }
 }

@@ -2,14 +2,15 @@
 
 use std::ffi::CStr;
 use std::mem;
-use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
+use crate::pool::Pool;
 use crate::response::Response;
 use crate::state::ReadyState;
-use crate::sync::lock;
+
+static POOL: Pool<Batch> = Pool::new(16);
 
 /// What has happened to a source.
 pub(crate) enum Item<'a> {
@@ -82,14 +83,12 @@ impl Batch {
     /// More than a receive buffer of small events, and less than large ones.
     const LARGE: usize = 8 * 1024;
     const OUTSIZED: usize = 256 * 1024;
-    /// More threads than this seldom fill a batch at the same moment.
-    const POOL_SIZE: usize = 16;
 
     /// An empty batch, for so much. Large ones come from a pool that all
     /// sources share: memory that was never used before is slow.
     pub(super) fn with_capacity(size: Size) -> Batch {
         if size.bytes >= Batch::LARGE
-            && let Some(spare) = Batch::pool().pop()
+            && let Some(spare) = POOL.take()
         {
             return spare;
         }
@@ -109,15 +108,7 @@ impl Batch {
         entries.clear();
         names.clear();
         text.clear();
-        let mut pool = Batch::pool();
-        if pool.len() < Batch::POOL_SIZE {
-            pool.push(Batch { entries, names, text, ..Batch::default() });
-        }
-    }
-
-    fn pool() -> MutexGuard<'static, Vec<Batch>> {
-        static POOL: Mutex<Vec<Batch>> = Mutex::new(Vec::new());
-        lock(&POOL)
+        POOL.give_back(Batch { entries, names, text, ..Batch::default() });
     }
 
     pub(super) fn size(&self) -> Size {

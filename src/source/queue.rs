@@ -12,7 +12,6 @@ use std::ffi::CStr;
 use std::io;
 use std::mem;
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::error::Error;
@@ -21,7 +20,7 @@ use crate::parser::{Event, Text};
 use crate::response::Response;
 use crate::source::batch::{Batch, Kept, Size};
 use crate::state::State;
-use crate::sync::lock;
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::sys::{self, Wake};
 
 /// What there was to take.
