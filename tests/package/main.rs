@@ -3,6 +3,7 @@
 
 mod abi;
 mod install;
+mod layers;
 mod licences;
 mod man;
 mod security;
