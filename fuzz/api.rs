@@ -6,7 +6,7 @@
 #![no_main]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -17,6 +17,9 @@ use std::thread;
 
 use eventsource::ffi::*;
 use libfuzzer_sys::fuzz_target;
+use support::callbacks::{Asking, Callback, Callbacks};
+use support::pointer::Pointer;
+use support::seen::{self, Seen};
 
 /// What is done next, and with what: bytes, and zero when they are used up.
 struct Script<'a>(&'a [u8]);
@@ -35,15 +38,15 @@ impl<'a> Script<'a> {
         bytes
     }
 
-    fn text(&mut self) -> CString {
+    fn text(&mut self) -> &'a [u8] {
         let bytes = self.bytes().split(|byte| *byte == 0).next();
-        CString::new(bytes.unwrap_or_default()).expect("no NUL")
+        bytes.unwrap_or_default()
     }
 }
 
 /// A source, and what its callbacks have seen; released with it.
 struct Watched {
-    source: *mut EventSource,
+    source: Pointer,
     /// It has a queue, and no callbacks but two.
     pulls: bool,
     /// What callbacks do, one byte each.
@@ -60,26 +63,14 @@ impl Watched {
     fn new(script: &mut Script<'_>) -> Box<Watched> {
         let paths = ["", "lost", "silent", "flood", "garbage", "404", "slow"];
         let path = paths[usize::from(script.next()) % paths.len()];
-        let url = CString::new(format!("http://server.test/{path}")).unwrap();
-        let mut source = ptr::null_mut();
-        // SAFETY: a text and a place, here and below.
-        let error = unsafe { eventsource_new(url.as_ptr(), &mut source) };
-        assert_eq!(error, Error::None);
-        let socket = server().to_str().expect("ASCII");
-        let socket = CString::new(socket).expect("no NUL");
-        // SAFETY: a living source.
-        unsafe {
-            eventsource_set_unix_socket(source, socket.as_ptr());
-            eventsource_set_reconnection_time(source, 1);
-        }
+        let source = Pointer::new(&format!("http://server.test/{path}"));
+        source.set_unix_socket(Some(server()));
+        source.set_reconnection_time(1);
         let which = script.next();
         let pulls = which >= 128;
         if pulls {
-            // SAFETY: a living source.
-            let error = unsafe {
-                eventsource_set_comments(source, 1);
-                eventsource_set_queue(source, usize::from(which % 8) + 1)
-            };
+            source.set(eventsource_set_comments, 1);
+            let error = source.set_queue(usize::from(which % 8) + 1);
             assert_eq!(error, Error::None);
         }
         let mut plan = script.bytes().to_vec();
@@ -97,40 +88,33 @@ impl Watched {
         watched
     }
 
-    fn user_data(&self) -> *mut c_void {
-        ptr::from_ref(self).cast_mut().cast()
-    }
-
     /// Sets callbacks, a bit for each; `on_close` always.
     fn hear(&self, which: u8) {
-        let (source, data) = (self.source, self.user_data());
-        let has = |bit: u8| which >> bit & 1 == 0 && (!self.pulls || bit > 3);
-        // SAFETY: a living source; `self` lives until it is freed.
-        unsafe {
-            let on_close = (!self.pulls).then_some(on_close as _);
-            eventsource_on_close(source, on_close, data);
-            eventsource_on_open(source, has(0).then_some(on_open as _), data);
-            eventsource_on_event(source, has(1).then_some(on_event as _), data);
-            eventsource_on_error(source, has(2).then_some(on_error as _), data);
-            let on_comment = has(3).then_some(on_comment as _);
-            eventsource_on_comment(source, on_comment, data);
-            let on_request = has(4).then_some(on_request as _);
-            eventsource_on_request(source, on_request, data);
-            let on_retry = has(5).then_some(on_retry as _);
-            eventsource_on_retry(source, on_retry, data);
+        let callbacks = [
+            (Callback::Close, !self.pulls),
+            (Callback::Open, self.has(which, 0)),
+            (Callback::Event, self.has(which, 1)),
+            (Callback::Error, self.has(which, 2)),
+            (Callback::Comment, self.has(which, 3)),
+            (Callback::Request, self.has(which, 4)),
+            (Callback::Retry, self.has(which, 5)),
+        ];
+        for (callback, is_set) in callbacks {
+            // Refused when it is too late.
+            match is_set {
+                true => self.source.call(callback, self),
+                false => self.source.mute(callback),
+            };
         }
     }
 
-    fn state(&self) -> ReadyState {
-        // SAFETY: a living source, here and below.
-        unsafe { eventsource_ready_state(self.source) }
+    fn has(&self, which: u8, bit: u8) -> bool {
+        which >> bit & 1 == 0 && (!self.pulls || bit > 3)
     }
 
     fn connect(&self) {
-        let closed = self.state() == ReadyState::Closed;
-        // SAFETY: see `state`.
-        let error = unsafe { eventsource_connect(self.source) };
-        match error {
+        let closed = self.source.ready_state() == ReadyState::Closed;
+        match self.source.connect() {
             Error::None => assert!(!self.connected.replace(true) && !closed),
             Error::AlreadyConnected => assert!(self.connected.get()),
             Error::Closed => {}
@@ -141,9 +125,8 @@ impl Watched {
     }
 
     fn close(&self) {
-        // SAFETY: see `state`.
-        unsafe { eventsource_close(self.source) };
-        assert_eq!(self.state(), ReadyState::Closed);
+        self.source.close();
+        assert_eq!(self.source.ready_state(), ReadyState::Closed);
         if self.closed_at.get() == 0 {
             // One may have been about to begin.
             self.closed_at.set(self.callbacks.load(SeqCst) + 2);
@@ -153,93 +136,54 @@ impl Watched {
     /// What any thread may do, callbacks included.
     fn act(&self, what: u8) {
         let source = self.source;
-        let mut buffer = [0x55 as c_char; 16];
-        // SAFETY: see `state`; buffers have the sizes that are said.
-        unsafe {
-            match what % 16 {
-                1 => eventsource_close(source),
-                2 => _ = eventsource_reconnect(source),
-                3 => _ = self.listen(c"message", true),
-                4 => _ = self.listen(c"ping", false),
-                5 => _ = eventsource_remove_listener(source, what as u64 / 16),
-                6 => {
-                    let size = usize::from(what / 16);
-                    let length = eventsource_last_event_id(
-                        source,
-                        buffer.as_mut_ptr(),
-                        size,
-                    );
-                    assert!(length < 100);
-                    assert!(buffer[size..].iter().all(|it| *it == 0x55));
-                }
-                7 => {
-                    let mut stats = Stats::default();
-                    let size = usize::from(what / 16) * 8;
-                    let size = size.min(size_of::<Stats>());
-                    eventsource_get_stats(source, &mut stats, size);
-                }
-                8 => _ = CStr::from_ptr(eventsource_url(source)).to_str(),
-                9 => _ = eventsource_with_credentials(source),
-                10 => {
-                    _ = eventsource_set_header(source, ptr::null(), ptr::null())
-                }
-                11 => _ = eventsource_strerror(c_int::from(what)),
-                12 => thread::yield_now(),
-                _ => {}
+        let size = usize::from(what / 16);
+        match what % 16 {
+            1 => source.close(),
+            2 => _ = source.reconnect(),
+            3 => self.listen("message", Some(&mut 0)),
+            4 => self.listen("ping", None),
+            5 => _ = source.unlisten(u64::from(what) / 16),
+            6 => assert!(source.last_event_id_in(size).1 < 100),
+            7 => _ = source.stats_in((size * 8).min(size_of::<Stats>())),
+            8 => _ = source.url(),
+            9 => _ = source.with_credentials(),
+            10 => {
+                let source = source.as_ptr();
+                // SAFETY: a living source.
+                unsafe {
+                    eventsource_set_header(source, ptr::null(), ptr::null())
+                };
             }
+            11 => {
+                let text = eventsource_strerror(c_int::from(what));
+                // SAFETY: a text that lives for ever.
+                _ = unsafe { CStr::from_ptr(text) }.to_str().expect("UTF-8");
+            }
+            12 => thread::yield_now(),
+            _ => {}
         }
     }
 
-    fn listen(&self, kind: &CStr, wants_id: bool) -> u64 {
-        let mut id = 0;
-        let out = if wants_id { &raw mut id } else { ptr::null_mut() };
-        // SAFETY: see `state`.
-        let error = unsafe {
-            eventsource_add_listener(
-                self.source,
-                kind.as_ptr(),
-                Some(on_event),
-                self.user_data(),
-                out,
-            )
-        };
+    fn listen(&self, kind: &str, id: Option<&mut u64>) {
+        let error = self.source.add_listener(kind, self, id);
         assert!(error == Error::None || self.pulls);
-        id
     }
 
     /// Takes what there is.
     fn pull(&self, most: usize) {
-        let mut items = [ptr::null(); 4];
-        let mut count = 0;
-        // SAFETY: see `state`; room for so many.
-        let error = unsafe {
-            match most {
-                0 => eventsource_next(self.source, 1, items.as_mut_ptr()),
-                _ => eventsource_next_batch(
-                    self.source,
-                    1,
-                    items.as_mut_ptr(),
-                    most,
-                    &mut count,
-                ),
-            }
+        let taken = match most {
+            0 => self.source.take(1).map(|seen| vec![seen]),
+            _ => self.source.take_batch(1, most),
         };
-        if most == 0 && error == Error::None {
-            count = 1;
-        }
-        assert!(self.pulls || error != Error::None);
-        for item in &items[..count] {
+        assert!(self.pulls || taken.is_err());
+        for seen in taken.unwrap_or_default() {
             assert_eq!(self.closes.load(SeqCst), 0, "the close is the last");
-            // SAFETY: borrowed until the next call.
-            let item = unsafe { &**item };
-            match item.r#type {
-                ItemType::Event => check_event(item.event),
-                ItemType::Comment => {
-                    check_text(item.comment, item.comment_len);
-                }
-                ItemType::Error => check_failure(item.failure),
-                ItemType::Close => _ = self.closes.fetch_add(1, SeqCst),
-                ItemType::Open => assert!(!item.response.is_null()),
+            match seen {
+                Seen::Error(failure) => check_failure(&failure),
+                Seen::Close(_) => _ = self.closes.fetch_add(1, SeqCst),
+                // Looked at when they were read.
+                Seen::Open(_) | Seen::Event(_) | Seen::Comment(_) => {}
+                Seen::Heard(..) => unreachable!("no listener"),
             }
         }
     }
@@ -251,13 +195,9 @@ impl Watched {
         // Callbacks come one at a time.
         let what = self.script.borrow_mut().pop().unwrap_or_default();
         if what % 16 == 13 {
-            // SAFETY: see `state`.
-            let error = unsafe { eventsource_wait(self.source, 1000) };
-            assert_eq!(error, Error::Callback);
+            assert_eq!(self.source.wait(1000), Error::Callback);
         } else if what % 16 == 14 {
-            // SAFETY: see `state`.
-            let error = unsafe { eventsource_connect(self.source) };
-            assert_ne!(error, Error::None);
+            assert_ne!(self.source.connect(), Error::None);
         }
         self.act(what);
         what
@@ -265,8 +205,7 @@ impl Watched {
 
     /// Frees the source, and checks what it has said.
     fn free(self: Box<Self>) {
-        // SAFETY: living until here.
-        unsafe { eventsource_free(self.source) };
+        self.source.free();
         let closes = self.closes.load(SeqCst);
         let told = closes == u32::from(self.connected.get());
         assert!(told || self.pulls, "on_close comes once");
@@ -276,108 +215,50 @@ impl Watched {
     }
 }
 
-fn watched<'a>(user_data: *mut c_void) -> &'a Watched {
-    // SAFETY: given by `hear` and `listen`; alive until `free` has returned.
-    unsafe { &*user_data.cast::<Watched>() }
-}
+impl Callbacks for Watched {
+    fn on_open(&self, _: Pointer, response: seen::Response) {
+        assert_eq!(response.status, 200);
+        self.called();
+    }
 
-extern "C" fn on_open(
-    _: *mut EventSource,
-    response: *const Response,
-    user_data: *mut c_void,
-) {
-    // SAFETY: borrowed until the callback returns, here and below.
-    let status = unsafe { eventsource_response_status(response) };
-    assert_eq!(status, 200);
-    watched(user_data).called();
-}
+    fn on_event(&self, _: Pointer, _: seen::Event) {
+        self.called();
+    }
 
-extern "C" fn on_event(
-    _: *mut EventSource,
-    event: *const Event,
-    user_data: *mut c_void,
-) {
-    check_event(event);
-    watched(user_data).called();
-}
+    fn on_error(&self, _: Pointer, failure: seen::Failure) {
+        check_failure(&failure);
+        self.called();
+    }
 
-fn check_event(event: *const Event) {
-    // SAFETY: see `on_open`.
-    let event = unsafe { &*event };
-    check_text(event.r#type, event.type_len);
-    check_text(event.data, event.data_len);
-    check_text(event.last_event_id, event.last_event_id_len);
-}
+    fn on_comment(&self, _: Pointer, _: String) {
+        self.called();
+    }
 
-fn check_text(text: *const c_char, length: usize) {
-    // SAFETY: so long, and a NUL.
-    let text =
-        unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length + 1) };
-    assert_eq!(text[length], 0);
-    assert!(str::from_utf8(text).is_ok());
-}
-
-extern "C" fn on_error(
-    _: *mut EventSource,
-    failure: *const Failure,
-    user_data: *mut c_void,
-) {
-    check_failure(failure);
-    watched(user_data).called();
-}
-
-fn check_failure(failure: *const Failure) {
-    // SAFETY: see `on_open`.
-    let failure = unsafe { &*failure };
-    // SAFETY: NUL-terminated, and so long.
-    let message = unsafe { CStr::from_ptr(failure.message) };
-    assert!(!message.is_empty() && message.to_str().is_ok());
-    check_text(failure.body, failure.body_len);
-}
-
-extern "C" fn on_comment(
-    _: *mut EventSource,
-    comment: *const c_char,
-    length: usize,
-    user_data: *mut c_void,
-) {
-    check_text(comment, length);
-    watched(user_data).called();
-}
-
-extern "C" fn on_request(
-    _: *mut EventSource,
-    request: *mut Request,
-    user_data: *mut c_void,
-) {
-    let what = watched(user_data).called();
-    let value = if what & 1 != 0 { c"a\nb" } else { c"b" };
-    // SAFETY: see `on_open`.
-    unsafe {
-        assert!(eventsource_request_attempt(request) > 0);
-        let failure = eventsource_request_failure(request);
-        if !failure.is_null() {
-            check_failure(failure);
+    fn on_request(&self, _: Pointer, request: &Asking) {
+        let what = self.called();
+        assert!(request.attempt() > 0);
+        if let Some(failure) = request.failure() {
+            check_failure(&failure);
         }
-        let name = c"X-A".as_ptr();
-        eventsource_request_set_header(request, name, value.as_ptr());
+        let value = if what & 1 != 0 { "a\nb" } else { "b" };
+        request.set_header("X-A", Some(value));
         if what & 2 != 0 {
-            eventsource_request_set_method(request, c"POST".as_ptr());
+            request.set_method("POST");
         }
+    }
+
+    fn on_retry(&self, _: Pointer, failure: seen::Failure) -> i64 {
+        check_failure(&failure);
+        i64::from(self.called() % 32) - 2
+    }
+
+    fn on_close(&self, _: Pointer, _: Error) {
+        self.closes.fetch_add(1, SeqCst);
     }
 }
 
-extern "C" fn on_retry(
-    _: *mut EventSource,
-    failure: *const Failure,
-    user_data: *mut c_void,
-) -> i64 {
-    check_failure(failure);
-    i64::from(watched(user_data).called() % 32) - 2
-}
-
-extern "C" fn on_close(_: *mut EventSource, _: Error, user_data: *mut c_void) {
-    watched(user_data).closes.fetch_add(1, SeqCst);
+fn check_failure(failure: &seen::Failure) {
+    assert!(!failure.message.is_empty());
 }
 
 /// Sets something; whether that is refused is not the question.
@@ -385,32 +266,24 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
     let (source, what) = (watched.source, script.next());
     let text = script.text();
     let number = u64::from(what);
-    // SAFETY: a living source, texts that end.
-    let error = unsafe {
-        match what % 16 {
-            0 => {
-                let value = script.text();
-                eventsource_set_header(source, text.as_ptr(), value.as_ptr())
-            }
-            1 => eventsource_set_last_event_id(source, text.as_ptr()),
-            2 => eventsource_set_method(source, text.as_ptr()),
-            3 => {
-                let body = script.bytes();
-                eventsource_set_body(source, body.as_ptr().cast(), body.len())
-            }
-            4 => eventsource_set_max_redirects(source, number as _),
-            5 => eventsource_set_with_credentials(source, what as _),
-            6 => eventsource_set_connect_timeout(source, number as _),
-            7 => eventsource_set_response_timeout(source, number as _),
-            8 => eventsource_set_idle_timeout(source, number as _),
-            9 => eventsource_set_retry(source, c_int::from(what / 16)),
-            10 => eventsource_set_max_attempts(source, number as _),
-            11 => eventsource_set_max_reconnection_time(source, number as _),
-            12 => eventsource_set_max_event_size(source, usize::from(what)),
-            13 => eventsource_set_verify_peer(source, c_int::from(what / 16)),
-            14 => eventsource_set_proxy(source, text.as_ptr()),
-            _ => eventsource_set_reconnection_time(source, 1),
-        }
+    let flag = c_int::from(what / 16);
+    let error = match what % 16 {
+        0 => source.set_header(text, Some(script.text())),
+        1 => source.set_last_event_id(text),
+        2 => source.set_method(text),
+        3 => source.set_body(script.bytes()),
+        4 => source.set(eventsource_set_max_redirects, number as _),
+        5 => source.set(eventsource_set_with_credentials, what as _),
+        6 => source.set(eventsource_set_connect_timeout, number as _),
+        7 => source.set(eventsource_set_response_timeout, number as _),
+        8 => source.set(eventsource_set_idle_timeout, number as _),
+        9 => source.set(eventsource_set_retry, flag),
+        10 => source.set(eventsource_set_max_attempts, number as _),
+        11 => source.set(eventsource_set_max_reconnection_time, number as _),
+        12 => source.set_max_event_size(usize::from(what)),
+        13 => source.set_verify_peer(flag),
+        14 => source.set_text(eventsource_set_proxy, Some(text)),
+        _ => source.set_reconnection_time(1),
     };
     let late = watched.connected.get() && error == Error::None;
     assert!(!late, "a setting after connect");
@@ -421,7 +294,8 @@ extern "C" fn on_parsed(
     event: *const Event,
     events: *mut c_void,
 ) {
-    check_event(event);
+    // SAFETY: borrowed until the callback returns.
+    seen::Event::read(unsafe { &*event });
     // SAFETY: a number that outlives the parser.
     unsafe { *events.cast::<u32>() += 1 };
 }
@@ -475,8 +349,7 @@ fuzz_target!(|input: &[u8]| {
             }
             12 | 13 => {
                 let patience = i64::from(script.next() % 4);
-                // SAFETY: a living source.
-                unsafe { eventsource_wait(watched.source, patience) };
+                watched.source.wait(patience);
             }
             14 => watched.hear_late(script.next()),
             _ => place.take().expect("there is one").free(),
@@ -492,9 +365,7 @@ impl Watched {
             self.hear(which);
             return;
         }
-        // SAFETY: see `state`.
-        let error =
-            unsafe { eventsource_on_event(self.source, None, ptr::null_mut()) };
+        let error = self.source.mute(Callback::Event);
         assert_eq!(error, Error::AlreadyConnected);
     }
 }

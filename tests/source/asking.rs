@@ -301,7 +301,9 @@ fn on_request_comes_before_every_attempt() {
         .deciding(|_| 0)
         .asking(move |request| {
             let attempt = request.attempt();
-            log.lock().unwrap().push((attempt, request.failure()));
+            let why = request.failure();
+            let why = why.map(|it| (it.error, it.http_status, it.body));
+            log.lock().unwrap().push((attempt, why));
             let token = format!("Bearer {attempt}");
             let error = request.set_header("Authorization", Some(&token));
             assert_eq!(error, Error::None);

@@ -5,6 +5,7 @@
 //! what benches have in common.
 
 pub mod bench;
+pub mod callbacks;
 pub mod certificates;
 pub mod corpora;
 pub mod faults;
@@ -12,11 +13,13 @@ pub mod header;
 pub mod limits;
 pub mod names;
 pub mod phases;
+pub mod pointer;
 pub mod policy;
 pub mod ports;
 pub mod program;
 pub mod reference;
 pub mod said;
+pub mod seen;
 pub mod server;
 pub mod servers;
 pub mod source;

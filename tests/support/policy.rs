@@ -1,49 +1,14 @@
 //! What a source asks with, and when it comes back: setters and callbacks.
 
-use std::ffi::{CString, c_int, c_void};
-use std::ptr;
+use std::ffi::c_int;
 
-use eventsource::ffi::{self, Error, EventSource, Retry, Stats};
+use eventsource::ffi::{self, Error, Retry};
 
-use super::source::{Handle, Source};
-
-/// What `on_request` may look at and change.
-pub struct Asking(*mut ffi::Request);
-
-impl Asking {
-    pub fn attempt(&self) -> u64 {
-        // SAFETY: borrowed until the callback returns, here and below.
-        unsafe { ffi::eventsource_request_attempt(self.0) }
-    }
-
-    /// Error, status and body of the last failure.
-    pub fn failure(&self) -> Option<(Error, c_int, String)> {
-        // SAFETY: see `attempt`.
-        let failure = unsafe { ffi::eventsource_request_failure(self.0) };
-        // SAFETY: NULL, or as long-lived as the request.
-        let failure = unsafe { failure.as_ref() }?;
-        // SAFETY: the header promises a NUL behind.
-        let body = unsafe { std::ffi::CStr::from_ptr(failure.body) };
-        let body = body.to_str().expect("UTF-8").to_owned();
-        Some((failure.error, failure.http_status, body))
-    }
-
-    pub fn set_header(&self, name: &str, value: Option<&str>) -> Error {
-        let name = CString::new(name).unwrap();
-        let value = value.map(|value| CString::new(value).unwrap());
-        let value = value.as_ref().map_or(ptr::null(), |v| v.as_ptr());
-        // SAFETY: see `attempt`; texts are copied.
-        unsafe {
-            ffi::eventsource_request_set_header(self.0, name.as_ptr(), value)
-        }
-    }
-
-    pub fn set_method(&self, method: &str) -> Error {
-        let method = CString::new(method).unwrap();
-        // SAFETY: see `set_header`.
-        unsafe { ffi::eventsource_request_set_method(self.0, method.as_ptr()) }
-    }
-}
+pub use crate::callbacks::Asking;
+use crate::callbacks::{Callback, Callbacks};
+use crate::pointer::{Pointer, Setter};
+use crate::seen::Failure;
+use crate::source::{Handle, Source};
 
 /// What `on_retry` is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,81 +20,29 @@ pub struct Verdict {
     pub delay_ms: u64,
 }
 
-type OnRequest = (Handle, Box<dyn Fn(&Asking) + Send + Sync>);
-type OnRetry = (Handle, Box<dyn Fn(&Verdict) -> i64 + Send + Sync>);
-
-extern "C" fn on_request(
-    _: *mut EventSource,
-    request: *mut ffi::Request,
-    user_data: *mut c_void,
-) {
-    // SAFETY: `Source::asking` gave a closure that lives for ever.
-    let (handle, action) = unsafe { &*user_data.cast::<OnRequest>() };
-    handle.guard(|| action(&Asking(request)));
+struct Asks {
+    handle: Handle,
+    action: Box<dyn Fn(&Asking) + Send + Sync>,
 }
 
-extern "C" fn on_retry(
-    _: *mut EventSource,
-    failure: *const ffi::Failure,
-    user_data: *mut c_void,
-) -> i64 {
-    // SAFETY: `Source::deciding` gave a closure that lives for ever.
-    let (handle, action) = unsafe { &*user_data.cast::<OnRetry>() };
-    // SAFETY: borrowed until the callback returns.
-    let failure = unsafe { &*failure };
-    let verdict = Verdict {
-        error: failure.error,
-        http_status: failure.http_status,
-        attempt: failure.attempt,
-        will_retry: failure.will_retry != 0,
-        delay_ms: failure.delay_ms,
-    };
-    handle.guard(|| action(&verdict)).unwrap_or(-1)
+impl Callbacks for Asks {
+    fn on_request(&self, _: Pointer, request: &Asking) {
+        self.handle.guard(|| (self.action)(request));
+    }
 }
 
-/// The setters that take a number.
-type Setter<T> = unsafe extern "C" fn(*mut EventSource, T) -> Error;
+struct Decides {
+    handle: Handle,
+    action: Box<dyn Fn(&Verdict) -> i64 + Send + Sync>,
+}
 
-impl Handle {
-    pub fn set<T>(self, setter: Setter<T>, value: T) -> Error {
-        // SAFETY: not freed before the test is over, here and below.
-        unsafe { setter(self.as_ptr(), value) }
-    }
-
-    pub fn set_method(self, method: &str) -> Error {
-        let method = CString::new(method).unwrap();
-        // SAFETY: see `set`; texts are copied.
-        unsafe { ffi::eventsource_set_method(self.as_ptr(), method.as_ptr()) }
-    }
-
-    pub fn set_body(self, body: &[u8]) -> Error {
-        // SAFETY: see `set`; the bytes are copied.
-        unsafe {
-            ffi::eventsource_set_body(
-                self.as_ptr(),
-                body.as_ptr().cast(),
-                body.len(),
-            )
-        }
-    }
-
-    pub fn with_credentials(self) -> c_int {
-        // SAFETY: see `set`.
-        unsafe { ffi::eventsource_with_credentials(self.as_ptr()) }
-    }
-
-    pub fn stats(self) -> Stats {
-        let mut stats = Stats::default();
-        // SAFETY: see `set`; the struct has that size.
-        let error = unsafe {
-            ffi::eventsource_get_stats(
-                self.as_ptr(),
-                &mut stats,
-                size_of::<Stats>(),
-            )
-        };
-        assert_eq!(error, Error::None, "get_stats");
-        stats
+impl Callbacks for Decides {
+    fn on_retry(&self, _: Pointer, failure: Failure) -> i64 {
+        let Failure { error, http_status, attempt, .. } = failure;
+        let Failure { will_retry, delay_ms, .. } = failure;
+        let verdict =
+            Verdict { error, http_status, attempt, will_retry, delay_ms };
+        self.handle.guard(|| (self.action)(&verdict)).unwrap_or(-1)
     }
 }
 
@@ -159,17 +72,9 @@ impl Source {
         self,
         action: impl Fn(&Asking) + Send + Sync + 'static,
     ) -> Self {
-        let action: OnRequest = (self.handle(), Box::new(action));
-        let user_data = Box::into_raw(Box::new(action)).cast();
-        // SAFETY: see `set`; the closure lives for ever.
-        let error = unsafe {
-            ffi::eventsource_on_request(
-                self.as_ptr(),
-                Some(on_request),
-                user_data,
-            )
-        };
-        assert_eq!(error, Error::None, "on_request");
+        let asks = Asks { handle: self.handle(), action: Box::new(action) };
+        let asks = Box::leak(Box::new(asks));
+        assert_eq!(self.call(Callback::Request, asks), Error::None);
         self
     }
 
@@ -178,13 +83,10 @@ impl Source {
         self,
         action: impl Fn(&Verdict) -> i64 + Send + Sync + 'static,
     ) -> Self {
-        let action: OnRetry = (self.handle(), Box::new(action));
-        let user_data = Box::into_raw(Box::new(action)).cast();
-        // SAFETY: see `set`; the closure lives for ever.
-        let error = unsafe {
-            ffi::eventsource_on_retry(self.as_ptr(), Some(on_retry), user_data)
-        };
-        assert_eq!(error, Error::None, "on_retry");
+        let decides =
+            Decides { handle: self.handle(), action: Box::new(action) };
+        let decides = Box::leak(Box::new(decides));
+        assert_eq!(self.call(Callback::Retry, decides), Error::None);
         self
     }
 }

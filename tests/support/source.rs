@@ -1,60 +1,28 @@
 //! A source, made and driven through the C API, that remembers what its
 //! callbacks were told.
 
-use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use eventsource::ffi::{self, Error, EventSource, ReadyState};
+use eventsource::ffi::{Error, ReadyState};
 
 use super::{DEADLINE, certificates, promptly};
+use crate::callbacks::{Callback, Callbacks};
+use crate::pointer::Pointer;
+pub use crate::seen::{Event, Failure, Response, Seen};
 
-/// What one callback was told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    Open(Response),
-    Event(Event),
-    /// The same, by the listener of that name.
-    Heard(&'static str, Event),
-    Error(Failure),
-    Comment(String),
-    Close(Error),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Response {
-    pub status: c_int,
-    pub url: String,
-    /// The headers that [`Source::looking_up`] named and the response had.
-    pub headers: HashMap<&'static str, String>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    pub kind: String,
-    pub data: String,
-    pub id: String,
-    pub origin: String,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    pub error: Error,
-    pub message: String,
-    pub http_status: c_int,
-    pub response: Option<Response>,
-    pub attempt: u32,
-    pub will_retry: bool,
-    pub delay_ms: u64,
-    pub body: String,
-}
+/// The callbacks that a source reports.
+const REPORTED: [Callback; 5] = [
+    Callback::Open,
+    Callback::Event,
+    Callback::Error,
+    Callback::Close,
+    Callback::Comment,
+];
 
 /// A call of a callback: what it was told, and what it saw.
 #[derive(Clone, Debug)]
@@ -96,14 +64,13 @@ impl Recorder {
         }))
     }
 
-    fn record(&'static self, source: *mut EventSource, seen: Seen) {
+    fn record(&'static self, source: Pointer, seen: Seen) {
         let at = Instant::now();
         let nested = self.running.fetch_add(1, Ordering::SeqCst) > 0;
         let call = Call {
             at,
             seen: seen.clone(),
-            // SAFETY: a callback's source is alive.
-            state: unsafe { ffi::eventsource_ready_state(source) },
+            state: source.ready_state(),
             thread: std::thread::current().id(),
             nested,
         };
@@ -134,161 +101,6 @@ impl Recorder {
             }
         }
     }
-
-    fn response(&self, head: *const ffi::Response) -> Option<Response> {
-        response(head, &self.wanted.lock().unwrap())
-    }
-}
-
-/// The head of a response, if there is one, with the headers that are wanted.
-fn response(
-    response: *const ffi::Response,
-    wanted: &[&'static str],
-) -> Option<Response> {
-    if response.is_null() {
-        return None;
-    }
-    let mut headers = HashMap::new();
-    for &name in wanted {
-        let c_name = CString::new(name).unwrap();
-        // SAFETY: borrowed for as long as it is looked at.
-        let value = unsafe {
-            ffi::eventsource_response_header(response, c_name.as_ptr())
-        };
-        if !value.is_null() {
-            headers.insert(name, text(value));
-        }
-    }
-    // SAFETY: as above.
-    let (status, url) = unsafe {
-        (
-            ffi::eventsource_response_status(response),
-            ffi::eventsource_response_url(response),
-        )
-    };
-    Some(Response { status, url: text(url), headers })
-}
-
-fn failure(failure: *const ffi::Failure, wanted: &[&'static str]) -> Failure {
-    // SAFETY: borrowed for as long as it is looked at.
-    let failure = unsafe { &*failure };
-    Failure {
-        error: failure.error,
-        message: text(failure.message),
-        http_status: failure.http_status,
-        response: response(failure.response, wanted),
-        attempt: failure.attempt,
-        will_retry: failure.will_retry != 0,
-        delay_ms: failure.delay_ms,
-        body: counted(failure.body, failure.body_len),
-    }
-}
-
-impl Seen {
-    /// What an item tells; no member is set but those of its type.
-    pub fn item(item: &ffi::Item) -> Seen {
-        let set = [
-            (ffi::ItemType::Open, !item.response.is_null()),
-            (ffi::ItemType::Event, !item.event.is_null()),
-            (ffi::ItemType::Comment, !item.comment.is_null()),
-            (ffi::ItemType::Error, !item.failure.is_null()),
-        ];
-        for (kind, is_set) in set {
-            assert_eq!(kind == item.r#type, is_set, "{:?}", item.r#type);
-        }
-        match item.r#type {
-            ffi::ItemType::Open => {
-                let wanted = ["content-type"];
-                Seen::Open(response(item.response, &wanted).expect("a head"))
-            }
-            ffi::ItemType::Event => Seen::Event(event(item.event)),
-            ffi::ItemType::Comment => {
-                Seen::Comment(counted(item.comment, item.comment_len))
-            }
-            ffi::ItemType::Error => Seen::Error(failure(item.failure, &[])),
-            ffi::ItemType::Close => Seen::Close(item.reason),
-        }
-    }
-}
-
-/// The text at `text`, which must be UTF-8.
-fn text(text: *const c_char) -> String {
-    assert!(!text.is_null(), "a text that is never NULL");
-    // SAFETY: what the library gives ends with NUL.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().expect("UTF-8").to_owned()
-}
-
-/// The text of `length` bytes at `text`, which must be UTF-8 and NUL behind.
-fn counted(text: *const c_char, length: usize) -> String {
-    assert!(!text.is_null(), "a text that is never NULL");
-    // SAFETY: the header promises a NUL behind.
-    let bytes =
-        unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length + 1) };
-    assert_eq!(bytes[length], 0, "NUL behind the text");
-    String::from_utf8(bytes[..length].to_vec()).expect("UTF-8")
-}
-
-fn recorder(user_data: *mut c_void) -> &'static Recorder {
-    // SAFETY: `Source::new` gave a recorder that lives for ever.
-    unsafe { &*user_data.cast::<Recorder>() }
-}
-
-fn event(event: *const ffi::Event) -> Event {
-    // SAFETY: borrowed until the callback returns.
-    let event = unsafe { &*event };
-    Event {
-        kind: counted(event.r#type, event.type_len),
-        data: counted(event.data, event.data_len),
-        id: counted(event.last_event_id, event.last_event_id_len),
-        origin: text(event.origin),
-    }
-}
-
-extern "C" fn on_open(
-    source: *mut EventSource,
-    response: *const ffi::Response,
-    user_data: *mut c_void,
-) {
-    let recorder = recorder(user_data);
-    let response = recorder.response(response).expect("a response");
-    recorder.record(source, Seen::Open(response));
-}
-
-extern "C" fn on_event(
-    source: *mut EventSource,
-    raw: *const ffi::Event,
-    user_data: *mut c_void,
-) {
-    recorder(user_data).record(source, Seen::Event(event(raw)));
-}
-
-extern "C" fn on_error(
-    source: *mut EventSource,
-    failure: *const ffi::Failure,
-    user_data: *mut c_void,
-) {
-    let recorder = recorder(user_data);
-    let failure = self::failure(failure, &recorder.wanted.lock().unwrap());
-    recorder.record(source, Seen::Error(failure));
-}
-
-extern "C" fn on_comment(
-    source: *mut EventSource,
-    comment: *const c_char,
-    len: usize,
-    user_data: *mut c_void,
-) {
-    let comment = counted(comment, len);
-    recorder(user_data).record(source, Seen::Comment(comment));
-}
-
-extern "C" fn on_close(
-    source: *mut EventSource,
-    reason: Error,
-    user_data: *mut c_void,
-) {
-    recorder(user_data).record(source, Seen::Close(reason));
 }
 
 struct Listener {
@@ -296,27 +108,26 @@ struct Listener {
     recorder: &'static Recorder,
 }
 
-extern "C" fn on_heard(
-    source: *mut EventSource,
-    raw: *const ffi::Event,
-    user_data: *mut c_void,
-) {
-    // SAFETY: `Handle::listen` gave a listener that lives for ever.
-    let listener = unsafe { &*user_data.cast::<Listener>() };
-    listener.recorder.record(source, Seen::Heard(listener.name, event(raw)));
+impl Callbacks for Listener {
+    fn on_event(&self, source: Pointer, event: Event) {
+        self.recorder.record(source, Seen::Heard(self.name, event));
+    }
 }
 
 /// What any thread, and any callback, may do with a source.
 #[derive(Clone, Copy)]
 pub struct Handle {
-    source: *mut EventSource,
+    source: Pointer,
     recorder: &'static Recorder,
 }
 
-// SAFETY: the header lets every thread use a source.
-unsafe impl Send for Handle {}
-// SAFETY: likewise.
-unsafe impl Sync for Handle {}
+impl std::ops::Deref for Handle {
+    type Target = Pointer;
+
+    fn deref(&self) -> &Pointer {
+        &self.source
+    }
+}
 
 impl Handle {
     /// A source without callbacks.
@@ -325,32 +136,7 @@ impl Handle {
     }
 
     fn new(url: &str, sender: mpsc::Sender<Call>) -> Handle {
-        let url = CString::new(url).unwrap();
-        let mut source = ptr::null_mut();
-        // SAFETY: a text, and a place for the source.
-        let error = unsafe { ffi::eventsource_new(url.as_ptr(), &mut source) };
-        assert_eq!(error, Error::None, "new");
-        Handle { source, recorder: Recorder::new(sender) }
-    }
-
-    pub fn set_queue(self, capacity: usize) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_set_queue(self.source, capacity) }
-    }
-
-    /// Takes an item within so many milliseconds.
-    pub fn take(self, timeout_ms: i64) -> Result<Seen, Error> {
-        let mut item = ptr::dangling();
-        // SAFETY: see `connect`; there is a place for the item.
-        let error = unsafe {
-            ffi::eventsource_next(self.source, timeout_ms, &mut item)
-        };
-        assert_eq!(error == Error::None, !item.is_null(), "{error:?}");
-        match error {
-            // SAFETY: borrowed until the next call.
-            Error::None => Ok(Seen::item(unsafe { &*item })),
-            error => Err(error),
-        }
+        Handle { source: Pointer::new(url), recorder: Recorder::new(sender) }
     }
 
     /// For callbacks that are set elsewhere.
@@ -358,38 +144,12 @@ impl Handle {
         self.recorder.guard(run)
     }
 
-    /// For what is called in one module only.
-    pub fn as_ptr(self) -> *mut EventSource {
-        self.source
-    }
-
-    pub fn connect(self) -> Error {
-        // SAFETY: not freed before the test is over, here and below.
-        unsafe { ffi::eventsource_connect(self.source) }
-    }
-
-    pub fn reconnect(self) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_reconnect(self.source) }
-    }
-
-    pub fn close(self) {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_close(self.source) }
-    }
-
-    pub fn wait(self, timeout_ms: i64) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_wait(self.source, timeout_ms) }
-    }
-
     /// Gives the source back. The one who calls sees to it that nobody else
     /// uses it any more.
     pub fn free(self) {
         let freed = self.recorder.freed.swap(true, Ordering::SeqCst);
         assert!(!freed, "a test that frees twice");
-        // SAFETY: never freed before.
-        unsafe { ffi::eventsource_free(self.source) }
+        self.source.free();
     }
 
     /// Whether `on_close` has come. Also after `free`.
@@ -398,146 +158,42 @@ impl Handle {
         calls.iter().any(|call| matches!(call.seen, Seen::Close(_)))
     }
 
-    pub fn ready_state(self) -> ReadyState {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_ready_state(self.source) }
-    }
-
-    pub fn url(self) -> String {
-        // SAFETY: see `connect`.
-        text(unsafe { ffi::eventsource_url(self.source) })
-    }
-
-    /// The last event ID and how long it is said to be, read into a buffer of
-    /// `size` bytes.
-    pub fn last_event_id_in(self, size: usize) -> (String, usize) {
-        let mut buffer = vec![0x55_u8; size];
-        // SAFETY: the buffer has that size.
-        let length = unsafe {
-            ffi::eventsource_last_event_id(
-                self.source,
-                buffer.as_mut_ptr().cast(),
-                size,
-            )
-        };
-        if size == 0 {
-            return (String::new(), length);
-        }
-        let id = CStr::from_bytes_until_nul(&buffer).expect("a NUL");
-        (id.to_str().expect("UTF-8").to_owned(), length)
-    }
-
-    pub fn last_event_id(self) -> String {
-        self.last_event_id_in(1024).0
-    }
-
     /// Adds a listener for events of type `kind`, seen as `Heard(name, ..)`.
     pub fn listen(self, kind: &str, name: &'static str) -> u64 {
-        let kind = CString::new(kind).unwrap();
-        let listener =
-            Box::leak(Box::new(Listener { name, recorder: self.recorder }));
+        let listener = Listener { name, recorder: self.recorder };
+        let listener = Box::leak(Box::new(listener));
         let mut id = 0;
-        // SAFETY: see `connect`; the listener lives for ever.
-        let error = unsafe {
-            ffi::eventsource_add_listener(
-                self.source,
-                kind.as_ptr(),
-                Some(on_heard),
-                ptr::from_mut(listener).cast(),
-                &mut id,
-            )
-        };
+        let error = self.add_listener(kind, listener, Some(&mut id));
         assert_eq!(error, Error::None, "add_listener");
         assert_ne!(id, 0, "a listener's id is never 0");
         id
     }
-
-    pub fn unlisten(self, id: u64) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_remove_listener(self.source, id) }
-    }
-
-    /// Sets a header; without a value, takes it away.
-    pub fn set_header(
-        self,
-        name: impl AsRef<[u8]>,
-        value: Option<&[u8]>,
-    ) -> Error {
-        let name = CString::new(name.as_ref()).unwrap();
-        let value = value.map(|value| CString::new(value).unwrap());
-        let value = value.as_ref().map_or(ptr::null(), |v| v.as_ptr());
-        // SAFETY: see `connect`; texts are copied.
-        unsafe {
-            ffi::eventsource_set_header(self.source, name.as_ptr(), value)
-        }
-    }
-
-    pub fn set_last_event_id(self, id: impl AsRef<[u8]>) -> Error {
-        let id = CString::new(id.as_ref()).unwrap();
-        // SAFETY: see `set_header`.
-        unsafe { ffi::eventsource_set_last_event_id(self.source, id.as_ptr()) }
-    }
-
-    pub fn set_reconnection_time(self, ms: u64) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_set_reconnection_time(self.source, ms) }
-    }
-
-    pub fn set_max_event_size(self, bytes: usize) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_set_max_event_size(self.source, bytes) }
-    }
 }
 
-/// How servers are reached. A path or a text that is None is NULL.
-impl Handle {
-    pub fn set_ca_file(self, path: Option<&Path>) -> Error {
-        let path = c_path(path);
-        // SAFETY: see `connect`; texts are copied, here and below.
-        unsafe { ffi::eventsource_set_ca_file(self.source, or_null(&path)) }
+impl Callbacks for Handle {
+    fn wanted(&self) -> Vec<&'static str> {
+        self.recorder.wanted.lock().unwrap().clone()
     }
 
-    pub fn set_client_certificate(
-        self,
-        certificate: Option<&Path>,
-        key: Option<&Path>,
-    ) -> Error {
-        let (certificate, key) = (c_path(certificate), c_path(key));
-        let (certificate, key) = (or_null(&certificate), or_null(&key));
-        // SAFETY: see `set_ca_file`.
-        unsafe {
-            ffi::eventsource_set_client_certificate(
-                self.source,
-                certificate,
-                key,
-            )
-        }
+    fn on_open(&self, source: Pointer, response: Response) {
+        self.recorder.record(source, Seen::Open(response));
     }
 
-    pub fn set_verify_peer(self, verify: c_int) -> Error {
-        // SAFETY: see `connect`.
-        unsafe { ffi::eventsource_set_verify_peer(self.source, verify) }
+    fn on_event(&self, source: Pointer, event: Event) {
+        self.recorder.record(source, Seen::Event(event));
     }
 
-    pub fn set_proxy(self, url: Option<&str>) -> Error {
-        let url = c_path(url.map(Path::new));
-        // SAFETY: see `set_ca_file`.
-        unsafe { ffi::eventsource_set_proxy(self.source, or_null(&url)) }
+    fn on_error(&self, source: Pointer, failure: Failure) {
+        self.recorder.record(source, Seen::Error(failure));
     }
 
-    pub fn set_unix_socket(self, path: Option<&Path>) -> Error {
-        let path = c_path(path);
-        // SAFETY: see `set_ca_file`.
-        unsafe { ffi::eventsource_set_unix_socket(self.source, or_null(&path)) }
+    fn on_comment(&self, source: Pointer, comment: String) {
+        self.recorder.record(source, Seen::Comment(comment));
     }
-}
 
-fn c_path(path: Option<&Path>) -> Option<CString> {
-    path.map(|path| CString::new(path.as_os_str().as_bytes()).unwrap())
-}
-
-fn or_null(text: &Option<CString>) -> *const c_char {
-    text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+    fn on_close(&self, source: Pointer, reason: Error) {
+        self.recorder.record(source, Seen::Close(reason));
+    }
 }
 
 /// A source of the test's own. When dropped it is freed, if the test has not
@@ -570,23 +226,10 @@ impl Source {
         let (sender, seen) = mpsc::channel();
         certificates::install();
         let handle = Handle::new(url, sender);
-        let Handle { source, recorder } = handle;
-        let user_data = ptr::from_ref(recorder).cast_mut().cast();
-        // SAFETY: the source is new; the recorder lives for ever.
-        unsafe {
-            for error in [
-                ffi::eventsource_on_open(source, Some(on_open), user_data),
-                ffi::eventsource_on_event(source, Some(on_event), user_data),
-                ffi::eventsource_on_error(source, Some(on_error), user_data),
-                ffi::eventsource_on_close(source, Some(on_close), user_data),
-                ffi::eventsource_on_comment(
-                    source,
-                    Some(on_comment),
-                    user_data,
-                ),
-            ] {
-                assert_eq!(error, Error::None, "a callback");
-            }
+        let reports = Box::leak(Box::new(handle));
+        for callback in REPORTED {
+            let error = handle.call(callback, reports);
+            assert_eq!(error, Error::None, "{callback:?}");
         }
         let source = Self { handle, seen, pulls: false };
         // Whatever the environment of the tests is.
@@ -679,20 +322,10 @@ impl Source {
 
     /// Takes items itself, and has them remembered as calls are.
     pub fn pulling(mut self) -> Self {
-        let source = self.as_ptr();
-        // SAFETY: the source is alive, and not connected.
-        unsafe {
-            for error in [
-                ffi::eventsource_on_open(source, None, ptr::null_mut()),
-                ffi::eventsource_on_event(source, None, ptr::null_mut()),
-                ffi::eventsource_on_error(source, None, ptr::null_mut()),
-                ffi::eventsource_on_close(source, None, ptr::null_mut()),
-                ffi::eventsource_on_comment(source, None, ptr::null_mut()),
-                self.set_queue(16),
-            ] {
-                assert_eq!(error, Error::None, "pull mode");
-            }
+        for callback in REPORTED {
+            assert_eq!(self.mute(callback), Error::None, "{callback:?}");
         }
+        assert_eq!(self.set_queue(16), Error::None, "pull mode");
         self.pulls = true;
         self
     }
@@ -700,7 +333,7 @@ impl Source {
     fn pull(&self) {
         let deadline = i64::try_from(DEADLINE.as_millis()).unwrap();
         let seen = self.take(deadline).expect("another item");
-        self.handle.recorder.record(self.as_ptr(), seen);
+        self.handle.recorder.record(self.handle.source, seen);
     }
 
     fn next_call(&self) -> Call {
