@@ -8,4 +8,5 @@ mod licences;
 mod man;
 mod security;
 mod standard;
+mod suites;
 mod targets;

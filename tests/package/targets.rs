@@ -38,7 +38,9 @@ fn documents_name_targets_that_exist() {
     let makefile = read("Makefile");
     let targets = targets(&makefile);
     let mut count = 0;
-    for document in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+    let documents =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"];
+    for document in documents {
         let text = read(document).replace("```\n", "`");
         for command in text.split("`make ").skip(1) {
             let end = command.find([' ', '`', '\n']).expect("its end");

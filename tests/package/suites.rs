@@ -1,0 +1,42 @@
+//! tests/README.md lists every suite and every file of the sources' own.
+
+use std::fs;
+use support::program::path;
+
+/// The first cells of the tables of suites in tests/README.md.
+fn listed() -> Vec<String> {
+    let page = fs::read_to_string(path("tests/README.md")).expect("the page");
+    let (_, rest) = page.split_once("## The suites").expect("suites");
+    let (suites, _) = rest.split_once("\n## ").expect("their end");
+    let rows = suites.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split_once('`'));
+    let mut cells: Vec<_> = cells.map(|(cell, _)| cell.to_owned()).collect();
+    cells.sort();
+    cells
+}
+
+/// What cargo makes a test of, by its name, and the files of `source`.
+fn suites() -> Vec<String> {
+    let mut suites = Vec::new();
+    for directory in ["tests", "tests/source"] {
+        for entry in fs::read_dir(path(directory)).expect("tests") {
+            let entry = entry.expect("an entry").path();
+            let stem = entry.file_stem().expect("a name").to_string_lossy();
+            let is_rust = entry.extension().is_some_and(|it| it == "rs");
+            if is_rust && stem != "main" || entry.join("main.rs").exists() {
+                let inner = directory == "tests/source";
+                let from = if inner { "source/" } else { "" };
+                suites.push(format!("{from}{stem}"));
+            }
+        }
+    }
+    suites.sort();
+    suites
+}
+
+#[test]
+fn the_page_of_the_tests_lists_every_suite() {
+    let suites = suites();
+    assert!(suites.len() > 30, "so few? {suites:?}");
+    assert_eq!(listed(), suites);
+}
