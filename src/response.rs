@@ -1,6 +1,8 @@
 //! The head of a response, and whether it announces an event stream.
 
-use http::header::{self, HeaderMap};
+use std::borrow::Cow;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 /// The head of a response.
@@ -18,17 +20,29 @@ pub(crate) struct Response {
 /// among the `Content-Type` values is `text/event-stream`, whatever its
 /// parameters.
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let mut last = None;
-    for value in headers.get_all(header::CONTENT_TYPE) {
-        for part in split(value.as_bytes()) {
-            if let Some(essence) = essence(part) {
-                last = Some(essence);
-            }
-        }
-    }
+    let Some(value) = value(headers, &header::CONTENT_TYPE) else {
+        return false;
+    };
+    let last = split(value.as_bytes()).filter_map(essence).last();
     last.is_some_and(|essence| {
         essence.eq_ignore_ascii_case(b"text/event-stream")
     })
+}
+
+/// Fetch, "get": the values of a header, joined.
+pub(crate) fn value(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<_> = headers.get_all(name).iter().map(text).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// A value as text: what is not UTF-8 is Latin-1.
+pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
+    match str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.into(),
+        Err(_) => {
+            value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
+        }
+    }
 }
 
 /// Fetch, "get, decode, and split": at commas outside quoted strings.

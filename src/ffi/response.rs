@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::convert::{shared, text};
 use crate::panic::catch;
-use crate::response::Response;
+use crate::response::{self, Response};
 
 /// The head of a response, looked at with eventsource_response_status(),
 /// eventsource_response_url() and eventsource_response_header(). Borrowed
@@ -45,14 +45,8 @@ impl CResponse {
         if let Some((_, value)) = values.iter().find(|(it, _)| *it == name) {
             return Some(value.as_ptr());
         }
-        let mut parts = self.headers.get_all(&name).iter();
-        let mut joined = parts.next()?.as_bytes().to_vec();
-        for part in parts {
-            joined.extend_from_slice(b", ");
-            joined.extend_from_slice(part.as_bytes());
-        }
-        let joined = String::from_utf8_lossy(&joined).into_owned();
-        let value = CString::new(joined).ok()?;
+        let value = response::value(&self.headers, &name)?;
+        let value = CString::new(value).ok()?;
         let pointer = value.as_ptr();
         // Moving a CString does not move its text.
         values.push((name, value));

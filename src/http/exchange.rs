@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::Config;
-use ureq::http::header::PROXY_AUTHORIZATION;
+use ureq::http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use ureq::http::{Request, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
 };
-use url::Url;
+use url::{Position, Url};
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
@@ -34,7 +34,7 @@ use crate::settings::network::Network;
 use crate::sys::Interest;
 use crate::wait::{Interrupt, Interrupted, Until};
 
-/// Room for the request's lines, beside the longest of them.
+/// Room for what ureq adds to the head of a request.
 const OUTPUT: usize = 1024;
 /// The most of a request's body that is written at once.
 const BODY: usize = 64 * 1024;
@@ -42,6 +42,9 @@ const BODY: usize = 64 * 1024;
 const INPUT: usize = 2 * 1024;
 /// The head as ureq is given it: all it has to know is that one has come.
 const HEAD_FOR_UREQ: &[u8] = b"HTTP/1.1 200\r\n\r\n";
+/// The URL as ureq is given it. Its own type knows less hosts than the URL
+/// Standard, and no URL over 64 KiB.
+const URI_FOR_UREQ: &str = "http://server/";
 
 /// How to get to the server.
 #[derive(Debug, Clone)]
@@ -70,16 +73,18 @@ pub(crate) fn exchange(
     }
     let url = route.url.clone();
     let rest = Slot::default();
-    let longest = request
+    *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
+    request.headers_mut().entry(HOST).or_insert_with(|| host(&url));
+    // The whole head goes at once.
+    let head = request
         .headers()
         .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .chain([request.uri().to_string().len()])
-        .max()
-        .unwrap_or(0);
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum::<usize>();
+    let head = head + request.method().as_str().len();
     let (request, body) = request.into_parts();
     let room = body.map_or(0, |body| body.len().min(BODY));
-    let output = OUTPUT + longest.max(room);
+    let output = OUTPUT + head.max(room);
     let wires = Wires { route, proxy, output, rest: rest.clone() };
     let agent = Agent::with_parts(config(), wires, Unresolved);
     let response = match body {
@@ -137,7 +142,7 @@ impl Connector for Wires {
         let forwards =
             proxy.as_ref().is_some_and(|proxy| proxy.forwards(&route.url));
         Ok(Some(Wire {
-            origin: forwards.then(|| origin(&route.url)),
+            target: Some(target(&route.url, forwards)),
             stream: Some(stream),
             interrupt: route.interrupt.clone(),
             response_timeout: route.response_timeout,
@@ -196,8 +201,8 @@ impl Resolver for Unresolved {
 /// A connection in ureq's hands.
 struct Wire {
     stream: Option<Stream>,
-    /// What a proxy is to be told before the path, at the very first.
-    origin: Option<String>,
+    /// What is asked for, until the head of the request has gone.
+    target: Option<String>,
     interrupt: Arc<dyn Interrupt>,
     response_timeout: Option<Duration>,
     /// Runs from the last bytes of the request that went.
@@ -260,10 +265,10 @@ impl Transport for Wire {
         if self.refused {
             return Ok(());
         }
-        let sent = match self.origin.take() {
+        let sent = match self.target.take() {
             None => self.stream().write_all(output, until),
-            Some(origin) => {
-                let output = with_origin(output, &origin);
+            Some(target) => {
+                let output = as_sent(output, &target);
                 self.stream().write_all(&output, until)
             }
         };
@@ -314,13 +319,56 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// A request whose target is a whole URL (RFC 9112, 3.2.2); ureq writes the
-/// path alone, the request line at once.
-fn with_origin(request: &[u8], origin: &str) -> Vec<u8> {
-    let space = request.iter().position(|byte| *byte == b' ');
-    let target = space.expect("a method, and then a space") + 1;
-    let (method, rest) = request.split_at(target);
-    [method, origin.as_bytes(), rest].concat()
+/// The target of a request (RFC 9112, 3.2): a proxy that is asked in the
+/// server's place is told the server, too.
+fn target(url: &Url, forwards: bool) -> String {
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    match forwards {
+        true => origin(url) + path,
+        false => path.to_owned(),
+    }
+}
+
+/// The value of `Host`.
+fn host(url: &Url) -> HeaderValue {
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    HeaderValue::try_from(host).expect("a host is ASCII")
+}
+
+/// The head of a request as it is sent, with its own target. ureq writes names
+/// in lower case, and `Host` where it likes; some servers know no other case,
+/// and look for `Host` at once (RFC 9110, 7.2).
+fn as_sent(head: &[u8], target: &str) -> Vec<u8> {
+    let mut lines: Vec<_> =
+        head.split_inclusive(|byte| *byte == b'\n').collect();
+    let line = lines.remove(0);
+    // Stable: the others, and the empty line, stay where they are.
+    lines.sort_by_key(|line| !line.starts_with(b"host:"));
+    let method = line.split(|byte| *byte == b' ').next().expect("one at least");
+    let mut sent = Vec::with_capacity(head.len() + target.len());
+    sent.extend_from_slice(method);
+    sent.extend_from_slice(format!(" {target} HTTP/1.1\r\n").as_bytes());
+    for line in lines {
+        let start = sent.len();
+        sent.extend_from_slice(line);
+        let colon = line.iter().position(|byte| *byte == b':');
+        title_case(&mut sent[start..][..colon.unwrap_or(0)]);
+    }
+    sent
+}
+
+fn title_case(name: &mut [u8]) {
+    // As § 9.2.4 writes it.
+    if name == b"last-event-id" {
+        name.copy_from_slice(b"Last-Event-ID");
+    }
+    let mut begins = true;
+    for byte in name {
+        if begins {
+            byte.make_ascii_uppercase();
+        }
+        begins = *byte == b'-';
+    }
 }
 
 /// What ureq writes the request to, made when needed and given back when it

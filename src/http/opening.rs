@@ -16,7 +16,7 @@ use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
 use crate::response::{self, Response, loggable};
-use crate::settings::options::{Options, target};
+use crate::settings::options::Options;
 use crate::settings::request::Request;
 use crate::sync::lock;
 use crate::userinfo::UserInfo;
@@ -58,8 +58,10 @@ impl Opening {
             // Credentials, once withheld, stay withheld for the chain.
             own &= self.options.with_credentials || self.url.origin() == origin;
             let (response, rest) = self.ask(own)?;
-            let Some(location) = location(&response) else {
-                return self.accept(response, rest, became_get);
+            let location = match location(&response) {
+                Ok(Some(location)) => location,
+                Ok(None) => return self.accept(response, rest, became_get),
+                Err(failure) => return Err(failure.with(response).into()),
             };
             if redirects == self.options.max_redirects {
                 let message = format!("more than {redirects} redirects");
@@ -84,8 +86,6 @@ impl Opening {
         let url = &self.url;
         let mut request = http::Request::new(self.request.body());
         *request.method_mut() = self.request.method();
-        *request.uri_mut() = target(url)
-            .map_err(|cause| Failure::new(Error::Http, cause.to_string()))?;
         let mut headers = self.request.headers(own);
         if url.origin() != self.options.url.origin() {
             // The name of another server is no credential.
@@ -141,7 +141,7 @@ impl Opening {
         let Some(mut failure) = refusal else {
             return Ok(Opened { response, connection, became_get });
         };
-        if !matches!(response.status, 204 | 304) {
+        if !matches!(response.status, 101 | 204 | 304) {
             failure.body = connection.excerpt(&*self.interrupt);
         }
         Err(failure.with(response).into())
@@ -157,6 +157,11 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
 fn refusal(response: &Response) -> Option<Failure> {
     if response.status != StatusCode::OK {
         let message = match response.status {
+            // Fetch, "HTTP-network fetch": no answer to what was asked.
+            101 => {
+                let message = "status 101: another protocol, not asked for";
+                return Some(Failure::new(Error::Http, message));
+            }
             204 => "status 204: the server wants no more".to_owned(),
             status => format!("unexpected status {status}"),
         };
@@ -165,12 +170,12 @@ fn refusal(response: &Response) -> Option<Failure> {
     if response::is_event_stream(&response.headers) {
         return None;
     }
-    let message = match response.headers.get(header::CONTENT_TYPE) {
+    let value = response::value(&response.headers, &header::CONTENT_TYPE);
+    let message = match value {
         None => "no content type".to_owned(),
-        Some(value) => format!(
-            "content type is not text/event-stream but {}",
-            String::from_utf8_lossy(value.as_bytes())
-        ),
+        Some(value) => {
+            format!("content type is not text/event-stream but {value}")
+        }
     };
     Some(Failure::new(Error::ContentType, message))
 }

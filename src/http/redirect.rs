@@ -3,17 +3,29 @@
 
 use http::Method;
 use http::header::{self, HeaderValue};
+use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::response::Response;
-use crate::settings::options::target;
 
 /// The `Location` of a redirect; without one it is an ordinary response.
-pub(crate) fn location(response: &Response) -> Option<&HeaderValue> {
-    matches!(response.status, 301 | 302 | 303 | 307 | 308)
-        .then(|| response.headers.get(header::LOCATION))?
+pub(crate) fn location(
+    response: &Response,
+) -> Result<Option<&HeaderValue>, Failure> {
+    if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let mut locations = response.headers.get_all(header::LOCATION).iter();
+    let first = locations.next();
+    match locations.all(|other| Some(other) == first) {
+        true => Ok(first),
+        false => Err(Failure::new(
+            Error::Redirect,
+            "redirect to several places at once",
+        )),
+    }
 }
 
 /// Fetch, "HTTP-redirect fetch": which redirects make a GET of a request.
@@ -25,24 +37,26 @@ pub(crate) fn drops_the_body(status: u16, method: &Method) -> bool {
     }
 }
 
-/// The URL that a `Location` names, if it can be followed.
+/// The URL that a `Location` names, if it can be followed (Fetch, "location
+/// URL": without a fragment of its own it has that of `url`).
 pub(crate) fn follow(
     url: &Url,
     location: &HeaderValue,
 ) -> Result<Url, Failure> {
     let refused = |why: &str| Failure::new(Error::Redirect, why);
-    let next = str::from_utf8(location.as_bytes())
-        .ok()
-        .and_then(|location| url.join(location).ok())
-        .ok_or_else(|| refused("redirect to something that is no URL"))?;
+    // Bytes that are no text go as they came.
+    let location = percent_encode(location.as_bytes(), &AsciiSet::EMPTY);
+    let mut next = url
+        .join(&location.to_string())
+        .map_err(|_| refused("redirect to something that is no URL"))?;
+    if next.fragment().is_none() {
+        next.set_fragment(url.fragment());
+    }
     match (url.scheme(), next.scheme()) {
         ("https", "http") => {
             Err(refused("redirect from https to http is not followed"))
         }
-        (_, "http" | "https") if target(&next).is_ok() => Ok(next),
-        (_, "http" | "https") => {
-            Err(refused("redirect to a URL that no request can name"))
-        }
+        (_, "http" | "https") => Ok(next),
         (_, scheme) => {
             Err(refused(&format!("redirect to a {scheme} URL is not followed")))
         }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::InvalidUri;
 use url::Url;
 
 use crate::error::Error;
@@ -56,8 +54,6 @@ impl Options {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::Scheme);
         }
-        // One that no request can name would fail each time, for ever.
-        target(&url).map_err(|_| Error::Url)?;
         Ok(Options {
             url,
             request: Request::default(),
@@ -89,15 +85,4 @@ impl Options {
         self.request.last_event_id = id.to_owned();
         Ok(())
     }
-}
-
-/// What ureq is to ask for: no fragment, and no user information, which goes
-/// into a header.
-pub(crate) fn target(url: &Url) -> Result<Uri, InvalidUri> {
-    let host = url.host_str().expect("http URLs have a host");
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query =
-        url.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let (scheme, path) = (url.scheme(), url.path());
-    format!("{scheme}://{host}{port}{path}{query}").parse()
 }

@@ -40,6 +40,71 @@ fn asks_for_an_event_stream() {
     assert_eq!(request.header("user-agent"), Some(agent));
 }
 
+/// What is sent: `Host` first, and names in the case that servers expect who
+/// know no other.
+#[test]
+fn names_are_in_title_case_and_host_is_first() {
+    let (_server, _source, connection) = request_of("/", |source| {
+        source
+            .with_header("X-API-KEY", "1")
+            .with_header("dnt", "1")
+            .with_header("cookie", "a=b")
+            .with_header("x--y-", "2")
+            .with_header("x_z.a1-b2", "3")
+            .with_last_event_id("7")
+    });
+    let names = connection.request.names();
+    assert_eq!(names[0], "Host");
+    for name in [
+        "Accept",
+        "Accept-Encoding",
+        "Cache-Control",
+        "Pragma",
+        "User-Agent",
+        "Last-Event-ID",
+        "Cookie",
+        "Dnt",
+        "X-Api-Key",
+        "X--Y-",
+        "X_z.a1-B2",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert_eq!(names.len(), 12);
+    assert_eq!(connection.request.header("x-api-key"), Some("1"));
+}
+
+/// The same of a request with a body, of one through a proxy, of a program's
+/// own `Host`, and of a redirected one.
+#[test]
+fn host_is_first_in_every_request() {
+    let (_server, _source, connection) =
+        request_of("/", |source| source.with_body("data"));
+    let names = connection.request.names();
+    assert_eq!(names[0], "Host");
+    assert!(names.contains(&"Content-Length"), "{names:?}");
+    assert!(names.contains(&"Content-Type"), "{names:?}");
+    assert_eq!(connection.request.body, b"data");
+
+    let server = Server::start();
+    let proxy = format!("http://user:pass@{}", server.address());
+    let _source = Source::new("http://server.test/path?q#f")
+        .with_proxy(&proxy)
+        .with_header("X-Last", "1")
+        .with_header("host", "other.test")
+        .start();
+    let connection = server.accept();
+    assert_eq!(connection.request.target, "http://server.test/path?q");
+    let names = connection.request.names();
+    assert_eq!(names[0], "Host");
+    assert!(names.contains(&"Proxy-Authorization"), "{names:?}");
+    assert_eq!(connection.request.header("host"), Some("other.test"));
+
+    let (server, _source, connection) = request_of("/", |source| source);
+    connection.redirect("302 Found", "/to");
+    assert_eq!(server.accept().request.names()[0], "Host");
+}
+
 /// R9, R10. Each default header can be replaced; it is sent once all the same.
 #[test]
 fn default_headers_can_be_replaced() {

@@ -196,12 +196,60 @@ fn the_last_mime_type_of_several_counts() {
         (&["text/html;a=\",text/event-stream\""], false),
         (&["text/event-stream;charset=utf-8,text/event-stream"], true),
         (&["text/html,text/plain", "text/event-stream"], true),
+        // Joined before they are read: a quote goes on in the next one.
+        (&["text/html;\"", "text/event-stream"], false),
+        (&["text/html;x=\"", "text/event-stream"], false),
+        (&["text/event-stream; x=\"", "text/plain"], true),
+        (&["text/html;\"", "\\\"", "text/event-stream"], false),
+        (&["text/html;\"", "\\\"", "text/event-stream", "\";c=d"], false),
+        (&["text/html;\"", "\"", "text/event-stream"], true),
+        (&["text/html;\"", "\", text/event-stream"], true),
+        (&["text/event-stream", "text/pl\u{e4}in"], true),
     ] {
         let headers: String = values
             .iter()
             .map(|value| format!("Content-Type: {value}\r\n"))
             .collect();
         assert_eq!(content_type_is_accepted(&headers), accepted, "{values:?}");
+    }
+}
+
+/// R18. A change of protocol that nobody asked for is a network error.
+#[test]
+fn switching_protocols_is_tried_again() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+         Connection: upgrade\r\nContent-Type: text/event-stream\r\n\r\n\
+         data: x\n\n",
+    );
+    let failure = source.retrying(Error::Http);
+    assert_eq!(failure.http_status, 101);
+    assert!(failure.message.contains("101"), "{failure:?}");
+    connection.sees_the_client_close();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// R21, R28. What a server writes where the status is, is one, also if HTTP
+/// has no such number.
+#[test]
+fn fails_the_connection_at_a_status_below_100() {
+    for (line, status) in
+        [("1 OK", 1), ("077 77", 77), ("99", 99), ("000 -", 0), ("20 OK", 20)]
+    {
+        let server = Server::start();
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        connection.send(format!(
+            "HTTP/1.1 {line}\r\nContent-Type: text/event-stream\r\n\
+             Content-Length: 3\r\n\r\nwhy"
+        ));
+        let failure = source.failed(Error::Status);
+        assert_eq!((failure.http_status, &*failure.body), (status, "why"));
+        assert!(!server.is_asked(), "{line}");
     }
 }
 
@@ -253,6 +301,37 @@ fn looks_up_headers_of_the_response() {
     assert_eq!(header("x-absent"), None);
     assert_eq!(header(""), None);
     assert_eq!(header("x:one"), None);
+}
+
+/// R63. A value that is not UTF-8 is taken for Latin-1, and is UTF-8 in C.
+#[test]
+fn header_values_that_are_not_utf8_are_latin_1() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .looking_up(&["X-Utf8", "X-Latin", "X-Both"])
+        .start();
+    let head = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n",
+        &b"X-Utf8: \xc3\xbc\xe2\x82\xac\r\nX-Latin: \xfc \xa4\xff\r\n"[..],
+        b"X-Both: \xc3\xbc\r\nX-Both: \xfc\r\n\r\n",
+    ];
+    server.accept().send(head.concat());
+    let headers = source.opened().headers;
+    assert_eq!(headers["X-Utf8"], "\u{fc}\u{20ac}");
+    assert_eq!(headers["X-Latin"], "\u{fc} \u{a4}\u{ff}");
+    assert_eq!(headers["X-Both"], "\u{fc}, \u{fc}");
+}
+
+/// R63. So it is in the message.
+#[test]
+fn a_content_type_that_is_not_utf8_is_told_as_latin_1() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let mut connection = server.accept();
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/\xfc\r\n");
+    connection.send("Content-Type: a/b\r\n\r\n");
+    let message = source.failed(Error::ContentType).message;
+    assert!(message.ends_with("but text/\u{fc}, a/b"), "{message}");
 }
 
 /// R63. The headers of an accepted response are there in `on_open`.

@@ -247,6 +247,74 @@ fn international_host_names_are_looked_up_in_ascii() {
     );
 }
 
+/// R1. Whatever the URL Standard takes for a host is one, and is sent.
+#[test]
+fn asks_hosts_of_any_name_that_the_url_standard_takes() {
+    for name in ["a\"b", "a`b", "a{b}", "a!$&'()*+,;=~_b", "-a-", "a_b"] {
+        let name = format!("{name}.test");
+        names::resolve(&name, &[Ipv4Addr::LOCALHOST.into()]);
+        let server = Server::start();
+        let url = server.url_at(&name, "/");
+        let source = Source::connected(&url);
+        assert_eq!(source.url(), url);
+        let connection = server.accept();
+        let host = format!("{name}:{}", server.port());
+        assert_eq!(connection.request.header("host"), Some(&*host));
+        assert_eq!(connection.request.target, "/");
+        connection.redirect("302 Found", &url);
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        assert_eq!(source.opened().url, url);
+    }
+}
+
+/// R1. A URL may be of any length.
+#[test]
+fn asks_for_urls_of_any_length() {
+    for length in [65_530, 70_000, 1_000_000] {
+        let server = Server::start();
+        let target = format!("/{}?q", "a".repeat(length));
+        let source = Source::connected(&server.url(&target));
+        let connection = server.accept();
+        assert_eq!(connection.request.target, target);
+        if length > 100_000 {
+            continue;
+        }
+        connection.redirect("302 Found", &target);
+        let mut connection = server.accept();
+        assert_eq!(connection.request.target, target);
+        connection.send(EVENT_STREAM);
+        assert_eq!(source.opened().url, server.url(&target));
+    }
+}
+
+/// Fetch, "location URL": a redirect without fragment keeps that of the URL
+/// before it. No fragment is sent.
+#[test]
+fn a_fragment_lasts_until_a_redirect_has_another() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/a#one"));
+    for (location, url) in [
+        ("/b?c", "/b?c#one"),
+        ("/d#two", "/d#two"),
+        ("/e", "/e#two"),
+        ("/f#", "/f#"),
+        ("/g", "/g#"),
+    ] {
+        let connection = server.accept();
+        assert!(!connection.request.target.contains('#'));
+        connection.redirect("302 Found", location);
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        connection.send("data: x\n\n");
+        assert_eq!(source.opened().url, server.url(url));
+        source.message("x");
+        connection.finish();
+        source.lost();
+    }
+    assert_eq!(source.url(), server.url("/a#one"));
+}
+
 /// An IPv6 address in a URL.
 #[test]
 fn connects_to_an_ipv6_address() {

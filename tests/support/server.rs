@@ -457,7 +457,7 @@ impl Request {
                 let (name, value) = line.split_at(colon.expect("a colon"));
                 let name = std::str::from_utf8(name).expect("an ASCII name");
                 let value = value[1..].trim_ascii();
-                (name.to_ascii_lowercase(), value.to_vec())
+                (name.to_owned(), value.to_vec())
             })
             .collect();
         Self {
@@ -467,6 +467,11 @@ impl Request {
             headers,
             body: Vec::new(),
         }
+    }
+
+    /// The names of the headers, as they were written.
+    pub fn names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| &**name).collect()
     }
 
     /// The value of the header `name`. No header may come twice.
