@@ -69,7 +69,8 @@ fn has_a_method_of_the_same_name_for_every_setter() {
         if !takes_source || !sets {
             continue;
         }
-        let (_, methods) = code.split_once("class EventSource").expect("it");
+        let (_, methods) =
+            code.split_once("class [[nodiscard]] EventSource {").expect("it");
         let start = format!("    void {name}(");
         let (_, method) = methods.split_once(&start).unwrap_or_else(|| {
             panic!("EventSource has no method {name}");
@@ -132,6 +133,68 @@ fn is_clean_cpp() {
                 check.arg(path("tests/cpp/header.cpp"));
                 succeed(check);
             }
+        }
+    }
+}
+
+#[test]
+fn refuses_what_would_be_lost_or_dangle() {
+    let refused = [
+        // A result that is lost.
+        "source.next();",
+        "source.next(std::chrono::seconds(1));",
+        "source.wait(std::chrono::seconds(1));",
+        "source.begin();",
+        "make_error_code(sse::Errc::url);",
+        "made();",
+        // A view that is kept.
+        "for (auto event : source) (void)event;",
+        "auto event = *source.begin();",
+        "std::vector<sse::Event>().push_back(*source.begin());",
+        "auto item = source.next(); item = source.next();",
+        "source.on_error([](sse::Failure failure) { (void)failure; });",
+        "source.on_open([](const sse::Response &it) { [it] {}(); });",
+    ];
+    let taken = [
+        "(void)source.next();",
+        "source.wait();",
+        "(void)made();",
+        "for (const sse::Event &event : source) (void)event;",
+        "for (const auto &event : source) (void)event;",
+        "sse::OwnedEvent event = *source.begin();",
+        "std::vector<sse::OwnedEvent>().push_back(*source.begin());",
+        "while (auto item = source.next()) std::visit([](auto &) {}, *item);",
+    ];
+    let program = |statements: &[&str]| {
+        let mut program = "#include <eventsource.hpp>\n#include <vector>\n\
+             sse::EventSource made();\n"
+            .to_owned();
+        for (number, statement) in statements.iter().enumerate() {
+            program += &format!(
+                "void go{number}(sse::EventSource &); \
+                 void go{number}(sse::EventSource &source) \
+                 {{ (void)source; {statement} }}\n"
+            );
+        }
+        program
+    };
+    for compiler in ["g++", "clang++"] {
+        let check = |name: &str, statements: &[&str]| {
+            let file = scratch(&format!("{name}-{compiler}.cpp"));
+            fs::write(&file, program(statements)).expect("scratch space");
+            let mut check = Command::new(compiler);
+            check.args(["-std=c++17", "-fsyntax-only"]).args(WARNINGS);
+            check.arg("-Wno-unused-variable");
+            check.arg("-I").arg(path("include"));
+            check.arg("-I").arg(path("bindings/cpp")).arg(&file);
+            check
+        };
+        succeed(check("taken", &taken));
+        let output = check("refused", &refused).output().expect("a compiler");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for (number, statement) in refused.iter().enumerate() {
+            let line = format!("refused-{compiler}.cpp:{}:", number + 4);
+            assert!(said.contains(&line), "{compiler}: {statement}\n{said}");
         }
     }
 }
@@ -246,10 +309,14 @@ promises! {
     tells_handlers_all_that_happens
     asks_as_it_was_told_to
     takes_bodies_that_are_empty_and_none
+    takes_nothing_for_what_c_takes_null
+    takes_text_as_the_program_has_it
     takes_every_setting
     decides_whether_to_come_back
     waits_no_longer_than_it_is_told_to
     comes_back_at_once_when_told_to
+    handlers_own_what_cannot_be_copied
+    an_empty_function_is_no_handler
     listeners_come_and_go_inside_handlers
     listeners_come_and_go_from_other_threads
     a_listener_is_refused_whole
@@ -263,10 +330,12 @@ promises! {
     calls_no_handler_after_close
     tells_items_all_that_happens
     is_a_range_of_events
+    an_owned_event_is_kept
     a_range_is_left_and_taken_up_again
     a_loop_waits_for_the_descriptor
     a_queue_and_handlers_do_not_go_together
     errors_are_thrown
+    errors_are_error_codes
     takes_a_source_over_from_c
     logs
     a_parser_dispatches_events

@@ -56,19 +56,41 @@
 //
 // Views
 // -----
-// Event, Response, Failure and Request are views: they, and every string_view
-// that they return, are borrowed until the handler returns, or until the next
-// item is asked for. Copy text that is to live longer. A NUL stands behind the
-// last character of each string_view. Arguments of functions are copied; text
-// must be UTF-8, and is Errc::value if it has a NUL in the middle.
+// Event, Response, Failure, Request and Comment are views: they, and every
+// string_view that they return, are borrowed until the handler returns, or
+// until the next item is asked for. They cannot be copied. An OwnedEvent is a
+// copy of an event that the program may keep:
+//
+//     std::vector<sse::OwnedEvent> events;
+//     for (const sse::Event &event : source)
+//         events.push_back(event);
+//
+// A NUL stands behind the last character of each string_view. Arguments of
+// functions are copied; text must be UTF-8, and is Errc::value if it has a NUL
+// in the middle.
 //
 // Errors
 // ------
-// A call that is misused throws sse::Error, and has then changed nothing.
-// Failures on the network are reported to on_error(). With -fno-exceptions
-// errors call std::terminate(). A program that is to see such an error makes
-// the call in C, by native_handle(), or by eventsource_new() and the
-// constructor that takes a source over.
+// A call that is misused throws sse::Error, and has then changed nothing. An
+// Errc is also a std::error_code. Failures on the network are reported to
+// on_error(). With -fno-exceptions errors call std::terminate(). A program that
+// is to see such an error makes the call in C, by native_handle(), or by
+// eventsource_new() and the constructor that takes a source over.
+//
+// What differs from C
+// -------------------
+// - Errors are thrown, not returned. Where C returns NULL, 0 or -1 for "none",
+//   functions here return std::nullopt; only fd() returns -1.
+// - A text that is nullptr, std::nullopt, or a `const char *` that is NULL, is
+//   C's NULL: it removes a setting, or is Errc::null.
+// - Callbacks have no `user_data`: a handler owns what it needs, and the source
+//   owns the handler. A handler need not be copyable.
+// - The destructor frees a source, also in one of its handlers.
+// - eventsource_add_listener() is add_event_listener(), and returns the number;
+//   eventsource_get_stats() is stats().
+// - wait() and next() without a time are those of C with -1; a time below 0 is
+//   taken for 0.
+// - There is no eventsource_next_batch().
 
 #ifndef EVENTSOURCE_HPP
 #define EVENTSOURCE_HPP
@@ -88,9 +110,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -208,18 +231,169 @@ inline std::string_view message(Errc code) noexcept
     return eventsource_strerror(static_cast<int>(code));
 }
 
-// A call was misused, or the system is out of resources.
-class Error : public std::runtime_error {
+// The category of Errc's error codes. Errc::timeout is std::errc::timed_out.
+inline const std::error_category &error_category() noexcept
+{
+    class Category : public std::error_category {
+    public:
+        const char *name() const noexcept override { return "eventsource"; }
+
+        std::string message(int code) const override
+        {
+            return eventsource_strerror(code);
+        }
+
+        std::error_condition
+        default_error_condition(int code) const noexcept override
+        {
+            if (code == EVENTSOURCE_ERROR_TIMEOUT)
+                return std::errc::timed_out;
+            return {code, *this};
+        }
+    };
+    static const Category category;
+    return category;
+}
+
+[[nodiscard]] inline std::error_code make_error_code(Errc code) noexcept
+{
+    return {static_cast<int>(code), error_category()};
+}
+
+} // namespace sse
+
+template <> struct std::is_error_code_enum<sse::Errc> : std::true_type {
+};
+
+namespace sse {
+
+// A call was misused, or the system is out of resources: code() is an Errc.
+class Error : public std::system_error {
 public:
-    explicit Error(Errc code)
-        : std::runtime_error(std::string(message(code))), code_(code)
+    explicit Error(Errc code) : std::system_error(make_error_code(code)) {}
+};
+
+// A text argument: anything that converts to std::string_view or std::string.
+// nullptr, a `const char *` that is NULL, std::nullopt and an empty optional
+// are C's NULL; an empty text is not. Borrowed: for parameters only.
+class Text {
+    // How a T is converted.
+    template <class T>
+    static constexpr bool is_pointer = std::is_convertible_v<T, const char *>;
+    template <class T>
+    static constexpr bool is_view = std::is_convertible_v<T, std::string_view>;
+    template <class T>
+    static constexpr bool is_text =
+        is_pointer<T> || is_view<T> || std::is_convertible_v<T, std::string>;
+
+public:
+    Text() noexcept = default;
+    Text(std::nullopt_t) noexcept {}
+    Text(const char *text) { assign(text); }
+    Text(const char *text, std::size_t len) : view_({text, len}) {}
+
+    template <class T, class = std::enable_if_t<is_text<const T &>>>
+    Text(const T &text)
     {
+        assign(text);
     }
 
-    Errc code() const noexcept { return code_; }
+    template <class T, class = std::enable_if_t<is_text<const T &>>>
+    Text(const std::optional<T> &text)
+    {
+        if (text)
+            assign(*text);
+    }
+
+    Text(const Text &) = delete;
+    Text &operator=(const Text &) = delete;
+
+    // Nothing for C's NULL.
+    std::optional<std::string_view> view() const noexcept { return view_; }
 
 private:
-    Errc code_;
+    template <class T> void assign(const T &text)
+    {
+        if constexpr (is_pointer<const T &>) {
+            const char *pointer = text;
+            if (pointer)
+                view_ = pointer;
+        } else if constexpr (is_view<const T &>) {
+            view_ = text;
+        } else {
+            owned_ = text;
+            view_ = owned_;
+        }
+    }
+
+    std::optional<std::string_view> view_;
+    // The text of a std::filesystem::path, for example.
+    std::string owned_;
+};
+
+// A std::function that can be moved, but not copied, so that a handler may own
+// objects that cannot be copied. Empty if made of nullptr or an empty function.
+template <class Signature> class Function;
+
+template <class Result, class... Arguments>
+class Function<Result(Arguments...)> {
+    template <class Callable>
+    static constexpr bool is_other = std::conjunction_v<
+        std::negation<std::is_same<Callable, Function>>,
+        std::is_invocable_r<Result, Callable &, Arguments...>>;
+
+    // Pointers, and functions such as std::function.
+    template <class Callable>
+    static constexpr bool may_be_empty =
+        std::conjunction_v<std::is_constructible<Callable, std::nullptr_t>,
+                           std::is_constructible<bool, Callable &>>;
+
+public:
+    Function() noexcept = default;
+    Function(std::nullptr_t) noexcept {}
+
+    template <class Callable, class Held = std::decay_t<Callable>,
+              class = std::enable_if_t<is_other<Held>>>
+    Function(Callable &&callable)
+    {
+        Held held(std::forward<Callable>(callable));
+        if constexpr (may_be_empty<Held>) {
+            if (!static_cast<bool>(held))
+                return;
+        }
+        held_ = std::make_unique<Of<Held>>(std::move(held));
+    }
+
+    explicit operator bool() const noexcept { return held_ != nullptr; }
+
+    // Not to be called if it is empty.
+    Result operator()(Arguments... arguments) const
+    {
+        return held_->call(std::forward<Arguments>(arguments)...);
+    }
+
+private:
+    struct Any {
+        virtual ~Any() = default;
+        virtual Result call(Arguments... arguments) = 0;
+    };
+
+    template <class Callable> struct Of final : Any {
+        explicit Of(Callable &&held) : callable(std::move(held)) {}
+
+        Result call(Arguments... arguments) override
+        {
+            if constexpr (std::is_void_v<Result>)
+                std::invoke(callable, std::forward<Arguments>(arguments)...);
+            else
+                return std::invoke(callable,
+                                   std::forward<Arguments>(arguments)...);
+        }
+
+        Callable callable;
+    };
+
+    std::unique_ptr<Any> held_;
 };
 
 namespace detail {
@@ -246,11 +420,11 @@ inline std::string_view view(const char *text) noexcept
     return text ? std::string_view(text) : std::string_view();
 }
 
-// A text of C++ for a call in C; NULL if there is none.
-class Text {
+// A text for a call in C, with a NUL behind it; NULL if there is none.
+class CText {
 public:
-    explicit Text(std::optional<std::string_view> text)
-        : is_there_(text), text_(text.value_or(std::string_view()))
+    CText(const Text &text)
+        : is_there_(text.view()), text_(text.view().value_or(""))
     {
         if (text_.find('\0') != std::string::npos)
             fail(Errc::value);
@@ -287,6 +461,10 @@ class Event {
 public:
     explicit Event(const eventsource_event *event) noexcept : event_(event) {}
 
+    // A view, borrowed: OwnedEvent is a copy.
+    Event(const Event &) = delete;
+    Event &operator=(const Event &) = delete;
+
     // The event type: what the stream's `event` field said, or `message`.
     std::string_view type() const noexcept
     {
@@ -317,6 +495,60 @@ private:
     const eventsource_event *event_;
 };
 
+// A copy of an event, for the program to keep.
+class OwnedEvent : public Event {
+public:
+    OwnedEvent(const Event &event)
+        : Event(&shown_), type_(event.type()), data_(event.data()),
+          last_event_id_(event.last_event_id()), origin_(event.origin())
+    {
+        show();
+    }
+
+    OwnedEvent(const OwnedEvent &other)
+        : OwnedEvent(static_cast<const Event &>(other))
+    {
+    }
+
+    OwnedEvent(OwnedEvent &&other) noexcept : Event(&shown_) { swap(other); }
+
+    OwnedEvent &operator=(OwnedEvent other) noexcept
+    {
+        swap(other);
+        return *this;
+    }
+
+    ~OwnedEvent() = default;
+
+private:
+    void swap(OwnedEvent &other) noexcept
+    {
+        type_.swap(other.type_);
+        data_.swap(other.data_);
+        last_event_id_.swap(other.last_event_id_);
+        origin_.swap(other.origin_);
+        show();
+        other.show();
+    }
+
+    void show() noexcept
+    {
+        shown_.type = type_.c_str();
+        shown_.type_len = type_.size();
+        shown_.data = data_.c_str();
+        shown_.data_len = data_.size();
+        shown_.last_event_id = last_event_id_.c_str();
+        shown_.last_event_id_len = last_event_id_.size();
+        shown_.origin = origin_.c_str();
+    }
+
+    eventsource_event shown_ = {};
+    std::string type_;
+    std::string data_;
+    std::string last_event_id_;
+    std::string origin_;
+};
+
 // The head of a response. As an item: the response was accepted, the source is
 // open.
 class Response {
@@ -325,6 +557,10 @@ public:
         : response_(response)
     {
     }
+
+    // A view, borrowed.
+    Response(const Response &) = delete;
+    Response &operator=(const Response &) = delete;
 
     int status() const noexcept
     {
@@ -339,10 +575,10 @@ public:
 
     // The value of a header; several values are joined by `, `. The case of
     // `name` does not matter.
-    std::optional<std::string_view> header(std::string_view name) const
+    std::optional<std::string_view> header(const Text &name) const
     {
         const char *value =
-            eventsource_response_header(response_, detail::Text(name));
+            eventsource_response_header(response_, detail::CText(name));
         return value ? std::optional<std::string_view>(value) : std::nullopt;
     }
 
@@ -367,6 +603,10 @@ public:
     {
     }
 
+    // A view, borrowed.
+    Failure(const Failure &) = delete;
+    Failure &operator=(const Failure &) = delete;
+
     Errc code() const noexcept { return static_cast<Errc>(failure_->error); }
 
     // One line for a person, with the cause. It holds no secrets.
@@ -385,8 +625,9 @@ public:
     // The head of the response, if one came that was not in order.
     std::optional<Response> response() const noexcept
     {
-        const eventsource_response *response = failure_->response;
-        return response ? std::optional<Response>(response) : std::nullopt;
+        if (!failure_->response)
+            return std::nullopt;
+        return std::optional<Response>(std::in_place, failure_->response);
     }
 
     // How many attempts in a row have brought no event, this attempt included;
@@ -420,6 +661,10 @@ public:
     {
     }
 
+    // A view, borrowed.
+    Request(const Request &) = delete;
+    Request &operator=(const Request &) = delete;
+
     // The number of this attempt of the source, from 1 on.
     std::uint64_t attempt() const noexcept
     {
@@ -432,23 +677,24 @@ public:
     {
         const eventsource_failure *failure =
             eventsource_request_failure(request_);
-        return failure ? std::optional<Failure>(failure) : std::nullopt;
+        if (!failure)
+            return std::nullopt;
+        return std::optional<Failure>(std::in_place, failure);
     }
 
     // Sets a header, or removes it.
-    void set_header(std::string_view name,
-                    std::optional<std::string_view> value)
+    void set_header(const Text &name, const Text &value)
     {
         detail::check(eventsource_request_set_header(
-            request_, detail::Text(name), detail::Text(value)));
+            request_, detail::CText(name), detail::CText(value)));
     }
 
     // With GET the body is not sent, so that a stream that was asked for by
     // POST can be resumed.
-    void set_method(std::string_view method)
+    void set_method(const Text &method)
     {
         detail::check(
-            eventsource_request_set_method(request_, detail::Text(method)));
+            eventsource_request_set_method(request_, detail::CText(method)));
     }
 
 private:
@@ -457,7 +703,13 @@ private:
 
 // A comment, as an item: the text after the colon, unchanged.
 struct Comment {
-    std::string_view text;
+    explicit Comment(std::string_view comment) noexcept : text(comment) {}
+
+    // A view, borrowed.
+    Comment(const Comment &) = delete;
+    Comment &operator=(const Comment &) = delete;
+
+    const std::string_view text;
 };
 
 // The source is closed for good, as an item: the last item.
@@ -466,7 +718,7 @@ struct Close {
 };
 
 // What the queue holds in pull mode. std::visit() handles every kind of item,
-// std::get_if() a single kind.
+// std::get_if() a single kind. A view, borrowed until the next item.
 using Item = std::variant<Response, Event, Comment, Failure, Close>;
 
 // Counts since connect(). The numbers are read one after the other while the
@@ -490,7 +742,9 @@ struct Stats {
     std::chrono::milliseconds time_to_headers;
 };
 
-using EventHandler = std::function<void(const Event &)>;
+using EventHandler = Function<void(const Event &)>;
+using RetryHandler =
+    Function<std::optional<std::chrono::milliseconds>(const Failure &)>;
 
 namespace detail {
 
@@ -510,14 +764,16 @@ struct Source {
     // An Errc, once the close was reported; -1 before that.
     std::atomic<int> close_reason{-1};
 
-    std::function<void(const Response &)> open;
+    Function<void(const Response &)> open;
     EventHandler event;
-    std::function<void(const Failure &)> error;
-    std::function<void(Errc)> close;
-    std::function<void(std::string_view)> comment;
-    std::function<void(Request &)> request;
-    std::function<std::optional<std::chrono::milliseconds>(const Failure &)>
-        retry;
+    Function<void(const Failure &)> error;
+    Function<void(Errc)> close;
+    Function<void(std::string_view)> comment;
+    Function<void(Request &)> request;
+    RetryHandler retry;
+
+    // The event that the range has reached.
+    std::optional<Event> at;
 
     std::mutex mutex;
     std::list<Listener> listeners;
@@ -631,41 +887,72 @@ struct Source {
         dropped.swap(removed);
     }
 
-    std::optional<Item> next(std::int64_t timeout_ms)
+    // The next item in C; NULL if the time has passed or the close was taken.
+    const eventsource_item *take(std::int64_t timeout_ms)
     {
         const eventsource_item *item;
         const auto result = eventsource_next(handle, timeout_ms, &item);
         if (result == EVENTSOURCE_ERROR_TIMEOUT
             || result == EVENTSOURCE_ERROR_CLOSED)
-            return std::nullopt;
+            return nullptr;
         check(result);
+        if (item->type == EVENTSOURCE_ITEM_TYPE_CLOSE)
+            close_reason = item->reason;
+        return item;
+    }
+
+    // Goes on to the next event, if there is one.
+    bool advance()
+    {
+        while (const auto *item = take(-1)) {
+            if (item->type == EVENTSOURCE_ITEM_TYPE_EVENT) {
+                at.emplace(item->event);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    std::optional<Item> next(std::int64_t timeout_ms)
+    {
+        const auto *item = take(timeout_ms);
+        if (!item)
+            return std::nullopt;
         switch (item->type) {
         case EVENTSOURCE_ITEM_TYPE_OPEN:
-            return Response(item->response);
+            return made<Response>(item->response);
         case EVENTSOURCE_ITEM_TYPE_EVENT:
-            return Event(item->event);
+            return made<Event>(item->event);
         case EVENTSOURCE_ITEM_TYPE_COMMENT:
-            return Comment{{item->comment, item->comment_len}};
+            return made<Comment>(
+                std::string_view(item->comment, item->comment_len));
         case EVENTSOURCE_ITEM_TYPE_ERROR:
-            return Failure(item->failure);
+            return made<Failure>(item->failure);
         case EVENTSOURCE_ITEM_TYPE_CLOSE:
             break;
         }
-        close_reason = item->reason;
-        return Close{static_cast<Errc>(item->reason)};
+        return made<Close>(Close{static_cast<Errc>(item->reason)});
+    }
+
+    // Makes an item in its place: views cannot be moved.
+    template <class View, class From>
+    static std::optional<Item> made(const From &from)
+    {
+        return std::optional<Item>(std::in_place, std::in_place_type<View>,
+                                   from);
     }
 };
 
 } // namespace detail
 
 // A source of events. It can be moved, but not copied.
-class EventSource {
+class [[nodiscard]] EventSource {
 public:
     // `url` is absolute, http or https. Nothing is sent until connect().
     // Errc::url, Errc::scheme, Errc::utf8.
-    explicit EventSource(std::string_view url) : source_(new detail::Source)
+    explicit EventSource(const Text &url) : source_(new detail::Source)
     {
-        detail::check(eventsource_new(detail::Text(url), &source_->handle));
+        detail::check(eventsource_new(detail::CText(url), &source_->handle));
     }
 
     // Takes over a source that was made by eventsource_new() and is not
@@ -681,7 +968,7 @@ public:
     // empty function removes a handler.
 
     // A connection is announced: the response was accepted.
-    void on_open(std::function<void(const Response &)> handler)
+    void on_open(Function<void(const Response &)> handler)
     {
         set(eventsource_on_open, detail::Source::on_open, &detail::Source::open,
             std::move(handler));
@@ -696,7 +983,7 @@ public:
 
     // A connection was refused, lost or given up, once for each; or an event
     // was dropped for its size.
-    void on_error(std::function<void(const Failure &)> handler)
+    void on_error(Function<void(const Failure &)> handler)
     {
         set(eventsource_on_error, detail::Source::on_error,
             &detail::Source::error, std::move(handler));
@@ -705,14 +992,14 @@ public:
     // The source is closed for good; called last of all, exactly once.
     // Errc::none if the program closed it, Errc::ended if its stream has ended
     // and the source does not reconnect, else the error of the last on_error().
-    void on_close(std::function<void(Errc)> handler)
+    void on_close(Function<void(Errc)> handler)
     {
         set(eventsource_on_close, detail::Source::on_close,
             &detail::Source::close, std::move(handler));
     }
 
     // A comment: the text after the colon, unchanged.
-    void on_comment(std::function<void(std::string_view)> handler)
+    void on_comment(Function<void(std::string_view)> handler)
     {
         set(eventsource_on_comment, detail::Source::on_comment,
             &detail::Source::comment, std::move(handler));
@@ -720,7 +1007,7 @@ public:
 
     // An attempt begins, the first included: to send a fresh token, or another
     // request when reconnecting. Called in pull mode, too.
-    void on_request(std::function<void(Request &)> handler)
+    void on_request(Function<void(Request &)> handler)
     {
         set(eventsource_on_request, detail::Source::on_request,
             &detail::Source::request, std::move(handler));
@@ -730,9 +1017,7 @@ public:
     // delay before the next attempt, or nothing to give up. The value
     // `failure.will_retry() ? std::optional(failure.delay()) : std::nullopt`
     // changes nothing. Called in pull mode, too.
-    void on_retry(
-        std::function<std::optional<std::chrono::milliseconds>(const Failure &)>
-            handler)
+    void on_retry(RetryHandler handler)
     {
         set(eventsource_on_retry, detail::Source::on_retry,
             &detail::Source::retry, std::move(handler));
@@ -742,10 +1027,9 @@ public:
     // `message` is the type of events to which the stream gives none. Returns a
     // number for remove_event_listener(), never zero. May be called at any
     // time, from any thread, also in handlers. Errc::queue in pull mode.
-    std::uint64_t add_event_listener(std::string_view type,
-                                     EventHandler handler)
+    std::uint64_t add_event_listener(const Text &type, EventHandler handler)
     {
-        const detail::Text text(type);
+        const detail::CText text(type);
         if (!handler || !source_)
             detail::fail(Errc::null);
         std::list<detail::Source::Listener> added;
@@ -789,39 +1073,38 @@ public:
     // line break), or if it is the library's own: `Connection`,
     // `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
     // `Trailer`, `Transfer-Encoding`, `Upgrade`.
-    void set_header(std::string_view name,
-                    std::optional<std::string_view> value)
+    void set_header(const Text &name, const Text &value)
     {
         detail::check(eventsource_set_header(
-            native_handle(), detail::Text(name), detail::Text(value)));
+            native_handle(), detail::CText(name), detail::CText(value)));
     }
 
     // GET by default, or POST if there is a body. Errc::value for HEAD,
     // CONNECT, TRACE, and a text that is no method.
-    void set_method(std::string_view method)
+    void set_method(const Text &method)
     {
         detail::check(
-            eventsource_set_method(native_handle(), detail::Text(method)));
+            eventsource_set_method(native_handle(), detail::CText(method)));
     }
 
     // Sets the body, or removes it. Its type is `text/plain` unless the header
     // `Content-Type` is set. A source with a body makes one attempt only,
     // unless set_retry() says otherwise.
-    void set_body(std::optional<std::string_view> bytes)
+    void set_body(const Text &bytes)
     {
+        const auto body = bytes.view();
         // An empty body is a body: NULL would remove it.
-        const char *data = bytes && bytes->data() ? bytes->data() : "";
-        detail::check(eventsource_set_body(native_handle(),
-                                           bytes ? data : nullptr,
-                                           bytes ? bytes->size() : 0));
+        const char *data = body && body->data() ? body->data() : "";
+        detail::check(eventsource_set_body(
+            native_handle(), body ? data : nullptr, body ? body->size() : 0));
     }
 
     // For a program that resumes where an earlier run stopped; with an empty
     // `id` no Last-Event-ID is sent. Errc::value if it has a line break.
-    void set_last_event_id(std::string_view id)
+    void set_last_event_id(const Text &id)
     {
         detail::check(
-            eventsource_set_last_event_id(native_handle(), detail::Text(id)));
+            eventsource_set_last_event_id(native_handle(), detail::CText(id)));
     }
 
     // How many redirects one attempt follows, 20 by default. A further redirect
@@ -913,20 +1196,20 @@ public:
 
     // The authorities to trust instead of the system's; without a path, the
     // system's again. Errc::file, Errc::certificate.
-    void set_ca_file(const std::optional<std::string> &path)
+    void set_ca_file(const Text &path)
     {
         detail::check(
-            eventsource_set_ca_file(native_handle(), detail::Text(path)));
+            eventsource_set_ca_file(native_handle(), detail::CText(path)));
     }
 
     // The certificate that the program shows to a server that asks for one, and
     // its private key; without both paths it is removed. Errc::file,
     // Errc::certificate, Errc::private_key.
-    void set_client_certificate(const std::optional<std::string> &cert_path,
-                                const std::optional<std::string> &key_path)
+    void set_client_certificate(const Text &cert_path, const Text &key_path)
     {
         detail::check(eventsource_set_client_certificate(
-            native_handle(), detail::Text(cert_path), detail::Text(key_path)));
+            native_handle(), detail::CText(cert_path),
+            detail::CText(key_path)));
     }
 
     // Whether the certificate of an https server is checked. If not, whoever
@@ -940,18 +1223,18 @@ public:
     // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
     // By default the environment's proxies are used: `http_proxy`,
     // `https_proxy`, `all_proxy`, `no_proxy`. Errc::url, Errc::scheme.
-    void set_proxy(std::optional<std::string_view> url)
+    void set_proxy(const Text &url)
     {
         detail::check(
-            eventsource_set_proxy(native_handle(), detail::Text(url)));
+            eventsource_set_proxy(native_handle(), detail::CText(url)));
     }
 
     // A Unix socket to connect to, whatever the host of the URL is; none by
     // default. Errc::value if the path is empty or too long for the system.
-    void set_unix_socket(const std::optional<std::string> &path)
+    void set_unix_socket(const Text &path)
     {
         detail::check(
-            eventsource_set_unix_socket(native_handle(), detail::Text(path)));
+            eventsource_set_unix_socket(native_handle(), detail::CText(path)));
     }
 
     // Pull mode.
@@ -975,11 +1258,11 @@ public:
     // An item is a view, borrowed until the next item is asked for. One thread
     // at a time may call this, else Errc::busy; Errc::queue without a queue,
     // Errc::not_connected before connect().
-    std::optional<Item> next() { return next_for(-1); }
+    [[nodiscard]] std::optional<Item> next() { return next_for(-1); }
 
     // The same, but waits no longer than `timeout`, and with 0 not at all; none
     // also if that time has passed.
-    std::optional<Item> next(std::chrono::milliseconds timeout)
+    [[nodiscard]] std::optional<Item> next(std::chrono::milliseconds timeout)
     {
         return next_for(std::max<std::int64_t>(timeout.count(), 0));
     }
@@ -992,31 +1275,27 @@ public:
     // The range of events of a source with a queue. It takes items as next()
     // does, passes over those that are no events, and ends when the source is
     // closed; close_reason() tells why. An input range: each event is a view,
-    // borrowed until the next, and begin() waits for the first event.
+    // borrowed until the next is asked for, by any iterator, and begin() waits
+    // for the first event. The type of value is OwnedEvent.
     class Sentinel {};
 
     class Iterator {
     public:
         using iterator_category = std::input_iterator_tag;
-        using value_type = Event;
+        using value_type = OwnedEvent;
         using difference_type = std::ptrdiff_t;
         using pointer = const Event *;
         using reference = const Event &;
 
         Iterator() = default;
 
-        reference operator*() const noexcept { return *event_; }
-        pointer operator->() const noexcept { return &*event_; }
+        reference operator*() const noexcept { return *source_->at; }
+        pointer operator->() const noexcept { return &*source_->at; }
 
         Iterator &operator++()
         {
-            while (const auto item = source_->next(-1)) {
-                if (const auto *event = std::get_if<Event>(&*item)) {
-                    event_ = *event;
-                    return *this;
-                }
-            }
-            event_.reset();
+            if (!source_->advance())
+                source_ = nullptr;
             return *this;
         }
 
@@ -1024,30 +1303,30 @@ public:
 
         friend bool operator==(const Iterator &it, Sentinel) noexcept
         {
-            return !it.event_;
+            return !it.source_;
         }
         friend bool operator!=(const Iterator &it, Sentinel) noexcept
         {
-            return it.event_.has_value();
+            return it.source_;
         }
         friend bool operator==(Sentinel, const Iterator &it) noexcept
         {
-            return !it.event_;
+            return !it.source_;
         }
         friend bool operator!=(Sentinel, const Iterator &it) noexcept
         {
-            return it.event_.has_value();
+            return it.source_;
         }
 
     private:
         friend class EventSource;
         explicit Iterator(detail::Source *source) : source_(source) { ++*this; }
 
+        // NULL at the end.
         detail::Source *source_ = nullptr;
-        std::optional<Event> event_;
     };
 
-    Iterator begin()
+    [[nodiscard]] Iterator begin()
     {
         if (!source_)
             detail::fail(Errc::null);
@@ -1085,7 +1364,7 @@ public:
 
     // The same, but waits no longer than `timeout`. Returns whether the source
     // is closed.
-    bool wait(std::chrono::milliseconds timeout) const
+    [[nodiscard]] bool wait(std::chrono::milliseconds timeout) const
     {
         const auto error = eventsource_wait(
             native_handle(), std::max<std::int64_t>(timeout.count(), 0));
@@ -1194,7 +1473,7 @@ private:
 // The event stream parser alone, for programs with an HTTP stack of their own.
 // It belongs to one thread at a time, can be moved, but not copied, and may be
 // destroyed in its own handler.
-class Parser {
+class [[nodiscard]] Parser {
 public:
     explicit Parser(EventHandler handler) : state_(new State)
     {
@@ -1208,12 +1487,13 @@ public:
     // is called before this function returns. Errc::too_large if an event over
     // 64 MiB was dropped; all other events were dispatched. Errc::callback in
     // the handler.
-    void feed(std::string_view bytes)
+    void feed(const Text &bytes)
     {
         // The handler may destroy this object.
         State *state = state_.get();
+        const auto chunk = bytes.view().value_or(std::string_view());
         const auto error =
-            eventsource_parser_feed(handle(), bytes.data(), bytes.size());
+            eventsource_parser_feed(handle(), chunk.data(), chunk.size());
         if (state && state->released && !state->running)
             delete state;
         detail::check(error);
@@ -1268,7 +1548,7 @@ inline std::string_view version() noexcept
     return eventsource_version();
 }
 
-using LogHandler = std::function<void(LogLevel, std::string_view)>;
+using LogHandler = Function<void(LogLevel, std::string_view)>;
 
 // Sets a handler that gets lines for the program's log, of all sources, up to
 // `level`; an empty function, the default, removes it.

@@ -3,11 +3,14 @@
 
 #include <cstdio>
 #include <ranges>
+#include <vector>
 
 static_assert(std::ranges::input_range<sse::EventSource>);
 static_assert(!std::ranges::forward_range<sse::EventSource>);
 static_assert(
     std::sentinel_for<sse::EventSource::Sentinel, sse::EventSource::Iterator>);
+static_assert(std::is_same_v<std::ranges::range_value_t<sse::EventSource>,
+                             sse::OwnedEvent>);
 
 int main(int, char **argv)
 {
@@ -17,7 +20,10 @@ int main(int, char **argv)
     const auto is_ping = [](const sse::Event &event) {
         return event.type() == "ping";
     };
-    for (const auto &event :
-         source | std::views::filter(is_ping) | std::views::take(2))
+    std::vector<sse::OwnedEvent> pings;
+    std::ranges::copy(source | std::views::filter(is_ping)
+                          | std::views::take(2),
+                      std::back_inserter(pings));
+    for (const auto &event : pings)
         std::printf("%s\n", event.data().data());
 }

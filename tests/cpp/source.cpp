@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <thread>
 #include <vector>
@@ -68,8 +69,9 @@ template <class Call> Errc thrown_by(Call call)
     try {
         call();
     } catch (const sse::Error &error) {
-        CHECK(error.what() == sse::message(error.code()));
-        return error.code();
+        CHECK(error.what() == error.code().message());
+        CHECK(error.code().category() == sse::error_category());
+        return static_cast<Errc>(error.code().value());
     }
     return Errc::none;
 }
@@ -196,6 +198,98 @@ void takes_bodies_that_are_empty_and_none()
     CHECK(method(std::string_view()) == "POST");
 }
 
+void takes_nothing_for_what_c_takes_null()
+{
+    const auto ask = [](auto nothing) {
+        sse::EventSource source(server + "/echo");
+        source.set_queue(1);
+        source.set_header("Accept", nothing);
+        source.set_body("to be taken away");
+        source.set_body(nothing);
+        source.set_retry(sse::Retry::never);
+        source.set_proxy(nothing);
+        source.set_ca_file(nothing);
+        source.set_client_certificate(nothing, nothing);
+        source.set_unix_socket(nothing);
+        source.on_request([nothing](sse::Request &request) {
+            request.set_header("User-Agent", nothing);
+            CHECK(thrown_by([&] { request.set_header(nothing, "x"); })
+                  == Errc::null);
+            CHECK(thrown_by([&] { request.set_method(nothing); })
+                  == Errc::null);
+        });
+        const auto is_null = [](auto call) {
+            CHECK(thrown_by(call) == Errc::null);
+        };
+        is_null([&] { sse::EventSource none(nothing); });
+        is_null([&] { source.set_header(nothing, "x"); });
+        is_null([&] { source.set_header(nothing, nothing); });
+        is_null([&] { source.set_method(nothing); });
+        is_null([&] { source.set_last_event_id(nothing); });
+        is_null([&] { source.set_client_certificate("x", nothing); });
+        is_null([&] { source.set_client_certificate(nothing, "x"); });
+        is_null([&] {
+            source.add_event_listener(nothing, [](const sse::Event &) {});
+        });
+        source.connect();
+        const auto open = source.next();
+        CHECK(!std::get<sse::Response>(*open).header(nothing));
+        std::string asked;
+        for (const sse::Event &event : source)
+            asked = event.data();
+        CHECK(asked.substr(0, 4) == "GET ");
+        CHECK(asked.find("text/event-stream") == std::string::npos);
+        CHECK(asked.find("libeventsource") == std::string::npos);
+
+        sse::Parser parser([](const sse::Event &) { CHECK(false); });
+        parser.feed(nothing);
+    };
+    ask(nullptr);
+    // What a program has looked up, and there is none.
+    const char *const nothing = std::getenv("THERE_IS_NO_SUCH_VARIABLE");
+    CHECK(!nothing);
+    ask(nothing);
+
+    sse::EventSource source(server);
+    source.set_proxy(NULL);
+    source.set_proxy({});
+    source.set_proxy(std::optional<std::string>());
+}
+
+void takes_text_as_the_program_has_it()
+{
+    const struct {
+        operator std::string_view() const { return "by a conversion"; }
+    } converted;
+    const std::filesystem::path path("/nowhere");
+    char array[] = "an array";
+    const auto sent = [](const auto &text) {
+        sse::EventSource source(server + "/echo");
+        source.set_queue(1);
+        source.set_header("X-Sent", text);
+        source.connect();
+        for (const sse::Event &event : source)
+            return std::string(event.data());
+        return std::string();
+    };
+    const auto has = [](const std::string &asked, const char *text) {
+        CHECK(asked.find(text) != std::string::npos);
+    };
+    has(sent("a literal"), "a literal");
+    has(sent(array), "an array");
+    has(sent(std::string("a string")), "a string");
+    has(sent(std::string_view("a view, cut off", 6)), "a view\n");
+    has(sent(std::optional<std::string>("an optional")), "an optional");
+    has(sent(converted), "by a conversion");
+    has(sent(path), "/nowhere");
+    sse::EventSource source(server);
+    CHECK(thrown_by([&] { source.set_ca_file(path); }) == Errc::file);
+    CHECK(thrown_by([&] {
+              source.set_last_event_id({"1\0", 2});
+          })
+          == Errc::value);
+}
+
 void takes_every_setting()
 {
     sse::EventSource source("https://example.org/");
@@ -252,7 +346,7 @@ void waits_no_longer_than_it_is_told_to()
     sse::EventSource source(server + "/silent");
     Signal open;
     source.on_open([&](const sse::Response &) { open.send(); });
-    CHECK(thrown_by([&] { source.wait(0ms); }) == Errc::not_connected);
+    CHECK(thrown_by([&] { (void)source.wait(0ms); }) == Errc::not_connected);
     source.connect();
     open.wait();
     CHECK(!source.wait(0ms));
@@ -277,6 +371,93 @@ void comes_back_at_once_when_told_to()
     source.connect();
     source.wait();
     CHECK(opened == 2);
+}
+
+void handlers_own_what_cannot_be_copied()
+{
+    const auto own = [](const char *text) {
+        return std::make_unique<std::string>(text);
+    };
+    std::vector<std::string> told;
+    sse::EventSource source(server + "/twice");
+    source.on_open([&, it = own("open")](const sse::Response &) {
+        told.push_back(std::move(*it));
+    });
+    source.on_event([&, it = own("event")](const sse::Event &) mutable {
+        if (it)
+            told.push_back(*std::exchange(it, nullptr));
+    });
+    source.on_error([&, it = own("error")](const sse::Failure &failure) {
+        if (!failure.will_retry())
+            told.push_back(std::move(*it));
+    });
+    source.on_close(
+        [&, it = own("close")](Errc) { told.push_back(std::move(*it)); });
+    source.on_comment([&, it = own("comment")](std::string_view) {
+        told.push_back(std::move(*it));
+    });
+    source.on_request([&, it = own("request")](sse::Request &request) {
+        if (request.attempt() == 1)
+            told.push_back(std::move(*it));
+    });
+    source.on_retry([&, it = own("retry")](const sse::Failure &failure) {
+        if (!failure.will_retry())
+            told.push_back(std::move(*it));
+        return failure.will_retry() ? std::optional(failure.delay())
+                                    : std::nullopt;
+    });
+    source.add_event_listener("ping",
+                              [&, it = own("listener")](const sse::Event &) {
+                                  told.push_back(std::move(*it));
+                              });
+    source.connect();
+    source.wait();
+    CHECK((told
+           == std::vector<std::string>{"request", "open", "comment", "event",
+                                       "listener", "retry", "error", "close"}));
+    sse::Parser parser([it = own("parser")](const sse::Event &event) {
+        CHECK(event.data() == *it);
+    });
+    parser.feed("data: parser\n\n");
+    sse::set_log(sse::LogLevel::error,
+                 [it = own("log")](sse::LogLevel, std::string_view) {});
+    sse::set_log(sse::LogLevel::off, nullptr);
+}
+
+int events_seen = 0;
+
+void see_an_event(const sse::Event &)
+{
+    events_seen++;
+}
+
+void an_empty_function_is_no_handler()
+{
+    sse::EventSource source(server + "/twice");
+    source.set_queue(8);
+    const auto take_away = [&](auto nobody) {
+        source.on_event(see_an_event);
+        source.on_event(std::move(nobody));
+    };
+    take_away(nullptr);
+    take_away(sse::EventHandler());
+    take_away(std::function<void(const sse::Event &)>());
+    take_away(static_cast<void (*)(const sse::Event &)>(nullptr));
+    CHECK(
+        thrown_by([&] { source.add_event_listener("x", sse::EventHandler()); })
+        == Errc::null);
+    // With a queue none could be left.
+    source.connect();
+    source.close();
+
+    sse::EventSource other(server + "/twice");
+    other.on_event(see_an_event);
+    const std::function<void(const sse::Event &)> copied = see_an_event;
+    other.add_event_listener("ping", copied);
+    other.add_event_listener("ping", std::ref(copied));
+    other.connect();
+    other.wait();
+    CHECK(events_seen == 4);
 }
 
 // Listeners
@@ -413,8 +594,8 @@ void is_empty_when_moved_away()
     is_null([&] { source.connect(); });
     is_null([&] { source.on_event([](const sse::Event &) {}); });
     is_null([&] { source.set_queue(1); });
-    is_null([&] { source.next(); });
-    is_null([&] { source.begin(); });
+    is_null([&] { (void)source.next(); });
+    is_null([&] { (void)source.begin(); });
     is_null([&] { source.stats(); });
     is_null([&] { source.wait(); });
     is_null(
@@ -592,7 +773,7 @@ void tells_items_all_that_happens()
     sse::EventSource source(server + "/twice");
     source.set_queue(8);
     source.set_comments(true);
-    CHECK(thrown_by([&] { source.next(0ms); }) == Errc::not_connected);
+    CHECK(thrown_by([&] { (void)source.next(0ms); }) == Errc::not_connected);
     source.connect();
     std::vector<std::string> told;
     while (const auto item = source.next()) {
@@ -643,6 +824,62 @@ void is_a_range_of_events()
     // It has ended, and ends again.
     CHECK(source.begin() == source.end());
     CHECK(!(source.end() != source.begin()));
+}
+
+// A view cannot be kept by accident, in any way.
+template <class View>
+constexpr bool stays =
+    !std::is_copy_constructible_v<
+        View> && !std::is_move_constructible_v<View> && !std::is_copy_assignable_v<View> && !std::is_move_assignable_v<View>;
+static_assert(stays<sse::Event> && stays<sse::Response> && stays<sse::Failure>);
+static_assert(stays<sse::Request> && stays<sse::Comment> && stays<sse::Item>);
+static_assert(std::is_nothrow_move_constructible_v<sse::OwnedEvent>);
+static_assert(std::is_nothrow_move_assignable_v<sse::OwnedEvent>);
+
+void an_owned_event_is_kept()
+{
+    std::vector<sse::OwnedEvent> kept;
+    {
+        sse::EventSource source(server + "/twice");
+        source.set_queue(1);
+        source.connect();
+        for (const sse::Event &event : source)
+            kept.push_back(event);
+    }
+    const auto is = [](const sse::Event &event, std::string_view type,
+                       std::string_view data, std::string_view id) {
+        CHECK(event.type() == type && event.data() == data);
+        CHECK(event.last_event_id() == id && event.origin() == server);
+        CHECK(event.data().data()[event.data().size()] == '\0');
+    };
+    const auto is_one = [&](const auto &event) {
+        is(event, "message", "one", "1");
+    };
+    const auto is_two = [&](const auto &event) {
+        is(event, "ping", "two\nlines", "2");
+    };
+    CHECK(kept.size() == 2);
+    is_one(kept[0]);
+    is_two(kept[1]);
+    sse::OwnedEvent copy = kept[0];
+    sse::OwnedEvent moved = std::move(kept[1]);
+    is_one(copy);
+    is_two(moved);
+    std::swap(copy, moved);
+    is_two(copy);
+    is_one(moved);
+    copy = moved;
+    is_one(copy);
+    auto &itself = copy;
+    copy = itself;
+    copy = std::move(itself);
+    is_one(copy);
+    kept.clear();
+    is_one(copy);
+    sse::Parser parser([&](const sse::Event &event) { copy = event; });
+    parser.feed({"data: a\0b\n\n", 11});
+    CHECK(copy.data() == std::string_view("a\0b", 3));
+    CHECK(copy.origin().empty() && copy.last_event_id().empty());
 }
 
 void a_range_is_left_and_taken_up_again()
@@ -696,7 +933,7 @@ void a_loop_waits_for_the_descriptor()
 void a_queue_and_handlers_do_not_go_together()
 {
     sse::EventSource source(server);
-    CHECK(thrown_by([&] { source.next(); }) == Errc::queue);
+    CHECK(thrown_by([&] { (void)source.next(); }) == Errc::queue);
     source.on_event([](const sse::Event &) {});
     source.set_queue(1);
     CHECK(thrown_by([&] { source.connect(); }) == Errc::queue);
@@ -742,6 +979,31 @@ void errors_are_thrown()
     CHECK(thrown_by([&] { source.on_close(nullptr); })
           == Errc::already_connected);
     CHECK(!watched.expired());
+}
+
+void errors_are_error_codes()
+{
+    const std::error_code code = Errc::url;
+    CHECK(code == Errc::url && code != Errc::scheme);
+    CHECK(std::string_view(code.category().name()) == "eventsource");
+    CHECK(code.message() == sse::message(Errc::url));
+    CHECK(code && !std::error_code(Errc::none));
+    CHECK(make_error_code(Errc::timeout) == std::errc::timed_out);
+    CHECK(code != std::errc::timed_out);
+    try {
+        sse::EventSource source("nowhere");
+        CHECK(false);
+    } catch (const std::system_error &error) {
+        CHECK(error.code() == Errc::url);
+    }
+    sse::EventSource source(server + "/none");
+    std::error_code told, reason;
+    source.on_error(
+        [&](const sse::Failure &failure) { told = failure.code(); });
+    source.on_close([&](Errc why) { reason = why; });
+    source.connect();
+    source.wait();
+    CHECK(told == Errc::status && reason == told);
 }
 
 void takes_a_source_over_from_c()
@@ -832,10 +1094,14 @@ const std::map<std::string, void (*)()> cases = {
     CASE(tells_handlers_all_that_happens),
     CASE(asks_as_it_was_told_to),
     CASE(takes_bodies_that_are_empty_and_none),
+    CASE(takes_nothing_for_what_c_takes_null),
+    CASE(takes_text_as_the_program_has_it),
     CASE(takes_every_setting),
     CASE(decides_whether_to_come_back),
     CASE(waits_no_longer_than_it_is_told_to),
     CASE(comes_back_at_once_when_told_to),
+    CASE(handlers_own_what_cannot_be_copied),
+    CASE(an_empty_function_is_no_handler),
     CASE(listeners_come_and_go_inside_handlers),
     CASE(listeners_come_and_go_from_other_threads),
     CASE(a_listener_is_refused_whole),
@@ -850,10 +1116,12 @@ const std::map<std::string, void (*)()> cases = {
     CASE(an_exception_in_a_handler_ends_the_program),
     CASE(tells_items_all_that_happens),
     CASE(is_a_range_of_events),
+    CASE(an_owned_event_is_kept),
     CASE(a_range_is_left_and_taken_up_again),
     CASE(a_loop_waits_for_the_descriptor),
     CASE(a_queue_and_handlers_do_not_go_together),
     CASE(errors_are_thrown),
+    CASE(errors_are_error_codes),
     CASE(takes_a_source_over_from_c),
     CASE(logs),
     CASE(a_parser_dispatches_events),
