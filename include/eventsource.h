@@ -73,8 +73,9 @@
 //
 // Text
 // ----
-// Text is UTF-8 and ends with a NUL. Where the stream may put a NUL in the
-// middle, a length stands beside it, which does not count the last NUL.
+// Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.
+// Where the stream may put a NUL in the middle, a length stands beside it,
+// which does not count the last NUL.
 //
 // Errors
 // ------
@@ -737,8 +738,10 @@ eventsource_error eventsource_set_proxy(eventsource *source, const char *url);
 //
 // No name is looked up then and no proxy asked; the host still goes into
 // the request, and an https server's certificate is to be for it. Redirects
-// lead to the same socket. EVENTSOURCE_ERROR_VALUE if the path is empty or
-// too long for the system (107 bytes on Linux). To be set before
+// lead to the same socket. On Linux `@name` is the socket of that name in
+// the abstract namespace, which has no file; `./@name` is a file.
+// EVENTSOURCE_ERROR_VALUE if the path is empty or too long for the system
+// (107 bytes on Linux, the `@` not counted). To be set before
 // eventsource_connect().
 eventsource_error eventsource_set_unix_socket(
     eventsource *source,
@@ -747,9 +750,15 @@ eventsource_error eventsource_set_unix_socket(
 // Sets the file with the certificates of the authorities to trust, in PEM,
 // in the place of the system's.
 //
-// It is read by this call. A certificate that is itself in the file is
-// trusted too, for the names in it: so a self-signed one is. NULL brings
-// the system's trust store back, which is the default.
+// This call reads the file. If the file has changed before a later attempt,
+// it is read again; if the new content is of no use, the log says so, and
+// the old content stays in force. A server's certificate that is itself in
+// the file, such as a self-signed one, is trusted too, for the names in it.
+//
+// NULL, the default, brings the system's trust store back, which is read
+// again likewise. When the process first needs the store, the environment's
+// `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is; without these it is
+// looked for in the usual places.
 //
 // EVENTSOURCE_ERROR_FILE if the file cannot be read, or is a directory;
 // EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in it, or text
@@ -761,9 +770,10 @@ eventsource_error eventsource_set_ca_file(
 // Sets the certificate that the program shows to a server, or to a proxy,
 // that asks for one, and the private key of it.
 //
-// Both files are in PEM, and may be the same; they are read by this call.
-// The first certificate is the program's, others lead from it to an
-// authority. The key is not encrypted. NULL twice takes the certificate
+// Both files are in PEM, and may be the same; they are read by this call,
+// and again when they have changed, as with eventsource_set_ca_file(). The
+// first certificate is the program's, others lead from it to an authority.
+// The key is not encrypted. NULL twice takes the certificate
 // away; there is none by default.
 //
 // EVENTSOURCE_ERROR_FILE if a file cannot be read,
@@ -779,9 +789,12 @@ eventsource_error eventsource_set_client_certificate(
 // Sets whether the certificate of an https server is checked: 1, the
 // default, or 0.
 //
-// With 0 whoever sits between the program and the server can read and
-// change everything; eventsource_set_ca_file() is what a server with a
-// certificate of its own needs. It holds for https proxies, too.
+// With 0 every certificate is taken, whatever its version, names, dates and
+// issuer; that the server has the private key of it is still checked, unless
+// the key is of a kind or size that this library does not know. Whoever sits
+// between the program and the server can read and change everything;
+// eventsource_set_ca_file() is what a server with a certificate of its own
+// needs. It holds for https proxies, too.
 // EVENTSOURCE_ERROR_VALUE for another number. To be set before
 // eventsource_connect().
 eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);

@@ -9,8 +9,10 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::mem::{self, MaybeUninit};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::slice;
 
@@ -88,6 +90,20 @@ pub(super) unsafe fn optional<'a>(
         // SAFETY: promised by the caller.
         false => unsafe { text(chars) }.map(Some),
     }
+}
+
+/// The path that C points to, unless it is NULL. Paths are bytes.
+///
+/// # Safety
+///
+/// As [`text`].
+pub(super) unsafe fn path<'a>(chars: *const c_char) -> Option<&'a Path> {
+    if chars.is_null() {
+        return None;
+    }
+    // SAFETY: promised by the caller.
+    let bytes = unsafe { CStr::from_ptr(chars) }.to_bytes();
+    Some(Path::new(OsStr::from_bytes(bytes)))
 }
 
 /// The bytes that C points to; NULL will do for none.

@@ -70,8 +70,9 @@
 //!
 //! Text
 //! ----
-//! Text is UTF-8 and ends with a NUL. Where the stream may put a NUL in the
-//! middle, a length stands beside it, which does not count the last NUL.
+//! Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.
+//! Where the stream may put a NUL in the middle, a length stands beside it,
+//! which does not count the last NUL.
 //!
 //! Errors
 //! ------

@@ -1,8 +1,10 @@
 //! Sockets, connected and read so that closing the source wakes every wait.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -115,7 +117,7 @@ impl Socket {
             )
         };
         let system = |cause: io::Error| failure(Error::System, &cause);
-        let address = SockAddr::unix(path).map_err(system)?;
+        let address = unix_address(path).map_err(system)?;
         let socket =
             Socket2::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
         socket.set_nonblocking(true).map_err(system)?;
@@ -186,4 +188,17 @@ fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
         _ => Error::Connect,
     };
     Failure::new(error, format!("connecting to {address}: {cause}"))
+}
+
+/// The address of a Unix socket. On Linux `@name` is an abstract one.
+pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
+        if name.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let name = [b"\0", name].concat();
+        return SockAddr::unix(OsStr::from_bytes(&name));
+    }
+    SockAddr::unix(path)
 }

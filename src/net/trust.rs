@@ -1,42 +1,84 @@
-//! Whom TLS trusts, and what the program shows of itself.
+//! TLS as the program has set it: authorities, client certificate,
+//! verification.
 
-use std::fmt;
-use std::fs;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use rustls::client::verify_server_name;
-use rustls::crypto::CryptoProvider;
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, ServerName, TrustAnchor, UnixTime,
-};
-use rustls::server::ParsedCertificate;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError,
-    RootCertStore, SignatureScheme,
-};
-use webpki::{EndEntityCert, anchor_from_trusted_cert};
+use rustls::sign::CertifiedKey;
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::net::authorities::Authorities;
+use crate::net::configuration::{configuration, provider};
+use crate::net::pem::{certificates_in, read};
+use crate::net::unverified::Unverified;
+use crate::net::watched::{Content, Watched};
 
 /// What the program has said about TLS.
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     /// In the place of the system's.
-    authorities: Option<Arc<RootCertStore>>,
+    authorities: Option<CaFile>,
     /// The client certificate and its key.
-    identity: Option<Arc<CertifiedKey>>,
+    identity: Option<Identity>,
     /// Whether a certificate has to be valid, or any will do.
     verify_peer: bool,
-    /// Made of the above when first needed.
-    config: OnceLock<Arc<ClientConfig>>,
+    /// The configuration with the client certificate, once it was needed.
+    with_identity: Arc<Mutex<Option<WithIdentity>>>,
+}
+
+/// A file with authorities.
+#[derive(Debug, Clone)]
+pub(crate) struct CaFile(Arc<Watched<Authorities>>);
+
+impl CaFile {
+    /// Reads the file, unless another source has done so.
+    pub(crate) fn read(path: &Path) -> Result<CaFile, Error> {
+        Authorities::in_file(path).map(CaFile)
+    }
+}
+
+/// The files with a client certificate and its key.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Arc<Watched<CertifiedKey>>);
+
+impl Identity {
+    /// Reads the files.
+    pub(crate) fn read(
+        certificates: &Path,
+        key: &Path,
+    ) -> Result<Identity, Error> {
+        let watched = Watched::new([certificates, key], read_identity);
+        watched.checked()?;
+        Ok(Identity(Arc::new(watched)))
+    }
+}
+
+/// A configuration, and what it was made of.
+#[derive(Debug)]
+struct WithIdentity {
+    authorities: Option<Arc<Authorities>>,
+    identity: Arc<CertifiedKey>,
+    config: Arc<ClientConfig>,
+}
+
+impl WithIdentity {
+    fn is_made_of(
+        &self,
+        authorities: Option<&Arc<Authorities>>,
+        identity: &Arc<CertifiedKey>,
+    ) -> bool {
+        let same = match (&self.authorities, authorities) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same && Arc::ptr_eq(&self.identity, identity)
+    }
 }
 
 impl Default for Trust {
@@ -45,7 +87,7 @@ impl Default for Trust {
             authorities: None,
             identity: None,
             verify_peer: true,
-            config: OnceLock::new(),
+            with_identity: Arc::default(),
         }
     }
 }
@@ -53,29 +95,13 @@ impl Default for Trust {
 impl Trust {
     /// Trusts the authorities in a file, and no others; without one, the
     /// system's.
-    pub(crate) fn set_authorities(
-        &mut self,
-        path: Option<&Path>,
-    ) -> Result<(), Error> {
-        self.authorities = match path {
-            None => None,
-            Some(path) => Some(authorities_in(path)?),
-        };
-        Ok(())
+    pub(crate) fn set_authorities(&mut self, file: Option<CaFile>) {
+        self.authorities = file;
     }
 
     /// Shows a certificate to servers that ask for one.
-    pub(crate) fn set_identity(
-        &mut self,
-        paths: Option<(&Path, &Path)>,
-    ) -> Result<(), Error> {
-        self.identity = match paths {
-            None => None,
-            Some((certificates, key)) => {
-                Some(Arc::new(identity_in(certificates, key)?))
-            }
-        };
-        Ok(())
+    pub(crate) fn set_identity(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
     }
 
     /// Whether the server has to prove who it is.
@@ -83,276 +109,102 @@ impl Trust {
         self.verify_peer = verify;
     }
 
-    /// The configuration for all this. That of the defaults is shared by
-    /// all sources: it is large, and holds the sessions to resume.
+    /// Finds out where the system's trust store is, if it may be needed.
+    pub(crate) fn read_environment(&self) {
+        if self.verify_peer && self.authorities.is_none() {
+            let _ = Authorities::of_system();
+        }
+    }
+
+    /// The configuration for all this, as the files are now.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
-        static DEFAULT: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-        let own = !self.verify_peer
-            || self.authorities.is_some()
-            || self.identity.is_some();
-        let place = if own { &self.config } else { &DEFAULT };
-        if let Some(config) = place.get() {
-            return Ok(config.clone());
-        }
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("ring offers TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(self.verifier()?);
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => builder.with_client_cert_resolver(Arc::new(
-                SingleCertAndKey::from(identity.clone()),
-            )),
+        let authorities = match self.verify_peer {
+            true => Some(self.authorities()?),
+            false => None,
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(place.get_or_init(|| Arc::new(config)).clone())
-    }
-
-    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
-        if !self.verify_peer {
-            return Ok(Arc::new(NoVerification));
+        match &self.identity {
+            Some(Identity(identity)) => {
+                let identity = identity.current().map_err(failure)?;
+                Ok(self.with_identity(authorities, identity))
+            }
+            None => Ok(match authorities {
+                Some(authorities) => authorities.config.clone(),
+                None => unverified(),
+            }),
         }
-        Ok(match &self.authorities {
-            Some(authorities) => Arc::new(Verifier::new(authorities.clone())),
-            None => system_verifier()?,
-        })
+    }
+
+    fn authorities(&self) -> Result<Arc<Authorities>, Failure> {
+        match &self.authorities {
+            Some(CaFile(file)) => file.current().map_err(failure),
+            None => Authorities::of_system().current().map_err(|_| {
+                Failure::new(
+                    Error::Tls,
+                    "no certificates in the system's trust store",
+                )
+            }),
+        }
+    }
+
+    fn with_identity(
+        &self,
+        authorities: Option<Arc<Authorities>>,
+        identity: Arc<CertifiedKey>,
+    ) -> Arc<ClientConfig> {
+        let mut place =
+            self.with_identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*place
+            && made.is_made_of(authorities.as_ref(), &identity)
+        {
+            return made.config.clone();
+        }
+        let verifier: Arc<dyn ServerCertVerifier> = match &authorities {
+            Some(authorities) => authorities.verifier.clone(),
+            None => any(),
+        };
+        let config = configuration(verifier, Some(identity.clone()));
+        *place = Some(WithIdentity {
+            authorities,
+            identity,
+            config: config.clone(),
+        });
+        config
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER
-        .get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
-        .clone()
+/// A file that was of use, and of which nothing is left, has no such error.
+fn failure(error: Error) -> Failure {
+    Failure::new(error, error.text().to_string_lossy())
 }
 
-fn authorities_in(path: &Path) -> Result<Arc<RootCertStore>, Error> {
-    let mut store = RootCertStore::empty();
-    let certificates = certificates_in(path)?;
-    let (_, ignored) = store.add_parsable_certificates(certificates);
-    if store.is_empty() {
-        return Err(Error::Certificate);
-    }
-    if ignored > 0 {
-        log::warn!("{}: {ignored} broken certificates", path.display());
-    }
-    Ok(Arc::new(store))
+/// The configuration for those who take any certificate and show none.
+fn unverified() -> Arc<ClientConfig> {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    CONFIG.get_or_init(|| configuration(any(), None)).clone()
 }
 
-fn identity_in(certificates: &Path, key: &Path) -> Result<CertifiedKey, Error> {
+fn any() -> Arc<Unverified> {
+    Arc::new(Unverified(provider().signature_verification_algorithms))
+}
+
+impl Content for CertifiedKey {
+    fn is_same(&self, other: &CertifiedKey) -> bool {
+        // A certificate has one key.
+        self.cert == other.cert
+    }
+}
+
+fn read_identity(
+    paths: &[PathBuf],
+) -> Result<(CertifiedKey, Option<String>), Error> {
+    let [certificates, key] = paths else { return Err(Error::Internal) };
     let chain = certificates_in(certificates)?;
     let key = PrivateKeyDer::from_pem_slice(&read(key)?)
         .map_err(|_| Error::PrivateKey)?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|cause| match cause
-    {
+    let identity = CertifiedKey::from_der(chain, key, &provider());
+    let identity = identity.map_err(|cause| match cause {
         rustls::Error::InvalidCertificate(_) => Error::Certificate,
         _ => Error::PrivateKey,
-    })
-}
-
-/// At least one.
-fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::Certificate)?;
-    if certificates.is_empty() {
-        return Err(Error::Certificate);
-    }
-    Ok(certificates)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|_| Error::File)
-}
-
-/// Checks certificates against the system's trust store, which is read once.
-fn system_verifier() -> Result<Arc<Verifier>, Failure> {
-    static VERIFIER: OnceLock<Arc<Verifier>> = OnceLock::new();
-    if let Some(verifier) = VERIFIER.get() {
-        return Ok(verifier.clone());
-    }
-    let mut store = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    store.add_parsable_certificates(found.certs);
-    if store.is_empty() {
-        // Not kept: the store may be there at the next attempt.
-        return Err(Failure::new(
-            Error::Tls,
-            "no certificates in the system's trust store",
-        ));
-    }
-    let verifier = Arc::new(Verifier::new(Arc::new(store)));
-    Ok(VERIFIER.get_or_init(|| verifier).clone())
-}
-
-/// Checks certificates as the Web does, with two additions: a certificate
-/// that is itself in the trust store is trusted, also if it could issue
-/// others, as most self-signed ones could; and one that is self-signed is
-/// called so.
-#[derive(Debug)]
-struct Verifier {
-    store: Arc<RootCertStore>,
-    web: Arc<WebPkiServerVerifier>,
-}
-
-impl Verifier {
-    fn new(store: Arc<RootCertStore>) -> Verifier {
-        let web = WebPkiServerVerifier::builder_with_provider(
-            store.clone(),
-            provider(),
-        )
-        .build()
-        .expect("the store is not empty, and there are no CRLs");
-        Verifier { store, web }
-    }
-
-    /// What to say of a certificate that the Web would refuse for `cause`.
-    fn reconsider(
-        &self,
-        certificate: &CertificateDer<'_>,
-        name: &ServerName<'_>,
-        cause: rustls::Error,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let is_authority = match &cause {
-            rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer,
-            ) => false,
-            // Found when the dates were in order, and before anything else.
-            rustls::Error::InvalidCertificate(CertificateError::Other(
-                OtherError(other),
-            )) if matches!(
-                other.downcast_ref(),
-                Some(webpki::Error::CaUsedAsEndEntity)
-            ) =>
-            {
-                true
-            }
-            _ => return Err(cause),
-        };
-        if is_authority && self.is_anchor(certificate) {
-            let parsed = ParsedCertificate::try_from(certificate)?;
-            verify_server_name(&parsed, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        match EndEntityCert::try_from(certificate) {
-            Ok(parsed) if parsed.issuer() == parsed.subject() => {
-                Err(CertificateError::Other(OtherError(Arc::new(SelfSigned)))
-                    .into())
-            }
-            _ => Err(cause),
-        }
-    }
-
-    fn is_anchor(&self, certificate: &CertificateDer<'_>) -> bool {
-        let anchor: Option<TrustAnchor<'_>> =
-            anchor_from_trusted_cert(certificate).ok();
-        anchor.is_some_and(|anchor| self.store.roots.contains(&anchor))
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.web
-            .verify_server_cert(
-                end_entity,
-                intermediates,
-                name,
-                ocsp_response,
-                now,
-            )
-            .or_else(|cause| self.reconsider(end_entity, name, cause))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.web.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.web.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.web.supported_verify_schemes()
-    }
-}
-
-/// Why a certificate is refused that vouches for itself.
-#[derive(Debug)]
-struct SelfSigned;
-
-impl fmt::Display for SelfSigned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is self-signed, and not trusted here")
-    }
-}
-
-impl std::error::Error for SelfSigned {}
-
-/// Takes every certificate, if the server has the key of it.
-#[derive(Debug)]
-struct NoVerification;
-
-impl ServerCertVerifier for NoVerification {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &known,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &known,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
+    })?;
+    Ok((identity, None))
 }

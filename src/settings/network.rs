@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use socket2::SockAddr;
 use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::environment::Environment;
 use crate::net::proxy::Proxy;
+use crate::net::socket::unix_address;
 use crate::net::trust::Trust;
 
 /// How servers are reached; the same for every request of a source.
@@ -59,7 +59,7 @@ impl Network {
         path: Option<&Path>,
     ) -> Result<(), Error> {
         if let Some(path) = path
-            && (path.as_os_str().is_empty() || SockAddr::unix(path).is_err())
+            && (path.as_os_str().is_empty() || unix_address(path).is_err())
         {
             return Err(Error::Value);
         }
@@ -67,8 +67,10 @@ impl Network {
         Ok(())
     }
 
-    /// Looks at the environment, unless the program has said what it wants.
+    /// Looks at the environment, as far as the program has not said what it
+    /// wants.
     pub(crate) fn read_environment(&mut self) {
+        self.trust.read_environment();
         if let Proxies::Environment(environment) = &mut self.proxies {
             *environment = Environment::of_process();
         }

@@ -108,6 +108,12 @@ impl Handle {
         change(self.settings(&mut lock(&self.setup))?)
     }
 
+    /// Whether the next [`Handle::set`] changes anything, for those who
+    /// prepare much for it.
+    pub(crate) fn check_settable(&self) -> Result<(), Error> {
+        self.set(|_| Ok(()))
+    }
+
     /// What may be set, unless the source has been connected.
     fn settings<'a>(
         &self,

@@ -1,13 +1,17 @@
 //! The same over https, and whom to trust.
 
+use std::ffi::{OsStr, c_char, c_void};
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use eventsource::ffi::Error;
+use eventsource::ffi::{self, Error, EventSource, LogLevel};
 
-use support::server::{CHUNKED, EVENT_STREAM, Server};
+use support::server::{CHUNKED, EVENT_STREAM, Server, free_path};
 use support::source::{Seen, Source};
-use support::{certificates, names};
+use support::{alone, certificates, names, promptly};
 
 /// https, with an authority from the system's trust store (SSL_CERT_FILE says
 /// which that is).
@@ -274,6 +278,241 @@ fn takes_any_certificate_if_told_to() {
     }
 }
 
+/// Without verification neither the age of a certificate's form nor the size
+/// of its key matter.
+#[test]
+fn takes_old_and_weak_certificates_if_told_to() {
+    for version in certificates::VERSIONS {
+        for certificate in [
+            certificates::version_1(version, true),
+            certificates::short_key("127.0.0.1", version),
+        ] {
+            let server = Server::secure(certificate);
+            let source = Source::new(&server.url("/"));
+            assert_eq!(source.set_verify_peer(0), Error::None);
+            let source = source.start();
+            server.accept().send(EVENT_STREAM);
+            source.opened();
+        }
+    }
+}
+
+/// Without verification a server still has to have its certificate's key.
+#[test]
+fn refuses_a_server_without_its_key_whatever_it_is_told() {
+    for version in certificates::VERSIONS {
+        let server = Server::secure(certificates::version_1(version, false));
+        let source = Source::new(&server.url("/"));
+        assert_eq!(source.set_verify_peer(0), Error::None);
+        let source = source.start();
+        assert!(server.try_accept().is_err());
+        let failure = source.retrying(Error::Tls);
+        assert!(failure.message.contains("private key"), "{failure:?}");
+    }
+}
+
+/// With verification the message says that it is the key.
+#[test]
+fn says_that_a_key_is_too_short() {
+    for version in certificates::VERSIONS {
+        let config = certificates::short_key("127.0.0.1", version);
+        let server = Server::secure(config);
+        let source = Source::connected(&server.url("/"));
+        assert!(server.try_accept().is_err());
+        let failure = source.retrying(Error::Tls);
+        assert!(failure.message.contains("1024 bits"), "{failure:?}");
+    }
+}
+
+/// A CA file is read again when it has changed: replaced or written anew, it
+/// holds for the next attempt, of all the sources that name it.
+#[test]
+fn reads_the_ca_file_again_when_it_has_changed() {
+    let (first, file) = certificates::with_own_authority("127.0.0.1");
+    let (second, other) = certificates::with_own_authority("127.0.0.1");
+    let other = fs::read_to_string(other).unwrap();
+    for in_place in [false, true] {
+        let original = fs::read_to_string(&file).unwrap();
+        let servers = [(); 2].map(|()| Server::secure(first.clone()));
+        let sources = servers.each_ref().map(|server| {
+            Source::new(&server.url("/")).with_ca_file(&file).start()
+        });
+        for (server, source) in servers.iter().zip(&sources) {
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM);
+            source.opened();
+            connection.send("data\n\n");
+            source.message("");
+            match in_place {
+                true => fs::write(&file, &other).unwrap(),
+                false => certificates::replace(&file, &other),
+            }
+            // The session is not resumed either.
+            connection.finish();
+            source.lost();
+            assert!(server.try_accept().is_err());
+            source.retrying(Error::Tls);
+            source.close();
+            source.closed(Error::None);
+        }
+        let server = Server::secure(second.clone());
+        let source = Source::new(&server.url("/")).with_ca_file(&file).start();
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+        fs::write(&file, original).unwrap();
+    }
+}
+
+/// A CA file that has become useless, or is gone, leaves in force what it held
+/// before - but not for those who name it now.
+#[test]
+fn keeps_what_a_broken_ca_file_held_before() {
+    let (config, file) = certificates::with_own_authority("127.0.0.1");
+    let server = Server::secure(config);
+    let source = Source::new(&server.url("/")).with_ca_file(&file).start();
+    for change in 0..4 {
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        source.opened();
+        connection.send("data\n\n");
+        source.message("");
+        let expected = match change {
+            0 => {
+                fs::write(&file, "").unwrap();
+                Error::Certificate
+            }
+            1 => {
+                fs::write(&file, "-----BEGIN CERTIFICATE-----\n?").unwrap();
+                Error::Certificate
+            }
+            _ => {
+                let _ = fs::remove_file(&file);
+                Error::File
+            }
+        };
+        let other = Source::new(&server.url("/"));
+        assert_eq!(other.set_ca_file(Some(&file)), expected);
+        connection.finish();
+        source.lost();
+    }
+    server.accept();
+}
+
+/// The client certificate is read again when it has changed; one without its
+/// key is not shown.
+#[test]
+fn reads_the_client_certificate_again_when_it_has_changed() {
+    let (certificate, key) = certificates::signed("client.test", 2001);
+    let files = (certificate, key);
+    let (new_certificate, new_key) = certificates::signed("client.test", 4000);
+    for version in certificates::VERSIONS {
+        let server = Server::secure(certificates::asking("127.0.0.1", version));
+        let old =
+            [&files.0, &files.1].map(|it| fs::read_to_string(it).unwrap());
+        let source = Source::new(&server.url("/"))
+            .with_client_certificate(&files)
+            .with_reconnection_time(1)
+            .start();
+        assert!(server.try_accept().is_err());
+        let failure = source.retrying(Error::Tls);
+        assert!(failure.message.contains("has expired"), "{failure:?}");
+        fs::copy(&new_certificate, &files.0).unwrap();
+        assert!(server.try_accept().is_err());
+        let failure = source.retrying(Error::Tls);
+        assert!(failure.message.contains("has expired"), "{failure:?}");
+        fs::copy(&new_key, &files.1).unwrap();
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+        fs::write(&files.0, &old[0]).unwrap();
+        fs::write(&files.1, &old[1]).unwrap();
+    }
+}
+
+/// The system's trust store is read again when it has changed.
+#[test]
+fn reads_the_systems_trust_store_again_when_it_has_changed() {
+    let server = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::connected(&server.url("/"));
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+    let server = Server::secure(certificates::trust_another("127.0.0.1"));
+    let source = Source::connected(&server.url("/"));
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// A store whose change cannot be seen, as that of a file in a directory, is
+/// read again when it knows an issuer no more.
+#[test]
+fn reads_the_systems_trust_store_again_when_an_issuer_is_unknown() {
+    alone(
+        "tls::reads_the_systems_trust_store_again_when_an_issuer_is_unknown",
+        || {
+            let (first, file) = certificates::with_own_authority("127.0.0.1");
+            let (second, other) = certificates::with_own_authority("127.0.0.1");
+            let directory = free_path();
+            fs::create_dir(&directory).unwrap();
+            let inside = directory.join("authority.pem");
+            fs::copy(file, &inside).unwrap();
+            // SAFETY: std's own lock, and nobody reads it without.
+            unsafe { std::env::set_var("SSL_CERT_DIR", &directory) };
+            let server = Server::secure(first);
+            let source = Source::connected(&server.url("/"));
+            server.accept().send(EVENT_STREAM);
+            source.opened();
+
+            fs::copy(other, &inside).unwrap();
+            let server = Server::secure(second);
+            let source = Source::connected(&server.url("/"));
+            let mut connection = loop {
+                match server.try_accept() {
+                    Ok(connection) => break connection,
+                    Err(_) => drop(source.retrying(Error::Tls)),
+                }
+            };
+            connection.send(EVENT_STREAM);
+            source.opened();
+            fs::remove_dir_all(directory).unwrap();
+        },
+    );
+}
+
+/// The log may set what it likes while a file is read of which a part is
+/// broken.
+#[test]
+fn a_log_callback_may_set_something_while_a_file_is_read() {
+    static SOURCE: AtomicPtr<EventSource> = AtomicPtr::new(ptr::null_mut());
+    static LINES: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn on_log(_: LogLevel, _: *const c_char, _: *mut c_void) {
+        let source = SOURCE.load(Ordering::SeqCst);
+        // SAFETY: the test's source, which is alive.
+        let set = unsafe { ffi::eventsource_set_max_attempts(source, 1) };
+        assert_eq!(set, Error::None);
+        LINES.fetch_add(1, Ordering::SeqCst);
+    }
+
+    alone("tls::a_log_callback_may_set_something_while_a_file_is_read", || {
+        let (_, file) = certificates::with_own_authority("127.0.0.1");
+        let good = fs::read_to_string(file).unwrap();
+        let bundle = certificates::file("bundle", &(good + HOLLOW));
+        let source = Source::new("https://127.0.0.1/");
+        SOURCE.store(source.as_ptr(), Ordering::SeqCst);
+        let level = LogLevel::Debug as i32;
+        ffi::eventsource_set_log(level, Some(on_log), ptr::null_mut());
+        let handle = source.handle();
+        let set =
+            promptly("set_ca_file", move || handle.set_ca_file(Some(&bundle)));
+        assert_eq!(set, Error::None);
+        assert_eq!(LINES.load(Ordering::SeqCst), 1);
+        ffi::eventsource_set_log(0, None, ptr::null_mut());
+    });
+}
+
+/// A certificate in PEM, but none in DER.
+const HOLLOW: &str = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n\
+    -----END CERTIFICATE-----\n";
+
 /// A client certificate is shown to servers that ask for one, whatever else
 /// was said about TLS.
 #[test]
@@ -323,6 +562,27 @@ fn says_what_is_wrong_with_the_client_certificate() {
     }
 }
 
+/// Paths are bytes: they need not be UTF-8.
+#[test]
+fn takes_files_whose_names_are_not_utf_8() {
+    let (config, file) = certificates::with_own_authority("127.0.0.1");
+    let (certificate, key) = certificates::signed("client.test", 4000);
+    let odd = [file, certificate, key].map(|file| {
+        let mut odd = file.clone().into_os_string();
+        odd.push(OsStr::from_bytes(b"-\xff"));
+        fs::rename(file, &odd).unwrap();
+        PathBuf::from(odd)
+    });
+    let [file, certificate, key] = odd;
+    let server = Server::secure(config);
+    let source = Source::new(&server.url("/"))
+        .with_ca_file(&file)
+        .with_client_certificate(&(certificate, key))
+        .start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
 /// A file that is none, or that holds something else, is an error of the
 /// call, and changes nothing.
 #[test]
@@ -335,9 +595,7 @@ fn refuses_files_that_are_of_no_use() {
     let empty = certificates::file("empty", "");
     let broken = fs::read_to_string(&certificate).unwrap().replace('M', "-");
     let broken = certificates::file("broken", &broken);
-    let hollow = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n\
-                  -----END CERTIFICATE-----\n";
-    let hollow = certificates::file("hollow", hollow);
+    let hollow = certificates::file("hollow", HOLLOW);
     let hollow_key = "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n\
                       -----END PRIVATE KEY-----\n";
     let hollow_key = certificates::file("hollow", hollow_key);

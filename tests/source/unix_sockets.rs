@@ -1,5 +1,7 @@
 //! Unix sockets in the place of a host.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use eventsource::ffi::Error;
@@ -101,17 +103,50 @@ fn waits_for_room_in_the_queue() {
     source.opened();
 }
 
+/// A path is bytes: it need not be UTF-8.
+#[test]
+fn takes_a_path_that_is_not_utf_8() {
+    let mut path = free_path().into_os_string();
+    path.push(OsStr::from_bytes(b"-\xff\xfe"));
+    let server = UnixServer::at(path.into());
+    let source =
+        Source::new("http://unix.test/").with_unix_socket(&server.path).start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// A name behind an `@` is a socket without a file.
+#[test]
+fn connects_to_an_abstract_socket() {
+    let server = UnixServer::nowhere();
+    let source =
+        Source::new("http://unix.test/").with_unix_socket(&server.path).start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+    drop(source);
+
+    let name = server.path.clone();
+    drop(server);
+    let source =
+        Source::new("http://unix.test/").with_unix_socket(&name).start();
+    let failure = source.retrying(Error::Connect);
+    assert!(failure.message.contains(name.to_str().unwrap()), "{failure:?}");
+}
+
 /// A path the system cannot take is an error of the call; NULL is none.
 #[test]
 fn refuses_a_path_that_is_no_path() {
     let server = Server::start();
     let source = Source::new(&server.url("/"));
     let long = "x".repeat(108);
-    for none in ["", &long] {
+    let long_name = format!("@{long}");
+    for none in ["", &long, "@", &long_name] {
         let error = source.set_unix_socket(Some(Path::new(none)));
         assert_eq!(error, Error::Value, "{none}");
     }
     let longest = Path::new(&long[1..]);
+    assert_eq!(source.set_unix_socket(Some(longest)), Error::None);
+    let longest = Path::new(&long_name[..108]);
     assert_eq!(source.set_unix_socket(Some(longest)), Error::None);
     assert_eq!(source.set_unix_socket(None), Error::None);
     let source = source.start();

@@ -1,28 +1,50 @@
 //! Certificates made for one run: an authority that the library trusts,
 //! because SSL_CERT_FILE names it, and others that nobody does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{
     BasicConstraints, Certificate as Certified, CertificateParams, DnType,
-    IsCa, Issuer, KeyPair, date_time_ymd,
+    IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
 };
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
 use crate::program::scratch;
 
 static TRUSTED: LazyLock<Authority> = LazyLock::new(|| {
     let authority = Authority::new("trusted");
-    let path = file("trusted", &authority.pem);
+    let path = &*STORE;
+    replace(path, &authority.pem);
     // SAFETY: std's own lock; nothing here reads the environment without it.
-    unsafe { std::env::set_var("SSL_CERT_FILE", &path) };
+    unsafe { std::env::set_var("SSL_CERT_FILE", path) };
     authority
 });
+
+/// The file that the library takes for the system's trust store.
+static STORE: LazyLock<PathBuf> = LazyLock::new(|| file("store", ""));
+
+/// Trusts another authority too, from now on. Its certificate is for `name`.
+pub fn trust_another(name: &str) -> Arc<ServerConfig> {
+    let authority = Authority::new("another");
+    replace(&STORE, &(TRUSTED.pem.clone() + &authority.pem));
+    authority.certify(name, 4000)
+}
+
+/// Puts another text in the place of a file's, at once.
+pub fn replace(path: &Path, text: &str) {
+    let new = file("new", text);
+    std::fs::rename(new, path).expect("the same file system");
+}
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -78,6 +100,113 @@ fn chain(certificate: &Certified) -> Vec<CertificateDer<'static>> {
 
 fn private(key: &KeyPair) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()))
+}
+
+/// A configuration for whoever has this certificate and signs with this key,
+/// which need not be its own.
+fn presenting(
+    certificate: Vec<u8>,
+    key: Arc<dyn SigningKey>,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let chain = vec![CertificateDer::from(certificate)];
+    let certified = CertifiedKey::new(chain, key);
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[version])
+        .expect("a version that ring offers")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    Arc::new(config)
+}
+
+/// A server with a certificate of version 1, as they were before 1996, for
+/// nobody; the signature in it is none. It may lack the key.
+pub fn version_1(
+    version: &'static SupportedProtocolVersion,
+    with_key: bool,
+) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().expect("a key");
+    let ecdsa_with_sha256 = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+    let algorithm = sequence(&[ecdsa_with_sha256]);
+    let nobody = sequence(&[]);
+    let (from, to) = (b"\x17\x0d950101000000Z", b"\x17\x0d960101000000Z");
+    let fields = sequence(&[
+        b"\x02\x01\x01",
+        &algorithm,
+        &nobody,
+        &sequence(&[from, to]),
+        &nobody,
+        &key.subject_public_key_info(),
+    ]);
+    let certificate = sequence(&[&fields, &algorithm, b"\x03\x01\0"]);
+    let signing = match with_key {
+        true => key,
+        false => KeyPair::generate().expect("a key"),
+    };
+    let signing = any_supported_type(&private(&signing));
+    presenting(certificate, signing.expect("a key that ring knows"), version)
+}
+
+/// A sequence in DER.
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    let value = parts.concat();
+    let length = u16::try_from(value.len()).expect("no large certificate");
+    [&[0x30, 0x82][..], &length.to_be_bytes(), &value].concat()
+}
+
+/// A server whose certificate, from the trusted authority, has an RSA key of
+/// 1024 bits. What it signs is nonsense.
+pub fn short_key(
+    name: &str,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let params = CertificateParams::new(vec![name.to_owned()]);
+    let certificate =
+        params.expect("a name").signed_by(&Short, &TRUSTED.issuer);
+    let certificate = certificate.expect("a certificate").der().to_vec();
+    presenting(certificate, Arc::new(Short), version)
+}
+
+/// An RSA key of 1024 bits.
+#[derive(Debug, Clone, Copy)]
+struct Short;
+
+impl PublicKeyData for Short {
+    fn der_bytes(&self) -> &[u8] {
+        static KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+            let modulus = [&[0x02, 0x81, 0x81, 0][..], &[0xff; 128]].concat();
+            sequence(&[&modulus, b"\x02\x03\x01\0\x01"])
+        });
+        &KEY
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+impl SigningKey for Short {
+    fn choose_scheme(
+        &self,
+        offered: &[SignatureScheme],
+    ) -> Option<Box<dyn Signer>> {
+        assert!(offered.contains(&self.scheme()), "{offered:?}");
+        Some(Box::new(*self))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::RSA
+    }
+}
+
+impl Signer for Short {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Ok(vec![1; 128])
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::RSA_PSS_SHA256
+    }
 }
 
 /// A file of its own with this text.

@@ -4,7 +4,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -172,9 +173,24 @@ pub struct UnixServer {
 
 impl UnixServer {
     pub fn start() -> Self {
-        let path = free_path();
+        Self::at(free_path())
+    }
+
+    pub fn at(path: PathBuf) -> Self {
         let listener = UnixListener::bind(&path).expect("a free path");
         Self { listener, path }
+    }
+
+    /// Listens in the abstract namespace; its path is for the library.
+    pub fn nowhere() -> Self {
+        let path = free_path();
+        let name = path.file_name().expect("a path with a name");
+        let name = name.to_str().expect("a name in UTF-8");
+        let address = UnixAddress::from_abstract_name(name);
+        let address = address.expect("a name that is not too long");
+        let listener = UnixListener::bind_addr(&address);
+        let listener = listener.expect("a free name");
+        Self { listener, path: PathBuf::from(format!("@{name}")) }
     }
 
     /// Waits for a connection and for the head of its request.
