@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
@@ -26,7 +25,8 @@ use crate::settings::options::Options;
 use crate::settings::retry;
 use crate::state::State;
 use crate::stats::Stats;
-use crate::wait::{Interrupt, Until};
+use crate::url::HttpUrl;
+use crate::wait::Until;
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub fn attempt(
         }
     };
     body.truncate(most);
-    let url = response.url.into();
+    let url = response.url.as_str().to_owned();
     Outcome { status: response.status, url, body, ..Outcome::refused(failure) }
 }
 
@@ -132,7 +132,8 @@ impl Outcome {
         let response = failure.response;
         Outcome {
             status: response.as_ref().map_or(0, |it| it.status),
-            url: response.map_or(String::new(), |it| it.url.into()),
+            url: response
+                .map_or(String::new(), |it| it.url.as_str().to_owned()),
             body: failure.body,
             error: failure.error as i32,
             message: failure.message,
@@ -142,16 +143,17 @@ impl Outcome {
 
 /// Where a redirect leads, if it is followed.
 pub fn redirected(from: &str, location: &[u8]) -> Option<String> {
-    let from = Url::parse(from).expect("a URL");
+    let from = HttpUrl::parse(from).expect("a URL");
     let location = HeaderValue::from_bytes(location).ok()?;
-    follow(&from, &location).ok().map(String::from)
+    let url = follow(&from, &location).ok()?;
+    Some(url.as_str().to_owned())
 }
 
 /// The URL of a source, as it is announced and as it is logged.
 pub fn source_url(text: &str) -> Option<(String, String)> {
     let url = Options::new(text).ok()?.url;
-    let loggable = response::loggable(&url);
-    Some((url.into(), loggable))
+    let loggable = url.loggable();
+    Some((url.as_str().to_owned(), loggable))
 }
 
 /// Whether these values of `Content-Type` announce an event stream.
@@ -206,9 +208,9 @@ pub fn cookies(set: &[&[u8]], from: &str, to: &str) -> Option<Vec<u8>> {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.insert(http::header::SET_COOKIE, value);
         }
-        cookies.keep(&headers, &Url::parse(from).expect("a URL"));
+        cookies.keep(&headers, &HttpUrl::parse(from).expect("a URL"));
     }
-    let value = cookies.header(&Url::parse(to).expect("a URL"))?;
+    let value = cookies.header(&HttpUrl::parse(to).expect("a URL"))?;
     Some(value.as_bytes().to_vec())
 }
 

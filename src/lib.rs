@@ -9,9 +9,8 @@
 //! the head of one, and `failure` says why a connection came to nothing;
 //! `wait` is how long blocking code may wait, and what interrupts it; `state`
 //! holds the ready state, and wakes the source's thread wherever it waits;
-//! `stats` counts; `sync` has locks and
-//! atomics, `pool` what all sources share; `userinfo` is the user and password of
-//! a URL.
+//! `stats` counts; `sync` has locks and atomics, `pool` what all sources share;
+//! `url` and `userinfo` are what a URL says.
 //!
 //! [`parser`] stands alone: the bytes of a stream in, events out.
 //!
@@ -36,6 +35,7 @@ mod state;
 mod stats;
 mod sync;
 mod sys;
+mod url;
 mod userinfo;
 mod wait;
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+
+use crate::url::HttpUrl;
 
 /// The head of a response.
 #[derive(Debug, Clone)]
@@ -11,7 +12,7 @@ pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
     /// Where it came from, after redirects.
-    pub(crate) url: Url,
+    pub(crate) url: HttpUrl,
     /// Its headers.
     pub(crate) headers: HeaderMap,
 }
@@ -79,17 +80,6 @@ fn is_token(text: &[u8]) -> bool {
         && text.iter().all(|byte| {
             byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
         })
-}
-
-/// A URL as a log may show it: without user, password, query and fragment,
-/// any of which may be a secret.
-pub(crate) fn loggable(url: &Url) -> String {
-    format!("{}{}", origin(url), url.path())
-}
-
-/// R56: scheme, host, and port if it is not the scheme's own.
-pub(crate) fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
 }
 
 #[cfg(test)]

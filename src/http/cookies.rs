@@ -2,7 +2,8 @@
 //! `cookies` there are none.
 
 use http::header::{HeaderMap, HeaderValue};
-use url::Url;
+
+use crate::url::HttpUrl;
 
 /// What servers have asked a source to send back.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ impl Cookies {
     const MAX_SIZE: usize = 4096;
 
     /// Keeps the cookies that a response from `url` sets.
-    pub(crate) fn keep(&mut self, headers: &HeaderMap, url: &Url) {
+    pub(crate) fn keep(&mut self, headers: &HeaderMap, url: &HttpUrl) {
         for value in headers.get_all(http::header::SET_COOKIE) {
             let Ok(value) = str::from_utf8(value.as_bytes()) else { continue };
             if value.len() > Self::MAX_SIZE {
@@ -30,7 +31,7 @@ impl Cookies {
             }
             if self.store.iter_any().count() < Self::MAX_COUNT {
                 // What is no cookie, or not for this URL, is not kept.
-                let _ = self.store.parse(value, url);
+                let _ = self.store.parse(value, url.as_url());
             }
         }
     }
@@ -46,8 +47,8 @@ impl Cookies {
     }
 
     /// The `Cookie` header of a request for `url`.
-    pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        let mut cookies = self.store.matches(url);
+    pub(crate) fn header(&self, url: &HttpUrl) -> Option<HeaderValue> {
+        let mut cookies = self.store.matches(url.as_url());
         if cookies.is_empty() {
             return None;
         }
@@ -68,9 +69,9 @@ impl Cookies {
 
 #[cfg(not(feature = "cookies"))]
 impl Cookies {
-    pub(crate) fn keep(&mut self, _: &HeaderMap, _: &Url) {}
+    pub(crate) fn keep(&mut self, _: &HeaderMap, _: &HttpUrl) {}
 
-    pub(crate) fn header(&self, _: &Url) -> Option<HeaderValue> {
+    pub(crate) fn header(&self, _: &HttpUrl) -> Option<HeaderValue> {
         None
     }
 }
@@ -84,11 +85,11 @@ mod tests {
     fn keep(cookies: &mut Cookies, url: &str, set: &str) {
         let mut headers = HeaderMap::new();
         headers.append(SET_COOKIE, set.parse().unwrap());
-        cookies.keep(&headers, &Url::parse(url).unwrap());
+        cookies.keep(&headers, &HttpUrl::parse(url).unwrap());
     }
 
     fn sent(cookies: &Cookies, url: &str) -> String {
-        let value = cookies.header(&Url::parse(url).unwrap());
+        let value = cookies.header(&HttpUrl::parse(url).unwrap());
         value.map_or(String::new(), |it| it.to_str().unwrap().to_owned())
     }
 

@@ -20,7 +20,6 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
 };
-use url::{Position, Url};
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
@@ -29,9 +28,10 @@ use crate::net::proxy::Proxy;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
-use crate::response::{Response, origin};
+use crate::response::Response;
 use crate::settings::network::Network;
 use crate::sys::Interest;
+use crate::url::HttpUrl;
 use crate::wait::{Interrupt, Interrupted, Until};
 
 /// Room for what ureq adds to the head of a request.
@@ -49,7 +49,7 @@ const URI_FOR_UREQ: &str = "http://server/";
 /// How to get to the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
-    pub(crate) url: Url,
+    pub(crate) url: HttpUrl,
     pub(crate) interrupt: Arc<dyn Interrupt>,
     pub(crate) network: Arc<Network>,
     pub(crate) connect_timeout: Option<Duration>,
@@ -148,7 +148,7 @@ impl Connector for Wires {
             response_timeout: route.response_timeout,
             deadline: deadline(route.response_timeout),
             refused: false,
-            secure: route.url.scheme() == "https",
+            secure: route.url.is_secure(),
             buffers: Written { output_size: self.output, ..Written::default() },
             received: Received::default(),
             head: None,
@@ -160,19 +160,17 @@ impl Connector for Wires {
 fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
     let Route { url, interrupt, network, .. } = route;
     let until = Until::new(&**interrupt, deadline(route.connect_timeout));
-    let host = url.host().expect("http URLs have a host");
-    let port = url.port_or_known_default().expect("http URLs have a port");
     let stream = if let Some(path) = &network.unix_socket {
         Stream::Plain(Socket::connect_unix(path, until)?)
     } else if let Some(proxy) = proxy {
         proxy.connect(url, &network.trust, until)?
     } else {
-        let addresses = resolve(host, port, until)?;
+        let addresses = resolve(url.host(), url.port(), until)?;
         Stream::Plain(Socket::connect(&addresses, until)?)
     };
-    match (url.scheme(), url.host_str()) {
-        ("https", Some(host)) => stream.secure(host, &network.trust, until),
-        _ => Ok(stream),
+    match url.is_secure() {
+        true => stream.secure(url.host_str(), &network.trust, until),
+        false => Ok(stream),
     }
 }
 
@@ -321,18 +319,16 @@ impl fmt::Debug for Wire {
 
 /// The target of a request (RFC 9112, 3.2): a proxy that is asked in the
 /// server's place is told the server, too.
-fn target(url: &Url, forwards: bool) -> String {
-    let path = &url[Position::BeforePath..Position::AfterQuery];
+fn target(url: &HttpUrl, forwards: bool) -> String {
     match forwards {
-        true => origin(url) + path,
-        false => path.to_owned(),
+        true => url.origin() + url.target(),
+        false => url.target().to_owned(),
     }
 }
 
 /// The value of `Host`.
-fn host(url: &Url) -> HeaderValue {
-    let host = &url[Position::BeforeHost..Position::AfterPort];
-    HeaderValue::try_from(host).expect("a host is ASCII")
+fn host(url: &HttpUrl) -> HeaderValue {
+    HeaderValue::try_from(url.authority()).expect("a host is ASCII")
 }
 
 /// The head of a request as it is sent, with its own target. ureq writes names
@@ -543,7 +539,7 @@ mod tests {
         let state = Arc::new(State::default());
         state.arm().unwrap();
         let route = Route {
-            url: Url::parse(url).unwrap(),
+            url: HttpUrl::parse(url).unwrap(),
             interrupt: state,
             network: Arc::new(network),
             connect_timeout: Some(Duration::from_millis(20)),

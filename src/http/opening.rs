@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use url::Url;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
@@ -15,10 +14,11 @@ use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
-use crate::response::{self, Response, loggable};
+use crate::response::{self, Response};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
 use crate::sync::lock;
+use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 use crate::wait::Interrupt;
 
@@ -28,7 +28,7 @@ pub(crate) struct Opening {
     pub(crate) options: Arc<Options>,
     pub(crate) request: Request,
     /// Where it begins.
-    pub(crate) url: Url,
+    pub(crate) url: HttpUrl,
     pub(crate) cookies: Arc<Mutex<Cookies>>,
     /// Ends every wait in it.
     pub(crate) interrupt: Arc<dyn Interrupt>,
@@ -50,13 +50,13 @@ impl Opening {
     // as the stream lasts.
     #[inline(never)]
     pub(crate) fn run(mut self) -> Result<Opened, NoConnection> {
-        let origin = self.options.url.origin();
         let mut own = true;
         let mut became_get = false;
         let mut redirects = 0;
         loop {
             // Credentials, once withheld, stay withheld for the chain.
-            own &= self.options.with_credentials || self.url.origin() == origin;
+            own &= self.options.with_credentials
+                || self.url.has_origin_of(&self.options.url);
             let (response, rest) = self.ask(own)?;
             let location = match location(&response) {
                 Ok(Some(location)) => location,
@@ -77,7 +77,7 @@ impl Opening {
                 self.request.become_get();
                 became_get = true;
             }
-            log::debug!("{}: redirected", loggable(&self.url));
+            log::debug!("{}: redirected", self.url.loggable());
         }
     }
 
@@ -87,7 +87,7 @@ impl Opening {
         let mut request = http::Request::new(self.request.body());
         *request.method_mut() = self.request.method();
         let mut headers = self.request.headers(own);
-        if url.origin() != self.options.url.origin() {
+        if !url.has_origin_of(&self.options.url) {
             // The name of another server is no credential.
             headers.remove(header::HOST);
         }
@@ -149,8 +149,8 @@ impl Opening {
 }
 
 /// `user:password@` of a URL.
-fn authorization(url: &Url) -> Option<HeaderValue> {
-    UserInfo::of(url).as_ref().map(UserInfo::basic_authorization)
+fn authorization(url: &HttpUrl) -> Option<HeaderValue> {
+    url.user_info().as_ref().map(UserInfo::basic_authorization)
 }
 
 /// Why the response is no event stream, if it is none.

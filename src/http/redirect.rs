@@ -4,11 +4,11 @@
 use http::Method;
 use http::header::{self, HeaderValue};
 use percent_encoding::{AsciiSet, percent_encode};
-use url::Url;
 
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::response::Response;
+use crate::url::HttpUrl;
 
 /// The `Location` of a redirect; without one it is an ordinary response.
 pub(crate) fn location(
@@ -40,9 +40,9 @@ pub(crate) fn drops_the_body(status: u16, method: &Method) -> bool {
 /// The URL that a `Location` names, if it can be followed (Fetch, "location
 /// URL": without a fragment of its own it has that of `url`).
 pub(crate) fn follow(
-    url: &Url,
+    url: &HttpUrl,
     location: &HeaderValue,
-) -> Result<Url, Failure> {
+) -> Result<HttpUrl, Failure> {
     let refused = |why: &str| Failure::new(Error::Redirect, why);
     // Bytes that are no text go as they came.
     let location = percent_encode(location.as_bytes(), &AsciiSet::EMPTY);
@@ -50,15 +50,14 @@ pub(crate) fn follow(
         .join(&location.to_string())
         .map_err(|_| refused("redirect to something that is no URL"))?;
     if next.fragment().is_none() {
-        next.set_fragment(url.fragment());
+        next.set_fragment(url.as_url().fragment());
     }
-    match (url.scheme(), next.scheme()) {
-        ("https", "http") => {
-            Err(refused("redirect from https to http is not followed"))
-        }
-        (_, "http" | "https") => Ok(next),
-        (_, scheme) => {
-            Err(refused(&format!("redirect to a {scheme} URL is not followed")))
-        }
+    let scheme = next.scheme().to_owned();
+    let next = HttpUrl::try_from(next).map_err(|_| {
+        refused(&format!("redirect to a {scheme} URL is not followed"))
+    })?;
+    match url.is_secure() && !next.is_secure() {
+        true => Err(refused("redirect from https to http is not followed")),
+        false => Ok(next),
     }
 }

@@ -4,11 +4,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::Host;
 
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::proxy::Proxy;
+use crate::url::HttpUrl;
 
 /// What the environment says about proxies, as of one moment.
 #[derive(Debug, Clone, Default)]
@@ -64,10 +65,13 @@ impl Environment {
     }
 
     /// The proxy to go through to a URL, if there is one.
-    pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
-        let own = match url.scheme() {
-            "https" => self.get("https_proxy"),
-            _ => self.get("http_proxy"),
+    pub(crate) fn proxy(
+        &self,
+        url: &HttpUrl,
+    ) -> Result<Option<Proxy>, Failure> {
+        let own = match url.is_secure() {
+            true => self.get("https_proxy"),
+            false => self.get("http_proxy"),
         };
         let proxy = own.or_else(|| self.get("all_proxy"));
         let Some(Variable(name, value)) = proxy else { return Ok(None) };
@@ -86,9 +90,8 @@ impl Environment {
 }
 
 /// Whether the host of `url` is on a list of hosts.
-fn is_exception(list: &str, url: &Url) -> bool {
-    let host = url.host().expect("http URLs have a host");
-    let port = url.port_or_known_default().expect("http URLs have a port");
+fn is_exception(list: &str, url: &HttpUrl) -> bool {
+    let (host, port) = (url.host(), url.port());
     list.split([',', ' ', '\t'])
         .filter(|entry| !entry.is_empty())
         .any(|entry| entry == "*" || entry_matches(entry, &host, port))
@@ -175,7 +178,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.to_string())
         });
-        let proxy = environment.proxy(&Url::parse(url).unwrap()).unwrap();
+        let proxy = environment.proxy(&HttpUrl::parse(url).unwrap()).unwrap();
         proxy.map(|proxy| proxy.to_string())
     }
 
@@ -226,7 +229,7 @@ mod tests {
         let environment = Environment::read(|name| {
             (name == "ALL_PROXY").then(|| "ftp://user:secret@x".to_owned())
         });
-        let url = Url::parse("http://x/").unwrap();
+        let url = HttpUrl::parse("http://x/").unwrap();
         let failure = environment.proxy(&url).err().unwrap();
         assert_eq!(failure.error, Error::Proxy);
         assert!(failure.message.contains("ALL_PROXY"), "{failure}");

@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 
 /// Where a proxy is, what it speaks, and who asks.
@@ -101,8 +102,8 @@ impl Proxy {
 
     /// Whether the proxy is asked in the place of the server of `url`, with
     /// the whole URL.
-    pub(crate) fn forwards(&self, url: &Url) -> bool {
-        self.protocol.is_http() && url.scheme() == "http"
+    pub(crate) fn forwards(&self, url: &HttpUrl) -> bool {
+        self.protocol.is_http() && !url.is_secure()
     }
 
     /// The value of `Proxy-Authorization`.

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use url::{Host, Url};
+use url::Host;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
@@ -17,6 +17,7 @@ use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
 use crate::net::trust::Trust;
 use crate::response::Response;
+use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 use crate::wait::{Interrupted, Until};
 
@@ -28,7 +29,7 @@ impl Proxy {
     /// the proxy, or in its place if that is what it does.
     pub(crate) fn connect(
         &self,
-        url: &Url,
+        url: &HttpUrl,
         trust: &Trust,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
@@ -82,8 +83,8 @@ struct Tunnel<'a> {
 
 impl Tunnel<'_> {
     /// RFC 9110, 9.3.6.
-    fn connect(&mut self, url: &Url) -> Result<(), NoConnection> {
-        let (host, port) = (host(url), port(url));
+    fn connect(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
+        let (host, port) = (url.host_str(), url.port());
         let mut request = format!(
             "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\
              User-Agent: libeventsource/{}\r\n",
@@ -107,7 +108,8 @@ impl Tunnel<'_> {
         let failure = self.proxy.refusal(status).unwrap_or_else(|| {
             self.refusal(format!("it refuses to connect: status {status}"))
         });
-        let url = Url::parse(&self.proxy.to_string()).unwrap_or(url.clone());
+        let url =
+            HttpUrl::parse(&self.proxy.to_string()).unwrap_or(url.clone());
         Err(failure.with(Response { status, url, headers }).into())
     }
 
@@ -133,9 +135,9 @@ impl Tunnel<'_> {
     }
 
     /// The protocol of 1992, and its extension 4a.
-    fn socks4(&mut self, url: &Url) -> Result<(), NoConnection> {
+    fn socks4(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
         let remote = self.proxy.protocol == Protocol::Socks4a;
-        let (address, name) = match destination(url) {
+        let (address, name) = match url.host() {
             Host::Ipv4(address) => (address, None),
             Host::Ipv6(_) => {
                 return Err(self.refused("SOCKS4 has no IPv6 addresses"));
@@ -147,7 +149,7 @@ impl Tunnel<'_> {
             Host::Domain(_) => (self.ipv4_address(url)?, None),
         };
         let mut request = vec![4, 1];
-        request.extend(port(url).to_be_bytes());
+        request.extend(url.port().to_be_bytes());
         request.extend(address.octets());
         if let Some(user) = &self.proxy.user {
             request.extend(&user.name);
@@ -166,7 +168,7 @@ impl Tunnel<'_> {
         }
     }
 
-    fn ipv4_address(&self, url: &Url) -> Result<Ipv4Addr, NoConnection> {
+    fn ipv4_address(&self, url: &HttpUrl) -> Result<Ipv4Addr, NoConnection> {
         let addresses = self.addresses(url)?;
         let mut addresses = addresses.iter().map(SocketAddr::ip);
         addresses
@@ -179,12 +181,15 @@ impl Tunnel<'_> {
             })
     }
 
-    fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, NoConnection> {
-        resolve(destination(url), port(url), self.until)
+    fn addresses(
+        &self,
+        url: &HttpUrl,
+    ) -> Result<Vec<SocketAddr>, NoConnection> {
+        resolve(url.host(), url.port(), self.until)
     }
 
     /// RFC 1928.
-    fn socks5(&mut self, url: &Url) -> Result<(), NoConnection> {
+    fn socks5(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
         const NO_AUTHENTICATION: u8 = 0;
         const PASSWORD: u8 = 2;
 
@@ -205,7 +210,7 @@ impl Tunnel<'_> {
         }
         let mut request = vec![5, 1, 0];
         request.extend(self.socks5_address(url)?);
-        request.extend(port(url).to_be_bytes());
+        request.extend(url.port().to_be_bytes());
         self.send(&request)?;
         let [version, code, _, kind] = self.receive()?;
         if version != 5 {
@@ -242,9 +247,9 @@ impl Tunnel<'_> {
     }
 
     /// The destination as SOCKS5 has it: a kind, and then the address.
-    fn socks5_address(&self, url: &Url) -> Result<Vec<u8>, NoConnection> {
+    fn socks5_address(&self, url: &HttpUrl) -> Result<Vec<u8>, NoConnection> {
         let remote = self.proxy.protocol == Protocol::Socks5h;
-        let address = match destination(url) {
+        let address = match url.host() {
             Host::Ipv4(address) => address.into(),
             Host::Ipv6(address) => address.into(),
             Host::Domain(name) if remote => {
@@ -318,18 +323,6 @@ impl Tunnel<'_> {
             None => self.refused(format!("connection lost: {cause}")),
         }
     }
-}
-
-fn destination(url: &Url) -> Host<&str> {
-    url.host().expect("http URLs have a host")
-}
-
-fn host(url: &Url) -> &str {
-    url.host_str().expect("http URLs have a host")
-}
-
-fn port(url: &Url) -> u16 {
-    url.port_or_known_default().expect("http URLs have a port")
 }
 
 /// What comes behind the empty line, if there is one.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::environment::Environment;
 use crate::net::proxy::Proxy;
 use crate::net::socket::unix_address;
 use crate::net::trust::Trust;
+use crate::url::HttpUrl;
 
 /// How servers are reached; the same for every request of a source.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +35,10 @@ impl Default for Proxies {
 
 impl Network {
     /// The proxy to go through to a URL, if there is one.
-    pub(crate) fn proxy(&self, url: &Url) -> Result<Option<Proxy>, Failure> {
+    pub(crate) fn proxy(
+        &self,
+        url: &HttpUrl,
+    ) -> Result<Option<Proxy>, Failure> {
         match &self.proxies {
             _ if self.unix_socket.is_some() => Ok(None),
             Proxies::Environment(environment) => environment.proxy(url),

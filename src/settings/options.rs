@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::error::Error;
 use crate::settings::network::Network;
 use crate::settings::request::Request;
 use crate::settings::retry::Retry;
+use crate::url::HttpUrl;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
 /// of a few seconds" (R33).
@@ -21,7 +20,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The settings of a source, complete with defaults.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    pub(crate) url: Url,
+    pub(crate) url: HttpUrl,
     /// What each attempt begins with.
     pub(crate) request: Request,
     /// Milliseconds, until the server says otherwise.
@@ -50,10 +49,7 @@ pub(crate) struct Options {
 impl Options {
     /// The defaults, for an absolute URL (R1, R2).
     pub(crate) fn new(url: &str) -> Result<Options, Error> {
-        let url = Url::parse(url).map_err(|_| Error::Url)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(Error::Scheme);
-        }
+        let url = HttpUrl::parse(url)?;
         Ok(Options {
             url,
             request: Request::default(),

@@ -7,15 +7,12 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use url::Url;
-
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan};
 use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::opening::{Opened, Opening};
 use crate::parser::{Item, Parser};
-use crate::response::{loggable, origin};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
 use crate::settings::retry::{Retry, retry_after};
@@ -25,6 +22,7 @@ use crate::source::shared::Shared;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::sys::Entry;
+use crate::url::HttpUrl;
 
 /// What is to be waited for, and which step follows. After an interrupt it is
 /// [`Source::begin`], whatever was waited for.
@@ -51,7 +49,7 @@ pub(crate) struct Source<H> {
     backoff: Backoff,
     cookies: Arc<Mutex<Cookies>>,
     /// Where a redirect has led, and the next request goes (R13).
-    moved: Option<Box<Url>>,
+    moved: Option<Box<HttpUrl>>,
     /// A redirect to there has made a GET of the request.
     became_get: bool,
     attempts: u64,
@@ -121,7 +119,7 @@ impl<H: Handler> Source<H> {
             if self.state().take_reconnect() {
                 self.last_failure = None;
             }
-            log::debug!("{}: connecting", loggable(self.url()));
+            log::debug!("{}: connecting", self.url().loggable());
             let request = self.request();
             if self.state().interrupted() {
                 continue;
@@ -135,7 +133,7 @@ impl<H: Handler> Source<H> {
                 interrupt: self.shared.state.clone(),
             }));
         }
-        log::debug!("{}: closed", loggable(&self.options.url));
+        log::debug!("{}: closed", self.options.url.loggable());
         Next::Over(Error::None)
     }
 
@@ -144,7 +142,7 @@ impl<H: Handler> Source<H> {
     }
 
     /// Where the next request goes.
-    fn url(&self) -> &Url {
+    fn url(&self) -> &HttpUrl {
         self.moved.as_deref().unwrap_or(&self.options.url)
     }
 
@@ -204,11 +202,11 @@ impl<H: Handler> Source<H> {
         if !self.state().open() {
             return self.begin();
         }
-        log::info!("{}: open", loggable(self.url()));
+        log::info!("{}: open", self.url().loggable());
         self.shared.stats.connects.add(1);
         self.handler.open(&response);
         self.parser.reset();
-        let origin = CString::new(origin(&response.url)).unwrap_or_default();
+        let origin = CString::new(response.url.origin()).unwrap_or_default();
         self.stream = Some(Stream { connection, origin, got_event: false });
         Next::More
     }
@@ -331,7 +329,7 @@ impl<H: Handler> Source<H> {
         if !self.state().connecting() {
             return self.begin();
         }
-        let url = loggable(&self.options.url);
+        let url = self.options.url.loggable();
         log::info!("{url}: {failure}; again in {} ms", delay.as_millis());
         let plan = RetryPlan { attempt, delay: Some(delay) };
         self.handler.error(&failure, plan);
@@ -345,7 +343,7 @@ impl<H: Handler> Source<H> {
         if !self.state().fail() {
             return self.begin();
         }
-        log::info!("{}: ended", loggable(&self.options.url));
+        log::info!("{}: ended", self.options.url.loggable());
         Next::Over(Error::Ended)
     }
 
@@ -355,7 +353,7 @@ impl<H: Handler> Source<H> {
         if !self.state().fail() {
             return self.begin();
         }
-        log::warn!("{}: {failure}", loggable(&self.options.url));
+        log::warn!("{}: {failure}", self.options.url.loggable());
         let attempt = self.backoff.failed_attempts();
         self.handler.error(failure, RetryPlan { attempt, delay: None });
         Next::Over(failure.error)
