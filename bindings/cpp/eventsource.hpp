@@ -1070,7 +1070,9 @@ public:
     // Sets a header of every request, or removes it; it replaces a default.
     // Headers are not sent to other origins that a redirect leads to.
     // Errc::header if HTTP cannot carry the header (for example, if it has a
-    // line break), or if it is the library's own: `Connection`,
+    // line break; in `Authorization` and `Host`, if it is not ASCII), if
+    // `Accept-Encoding` asks for more than `identity`, `gzip` and `x-gzip`, if
+    // there are 10,000 headers, or if it is the library's own: `Connection`,
     // `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
     // `Trailer`, `Transfer-Encoding`, `Upgrade`.
     void set_header(const Text &name, const Text &value)

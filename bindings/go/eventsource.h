@@ -518,7 +518,11 @@ eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 // body goes.
 //
 // EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
-// line break, for one), or if the header is the library's own:
+// line break, for one; in `Authorization` and `Host` also what is not
+// ASCII), if `Accept-Encoding` asks for a coding that is not decoded (only
+// `identity`, `gzip` and `x-gzip` are; any other may be excluded with
+// `q=0`), if the source has 10,000 headers, or if the header is the library's
+// own:
 // `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
 // eventsource_set_last_event_id()), `Proxy-Authorization` (see
 // eventsource_set_proxy()), `TE`, `Trailer`, `Transfer-Encoding`,

@@ -34,7 +34,9 @@ const (
 // It replaces a header that was set before, and a default, such as
 // `User-Agent`. The headers set here are not sent to other origins, if
 // redirects lead there (see [WithCredentials]). It is [ErrHeader] if HTTP
-// cannot carry it, or if it is the library's own: `Connection`,
+// cannot carry it (in `Authorization` and `Host`, what is not ASCII), if
+// `Accept-Encoding` asks for more than `identity`, `gzip` and `x-gzip`, if
+// there are 10,000 headers, or if it is the library's own: `Connection`,
 // `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
 // `Trailer`, `Transfer-Encoding`, `Upgrade`.
 func WithHeader(name, value string) Option {

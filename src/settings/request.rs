@@ -20,6 +20,9 @@ const RESERVED: [HeaderName; 9] = [
     LAST_EVENT_ID,
 ];
 
+/// More than any server takes. A header map holds no more than 24,576.
+const MAX_HEADERS: usize = 10_000;
+
 /// The header of § 9.2.4.
 pub(crate) const LAST_EVENT_ID: HeaderName =
     HeaderName::from_static("last-event-id");
@@ -89,11 +92,19 @@ impl Request {
             None => None,
             Some(value) => Some(
                 HeaderValue::from_bytes(value.as_bytes())
-                    .map_err(|_| Error::Header)?,
+                    .ok()
+                    .filter(|value| can_be_sent(&name, value))
+                    .ok_or(Error::Header)?,
             ),
         };
-        self.headers.retain(|(known, _)| *known != name);
-        self.headers.push((name, value));
+        let known = self.headers.iter().position(|(known, _)| *known == name);
+        match known {
+            Some(index) => self.headers[index].1 = value,
+            None if self.headers.len() == MAX_HEADERS => {
+                return Err(Error::Header);
+            }
+            None => self.headers.push((name, value)),
+        }
         Ok(())
     }
 
@@ -181,6 +192,46 @@ impl Request {
     /// not to be sent.
     pub(crate) fn decides(&self, name: &HeaderName) -> bool {
         self.headers.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// Whether a request can be sent that has this header, and its response read.
+fn can_be_sent(name: &HeaderName, value: &HeaderValue) -> bool {
+    match *name {
+        // ureq refuses all other text.
+        header::AUTHORIZATION | header::HOST => value.to_str().is_ok(),
+        header::ACCEPT_ENCODING => value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .all(|coding| can_be_accepted(coding.trim_ascii())),
+        _ => true,
+    }
+}
+
+/// Whether an element of `Accept-Encoding` (RFC 9110, 12.5.3) asks for what is
+/// undone, or excludes a coding.
+fn can_be_accepted(coding: &[u8]) -> bool {
+    let mut parts = coding.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let name = parts.next().expect("one at least").to_ascii_lowercase();
+    let undone = matches!(&*name, b"" | b"identity" | b"gzip" | b"x-gzip");
+    let weight = match (parts.next(), parts.next()) {
+        (None, _) => return undone,
+        (Some([b'q' | b'Q', b'=', weight @ ..]), None) => weight,
+        _ => return false,
+    };
+    match weight {
+        [b'0'] => true,
+        [b'0', b'.', zeros @ ..] if zeros.iter().all(|byte| *byte == b'0') => {
+            true
+        }
+        [b'0', b'.', digits @ ..] => {
+            undone && digits.iter().all(u8::is_ascii_digit)
+        }
+        [b'1'] => undone,
+        [b'1', b'.', zeros @ ..] => {
+            undone && zeros.iter().all(|byte| *byte == b'0')
+        }
+        _ => false,
     }
 }
 

@@ -214,6 +214,97 @@ fn refuses_headers_that_break_the_request() {
     assert_eq!(connection.request.header("x-evil"), None);
 }
 
+/// Headers: what ureq could not send is refused at once, for all attempts and
+/// for one.
+#[test]
+fn refuses_headers_that_cannot_be_sent() {
+    const BAD: [(&str, &str); 4] = [
+        ("Authorization", "Bearer \u{fc}"),
+        ("authorization", "\u{20ac}"),
+        ("Host", "b\u{fc}cher.example"),
+        ("HOST", "\u{80}"),
+    ];
+    let source = Source::new("http://127.0.0.1/");
+    for (name, value) in BAD {
+        let error = source.set_header(name, Some(value.as_bytes()));
+        assert_eq!(error, Error::Header, "{name}: {value}");
+    }
+    for name in ["Authorization", "Host"] {
+        assert_eq!(source.set_header(name, Some(b"b\tc")), Error::None);
+        assert_eq!(source.set_header(name, None), Error::None);
+    }
+    let (_server, _source, connection) = request_of("/", |source| {
+        source.with_header("X-Text", "\u{fc}").asking(|request| {
+            for (name, value) in BAD {
+                let error = request.set_header(name, Some(value));
+                assert_eq!(error, Error::Header, "{name}: {value}");
+            }
+        })
+    });
+    assert_eq!(connection.request.header("authorization"), None);
+    assert_eq!(connection.request.header("x-text"), Some("\u{fc}"));
+}
+
+/// Headers: 10,000 at most.
+#[test]
+fn refuses_headers_without_end() {
+    let (_server, _source, connection) = request_of("/", |source| {
+        for number in 0..10_000 {
+            let error = source.set_header(format!("X-{number}"), Some(b""));
+            assert_eq!(error, Error::None, "{number}");
+        }
+        assert_eq!(source.set_header("X-More", Some(b"")), Error::Header);
+        assert_eq!(source.set_header("X-1", Some(b"1")), Error::None);
+        source
+    });
+    assert_eq!(connection.request.header("x-1"), Some("1"));
+}
+
+/// Compression: only what is undone may be asked for.
+#[test]
+fn accepts_codings_that_it_undoes() {
+    let source = Source::new("http://127.0.0.1/");
+    for value in [
+        "",
+        "identity",
+        "gzip",
+        "GZIP",
+        "x-gzip",
+        "gzip, identity",
+        " gzip ;q=0.5 , identity;q=1.000,",
+        "gzip;Q=0",
+        "gzip, br;q=0, *;q=0.0",
+        "identity;q=1, *;q=0",
+    ] {
+        let error =
+            source.set_header("Accept-Encoding", Some(value.as_bytes()));
+        assert_eq!(error, Error::None, "{value}");
+    }
+    for value in [
+        "br",
+        "zstd",
+        "deflate",
+        "compress",
+        "*",
+        "*;q=0.1",
+        "gzip, br",
+        "gzip,deflate;q=0.001",
+        "none",
+        "gzip br",
+        "gzip;level=1",
+        "gzip;q=",
+        "gzip;q=2",
+        "br;q=00",
+        "br;q=0;q=1",
+        "g\u{fc}zip",
+    ] {
+        let error =
+            source.set_header("accept-encoding", Some(value.as_bytes()));
+        assert_eq!(error, Error::Header, "{value}");
+    }
+    assert_eq!(source.set_header("Accept-Encoding", None), Error::None);
+}
+
 /// User and password of the URL are sent as Basic authorization, and nowhere
 /// else.
 #[test]
