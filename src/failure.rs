@@ -1,6 +1,7 @@
 //! Why a connection was refused, lost or given up.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -69,4 +70,37 @@ pub(crate) struct RetryPlan {
 pub(crate) struct LastFailure {
     pub(crate) failure: Failure,
     pub(crate) plan: RetryPlan,
+}
+
+/// What an error of the system means, in a message for people: std adds the
+/// system's number, and the system begins with a capital letter.
+pub(crate) fn in_words(cause: &io::Error) -> String {
+    let mut text = cause.to_string();
+    if let Some(number) = cause.raw_os_error() {
+        let number = format!(" (os error {number})");
+        text.truncate(text.strip_suffix(&*number).unwrap_or(&text).len());
+    }
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain([second]).chain(letters).collect()
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_told_in_words() {
+        let system = io::Error::from_raw_os_error;
+        assert_eq!(in_words(&system(libc::ECONNREFUSED)), "connection refused");
+        assert_eq!(in_words(&system(libc::EIO)), "input/output error");
+        assert_eq!(in_words(&io::Error::other("TLS is off")), "TLS is off");
+        assert_eq!(in_words(&io::Error::other("")), "");
+        let eof = io::ErrorKind::UnexpectedEof;
+        assert_eq!(in_words(&eof.into()), "unexpected end of file");
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words};
 use crate::http::body::Body;
 use crate::http::chunked::Progress;
 use crate::net::tls::{self, Stream};
@@ -128,6 +128,7 @@ impl Connection {
 
 fn broken(cause: &io::Error) -> Failure {
     tls::failure(cause).unwrap_or_else(|| {
-        Failure::new(Error::Lost, format!("stream broken: {cause}"))
+        let message = format!("stream broken: {}", in_words(cause));
+        Failure::new(Error::Lost, message)
     })
 }

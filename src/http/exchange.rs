@@ -22,7 +22,7 @@ use ureq::unversioned::transport::{
 };
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Failure, NoConnection, in_words};
 use crate::http::head::{self, Head};
 use crate::net::proxy::Proxy;
 use crate::net::resolve::resolve;
@@ -513,7 +513,7 @@ fn before_the_head(cause: &io::Error) -> Failure {
         ),
         _ => Failure::new(
             Error::Lost,
-            format!("connection lost before the response: {cause}"),
+            format!("connection lost before the response: {}", in_words(cause)),
         ),
     }
 }

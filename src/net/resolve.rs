@@ -10,7 +10,7 @@ use std::thread;
 use url::Host;
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Failure, NoConnection, in_words};
 use crate::sys::{Entry, Interest};
 use crate::wait::{Unready, Until};
 
@@ -44,8 +44,8 @@ fn look_up(
         Failure::new(error, format!("look-up of {name}: {cause}"))
     };
     // The reader becomes ready when the thread drops the writer.
-    let (reader, writer) =
-        io::pipe().map_err(|cause| failure(Error::System, &cause))?;
+    let (reader, writer) = io::pipe()
+        .map_err(|cause| failure(Error::System, &in_words(&cause)))?;
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let wanted = name.to_owned();
     spawn(move || {
@@ -54,7 +54,7 @@ fn look_up(
         let _ = sender.send(found);
         drop(writer);
     })
-    .map_err(|cause| failure(Error::System, &cause))?;
+    .map_err(|cause| failure(Error::System, &in_words(&cause)))?;
 
     match until.wait(Entry::new(reader.as_fd(), Interest::Read)) {
         Ok(()) => {}
@@ -63,7 +63,7 @@ fn look_up(
             return Err(failure(Error::Timeout, &"no answer in time").into());
         }
         Err(Unready::System(cause)) => {
-            return Err(failure(Error::System, &cause).into());
+            return Err(failure(Error::System, &in_words(&cause)).into());
         }
     }
     match receiver.try_recv() {
@@ -106,8 +106,8 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 fn reason(cause: &io::Error) -> String {
     let text = cause.to_string();
     match text.rsplit_once(": ") {
-        Some((_, reason)) => reason.to_owned(),
-        None => text,
+        Some((_, reason)) => in_words(&io::Error::other(reason)),
+        None => in_words(cause),
     }
 }
 

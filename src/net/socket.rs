@@ -13,7 +13,7 @@ use socket2::{
 };
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Failure, NoConnection, in_words};
 use crate::sys::{Entry, Interest};
 use crate::wait::{Unready, Until};
 
@@ -84,7 +84,7 @@ impl Socket {
                 }
                 Err(Unready::Deadline) => continue,
                 Err(Unready::System(cause)) => {
-                    let message = cause.to_string();
+                    let message = in_words(&cause);
                     return Err(Failure::new(Error::System, message).into());
                 }
             }
@@ -116,7 +116,8 @@ impl Socket {
                 format!("connecting to {}: {cause}", path.display()),
             )
         };
-        let system = |cause: io::Error| failure(Error::System, &cause);
+        let system =
+            |cause: io::Error| failure(Error::System, &in_words(&cause));
         let address = unix_address(path).map_err(system)?;
         let socket =
             Socket2::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
@@ -126,7 +127,9 @@ impl Socket {
                 Ok(()) => return Ok(Socket(socket)),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 Err(cause) => {
-                    return Err(failure(Error::Connect, &cause).into());
+                    return Err(
+                        failure(Error::Connect, &in_words(&cause)).into()
+                    );
                 }
             }
             match until.at_most(Instant::now() + UNIX_RETRY).sleep() {
@@ -187,6 +190,7 @@ fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
         }
         _ => Error::Connect,
     };
+    let cause = in_words(cause);
     Failure::new(error, format!("connecting to {address}: {cause}"))
 }
 

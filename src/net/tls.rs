@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConnection};
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::socket::Socket;
 use crate::net::trust::Trust;
 use crate::sys::{Entry, Interest};
@@ -58,7 +58,8 @@ impl Stream {
                     host,
                     &"connection closed by the server during the handshake",
                 ),
-                _ => failure(&cause).unwrap_or_else(|| refused(host, &cause)),
+                _ => failure(&cause)
+                    .unwrap_or_else(|| refused(host, &in_words(&cause))),
             }
             .into()),
         }

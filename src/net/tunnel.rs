@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Host;
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::proxy::{Protocol, Proxy};
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
@@ -320,7 +320,9 @@ impl Tunnel<'_> {
             None if cause.kind() == io::ErrorKind::TimedOut => {
                 self.proxy.failure(Error::Timeout, "no answer in time").into()
             }
-            None => self.refused(format!("connection lost: {cause}")),
+            None => {
+                self.refused(format!("connection lost: {}", in_words(cause)))
+            }
         }
     }
 }

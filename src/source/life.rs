@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
-use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan};
+use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
 use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::opening::{Opened, Opening};
@@ -262,7 +262,7 @@ impl<H: Handler> Source<H> {
 
     /// The open connection cannot be waited for.
     pub(crate) fn broken(&mut self, cause: &io::Error) -> Next {
-        let message = format!("stream broken: {cause}");
+        let message = format!("stream broken: {}", in_words(cause));
         self.lost(Failure::new(Error::Lost, message))
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use eventsource::ffi::{self, Error, LogLevel, Retry};
 
 use support::certificates;
-use support::server::{EVENT_STREAM, Server};
+use support::names;
+use support::server::{EVENT_STREAM, NOBODY, Server, free_path};
 use support::source::{Seen, Source};
 
 /// R63. The beginning of the body of a refused response is there, however it
@@ -90,6 +91,42 @@ fn a_failure_without_response_has_no_body() {
     let source = Source::connected(&server.url("/"));
     server.accept().reset();
     assert_eq!(source.retrying(Error::Lost).body, "");
+}
+
+/// R63. What the system says is told in words, without its number.
+#[test]
+fn tells_in_words_what_the_system_says() {
+    let told = |source: &Source| match source.next() {
+        Seen::Error(failure) => failure.message,
+        other => panic!("on_error expected: {other:?}"),
+    };
+    let source = Source::connected(NOBODY);
+    let refused = "connecting to 127.0.0.1:1: connection refused";
+    assert_eq!(told(&source), refused);
+
+    let path = free_path();
+    let source = Source::new(NOBODY).with_unix_socket(&path).start();
+    let absent = "no such file or directory";
+    let absent = format!("connecting to {}: {absent}", path.display());
+    assert_eq!(told(&source), absent);
+
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    server.accept().reset();
+    let lost = "connection lost before the response: connection reset by peer";
+    assert_eq!(told(&source), lost);
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    source.opened();
+    connection.reset();
+    assert_eq!(told(&source), "stream broken: connection reset by peer");
+
+    names::resolve("nowhere.test", &[]);
+    let source = Source::connected("http://nowhere.test/");
+    let message = told(&source);
+    let reason = message.strip_prefix("look-up of nowhere.test: ");
+    let begins = reason.and_then(|reason| reason.chars().next());
+    assert!(begins.is_some_and(char::is_lowercase), "{message}");
 }
 
 /// What the tests of this process have logged.
