@@ -301,27 +301,37 @@ fn sources_do_not_pile_up() {
     });
 }
 
-/// Signals: a storm of them on a source's thread is not noticed.
+/// The threads of the library: their directories below /proc.
+fn threads() -> Vec<std::path::PathBuf> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
+    let paths = tasks.map(|task| task.expect("a thread").path());
+    let ours = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm"))
+            .is_ok_and(|name| name.starts_with("eventsource"))
+    };
+    paths.filter(ours).collect()
+}
+
+/// Signals: a storm of them on a source's thread is not noticed, and runs no
+/// handler there.
 #[test]
 fn signals_do_not_disturb_a_source() {
     alone("signals_do_not_disturb_a_source", || {
-        extern "C" fn nothing(_: libc::c_int) {}
-        // SAFETY: a handler that does nothing, and restarts no call.
+        static STORM: AtomicBool = AtomicBool::new(true);
+        static HANDLED: AtomicBool = AtomicBool::new(false);
+        extern "C" fn handle(_: libc::c_int) {
+            HANDLED.store(true, SeqCst);
+        }
+        // SAFETY: a handler that restarts no call.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = nothing as *const () as usize;
+            action.sa_sigaction = handle as *const () as usize;
             libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
         }
-        static STORM: AtomicBool = AtomicBool::new(true);
         let storm = std::thread::spawn(|| {
             while STORM.load(SeqCst) {
-                for task in std::fs::read_dir("/proc/self/task").unwrap() {
-                    let task = task.unwrap();
-                    let name = std::fs::read(task.path().join("comm"));
-                    if name.is_err() || name.unwrap() != b"eventsource\n" {
-                        continue;
-                    }
-                    let id = task.file_name().into_string().unwrap();
+                for thread in threads() {
+                    let id = thread.file_name().unwrap().to_str().unwrap();
                     let id: libc::pid_t = id.parse().unwrap();
                     // SAFETY: takes numbers; a thread may have ended.
                     unsafe {
@@ -361,6 +371,44 @@ fn signals_do_not_disturb_a_source() {
         }
         STORM.store(false, SeqCst);
         storm.join().unwrap();
+        assert!(!HANDLED.load(SeqCst), "a handler ran on our thread");
+    });
+}
+
+/// Signals: every thread, those of look-ups too, has all of them blocked but
+/// those that faults of its own raise.
+#[test]
+fn signals_are_blocked_on_every_thread() {
+    alone("signals_are_blocked_on_every_thread", || {
+        let look_up = stage(Phase::LookUp);
+        let open = stage(Phase::SilentBody);
+        let threads = threads();
+        assert!(threads.len() >= 3, "two sources, one look-up: {threads:?}");
+        let faults = [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ];
+        for thread in threads {
+            let status = std::fs::read_to_string(thread.join("status"));
+            let status = status.expect("a thread that waits");
+            let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:"));
+            let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+            for signal in 1..=libc::SIGRTMAX() {
+                // The C library's own are between the two kinds.
+                if signal >= 32 && signal < libc::SIGRTMIN() {
+                    continue;
+                }
+                let expected = !faults.contains(&signal)
+                    && ![libc::SIGKILL, libc::SIGSTOP].contains(&signal);
+                let blocked = mask & 1 << (signal - 1) != 0;
+                assert_eq!(blocked, expected, "{signal} on {thread:?}");
+            }
+        }
+        drop((look_up, open));
     });
 }
 

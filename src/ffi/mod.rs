@@ -86,8 +86,11 @@
 //! The library installs no signal handlers, raises no SIGPIPE, prints
 //! nothing, and has no threads but those of connected sources, and of
 //! look-ups of host names that a close has left behind: the system cannot
-//! cancel them, and they end by themselves. After fork(), the child may
-//! free its copies of the parent's sources; the parent's go on.
+//! cancel them, and they end by themselves. All signals are blocked on these
+//! threads, those excepted that a fault raises (SIGSEGV, SIGBUS, SIGFPE,
+//! SIGILL, SIGTRAP, SIGSYS): handlers run on the program's own threads. A
+//! process that a callback starts inherits the blocked signals. After fork(),
+//! the child may free its copies of the parent's sources; the parent's go on.
 //!
 //! ABI
 //! ---

@@ -5,13 +5,12 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 
 use url::Host;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
-use crate::sys::{Entry, Interest};
+use crate::sys::{self, Entry, Interest};
 use crate::wait::{Unready, Until};
 
 const STACK: usize = 128 * 1024;
@@ -92,14 +91,11 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if taken >= MAX_THREADS {
         return Err(io::Error::other("too many look-ups at once"));
     }
-    thread::Builder::new()
-        .name("eventsource-dns".into())
-        .stack_size(STACK)
-        .spawn(move || {
-            let _place = place;
-            work();
-        })
-        .map(drop)
+    let work = move || {
+        let _place = place;
+        work();
+    };
+    sys::spawn("eventsource-dns", STACK, work).map(drop)
 }
 
 /// std puts a sentence of its own before the system's.

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -224,10 +224,8 @@ impl Handle {
         // Held until `thread` and `done` are set, so that a callback that
         // frees the source finds them.
         let mut thread = lock(&self.thread);
-        let spawned = thread::Builder::new()
-            .name("eventsource".into())
-            .stack_size(STACK)
-            .spawn(move || handle.live(sender));
+        let live = move || handle.live(sender);
+        let spawned = sys::spawn("eventsource", STACK, live);
         *thread = Some(spawned.map_err(|_| Error::System)?);
         let _ = self.done.set(receiver);
         Ok(())

@@ -5,8 +5,10 @@
 
 mod poll;
 mod stack;
+mod thread;
 mod wake;
 
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use stack::release_dead_stack;
+pub(crate) use thread::spawn;
 pub(crate) use wake::Wake;
