@@ -1,6 +1,7 @@
 //! Locks and atomics, from one place: `models/` has another, which takes the
 //! threads that use them through every order.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic};
@@ -9,4 +10,33 @@ pub(crate) use std::sync::{Arc, Mutex, MutexGuard, atomic};
 /// held for one assignment.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What only one thread changes until it is shared, where it lies: moving it
+/// into an `Arc` then would leave its old place in the allocator's hands for as
+/// long as the thread lives.
+pub(crate) struct UniqueArc<T>(Arc<T>);
+
+impl<T> UniqueArc<T> {
+    pub(crate) fn new(value: T) -> UniqueArc<T> {
+        UniqueArc(Arc::new(value))
+    }
+
+    pub(crate) fn share(self) -> Arc<T> {
+        self.0
+    }
+}
+
+impl<T> Deref for UniqueArc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for UniqueArc<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Arc::get_mut(&mut self.0).expect("not shared yet")
+    }
 }

@@ -29,7 +29,7 @@ use crate::source::queue::{Queue, Taken, Writer};
 use crate::source::shared::Shared;
 use crate::state::ReadyState;
 use crate::stats::Stats;
-use crate::sync::lock;
+use crate::sync::{UniqueArc, lock};
 use crate::sys;
 
 /// Stack size of a source's thread. Callbacks run on it. Pages that connecting
@@ -40,7 +40,7 @@ pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
 /// What the program sets until it connects.
 pub(crate) struct Setup {
-    pub(crate) options: Box<Options>,
+    pub(crate) options: UniqueArc<Options>,
     pub(crate) callbacks: Box<Callbacks>,
     pub(crate) questions: Questions,
     /// Whether comments go into the queue.
@@ -78,7 +78,7 @@ thread_local! {
 
 impl Handle {
     pub(crate) fn new(url: &str) -> Result<Handle, Error> {
-        let options = Box::new(Options::new(url)?);
+        let options = UniqueArc::new(Options::new(url)?);
         // A URL is ASCII once serialized, and has no NUL.
         let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
         let setup = Setup {
@@ -268,8 +268,7 @@ impl Handle {
         let comments = callbacks.comment.is_some();
         let shared = self.shared.clone();
         let handler = PushHandler::new(shared.clone(), callbacks, questions);
-        let options = Arc::from(options);
-        Box::new(Source::new(shared, options, comments, handler))
+        Box::new(Source::new(shared, options.share(), comments, handler))
     }
 
     /// As [`push_source`](Handle::push_source), with a queue.
@@ -279,8 +278,7 @@ impl Handle {
         let shared = self.shared.clone();
         let queue = Writer::new(queue.clone());
         let handler = PullHandler::new(shared.clone(), questions, queue);
-        let options = Arc::from(options);
-        Box::new(Source::new(shared, options, comments, handler))
+        Box::new(Source::new(shared, options.share(), comments, handler))
     }
 
     fn take_setup(&self) -> Setup {

@@ -28,7 +28,7 @@ use crate::url::HttpUrl;
 /// [`Source::begin`], whatever was waited for.
 pub(crate) enum Next {
     /// The attempt is to be made, which blocks; then [`Source::opened`].
-    Open(Box<Opening>),
+    Open(Opening),
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
@@ -125,13 +125,13 @@ impl<H: Handler> Source<H> {
                 continue;
             }
             self.started = Instant::now();
-            return Next::Open(Box::new(Opening {
+            return Next::Open(Opening {
                 options: self.options.clone(),
                 request,
                 url: self.url().clone(),
                 cookies: self.cookies.clone(),
                 interrupt: self.shared.state.clone(),
-            }));
+            });
         }
         log::debug!("{}: closed", self.options.url.loggable());
         Next::Over(Error::None)
