@@ -11,11 +11,13 @@ use crate::failure::Failure;
 use crate::net::proxy::Proxy;
 use crate::url::HttpUrl;
 
-/// What the environment says about proxies, as of one moment.
+/// What the environment says about proxies, as of one moment: the moment of
+/// eventsource_connect(), on the program's thread, since reading the
+/// environment beside a thread that changes it is undefined in C.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(Vec<Variable>);
 
-/// Of two that differ in case only, the first goes before.
+/// Of two that differ in case only, the first wins, as in curl.
 const NAMES: [&str; 8] = [
     "http_proxy",
     "HTTP_PROXY",
@@ -53,7 +55,8 @@ impl Environment {
             (!value.is_empty()).then_some(Variable(name, value))
         };
         // A server hands a request's header `Proxy` to its CGI programs as
-        // HTTP_PROXY.
+        // HTTP_PROXY, so that whoever sends the request would choose the
+        // proxy (CVE-2016-5385 and others).
         let cgi = value("REQUEST_METHOD").is_some();
         let names = NAMES.into_iter();
         let names = names.filter(|name| !(cgi && *name == "HTTP_PROXY"));
@@ -64,7 +67,9 @@ impl Environment {
         self.0.iter().find(|variable| variable.0.eq_ignore_ascii_case(name))
     }
 
-    /// The proxy to go through to a URL, if there is one.
+    /// The proxy to go through to a URL, if there is one. A value that is no
+    /// proxy's URL is a failure: to connect directly would show what the proxy
+    /// is there to hide.
     pub(crate) fn proxy(
         &self,
         url: &HttpUrl,
@@ -120,6 +125,8 @@ fn entry_matches(entry: &str, host: &Host<&str>, port: u16) -> bool {
     if wanted != Some(port) {
         return false;
     }
+    // `*.example`, `.example` and `example` mean the same: the domain and all
+    // below it.
     let name = name.strip_prefix('*').unwrap_or(name);
     let name = name.strip_prefix('.').unwrap_or(name);
     match (Host::parse(name), host) {

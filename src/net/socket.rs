@@ -39,13 +39,16 @@ const UNIX_RETRY: Duration = Duration::from_millis(50);
 pub(crate) struct Socket(Socket2);
 
 impl Socket {
-    /// Connects to the first address that answers.
+    /// Connects to the first address that answers (RFC 8305): each gets a head
+    /// start before the next is tried beside it, and a refusal ends the head
+    /// start, so that a dead family costs a quarter of a second at most.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         until: Until<'_>,
     ) -> Result<Socket, NoConnection> {
         let mut rest = addresses.iter();
-        // Most often one is enough.
+        // Most often one is enough, and an idle source keeps what is allocated
+        // here in its thread's cache.
         let mut attempts: Vec<(Socket2, SocketAddr)> = Vec::with_capacity(1);
         let mut last = Failure::new(Error::Connect, "no address");
         let mut next_start = Instant::now();
@@ -88,13 +91,15 @@ impl Socket {
                     return Err(Failure::new(Error::System, message).into());
                 }
             }
-            // Backwards, so that taking one out moves none that follows.
+            // Backwards, so that `remove` moves none that is still to be looked
+            // at.
             for (index, entry) in entries.iter().enumerate().rev() {
                 if !entry.is_ready() {
                     continue;
                 }
                 let (socket, address) = attempts.remove(index);
                 match socket.take_error() {
+                    // The others are closed as they are dropped.
                     Ok(None) => return Ok(Socket(socket)),
                     Ok(Some(cause)) | Err(cause) => {
                         last = refused(address, &cause);
@@ -158,7 +163,8 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // No SIGPIPE.
+        // Without the flag a server that has gone would end the program by
+        // SIGPIPE, whose disposition is the program's own business.
         self.0.send_with_flags(bytes, libc::MSG_NOSIGNAL)
     }
 
@@ -167,7 +173,8 @@ impl Write for Socket {
     }
 }
 
-/// Begins to connect, and returns at once.
+/// Begins to connect, and returns at once. No delay: a request goes out in one
+/// write, and must not wait for the acknowledgement of another.
 fn start(address: SocketAddr) -> io::Result<Socket2> {
     let domain = Domain::for_address(address);
     let socket = Socket2::new(domain, Type::STREAM, Some(Protocol::TCP))?;

@@ -82,7 +82,9 @@ struct Tunnel<'a> {
 }
 
 impl Tunnel<'_> {
-    /// RFC 9110, 9.3.6.
+    /// Asks for a tunnel by CONNECT (RFC 9110, 9.3.6). The request is written
+    /// here and not by ureq: it is no request of the program's, and none of the
+    /// program's headers may reach the proxy.
     fn connect(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
         let (host, port) = (url.host_str(), url.port());
         let mut request = format!(
@@ -102,19 +104,24 @@ impl Tunnel<'_> {
         let Some((status, headers)) = parse(&head) else {
             return Err(self.refused("its answer is not HTTP"));
         };
+        // Any of them: proxies answer 200, and some 201 or 204. Whatever length
+        // the head claims, no body follows (RFC 9110, 9.3.6).
         if (200..300).contains(&status) {
             return Ok(());
         }
         let failure = self.proxy.refusal(status).unwrap_or_else(|| {
             self.refusal(format!("it refuses to connect: status {status}"))
         });
+        // The response is the proxy's, not the server's, and says so by its
+        // URL; that of a SOCKS proxy cannot stand here.
         let url =
             HttpUrl::parse(&self.proxy.to_string()).unwrap_or(url.clone());
         Err(failure.with(Response { status, url, headers }).into())
     }
 
-    /// An answer up to its empty line. The server speaks only when it has
-    /// been spoken to: nothing follows.
+    /// Reads an answer up to its empty line. The server speaks only when it has
+    /// been spoken to, so that bytes behind the head of a success are no
+    /// server's, and are refused.
     fn head(&mut self) -> Result<Vec<u8>, NoConnection> {
         let mut head = Vec::new();
         let mut buffer = [0; 1024];
@@ -134,7 +141,9 @@ impl Tunnel<'_> {
         }
     }
 
-    /// The protocol of 1992, and its extension 4a.
+    /// SOCKS4, and its extension 4a, by which the proxy looks the name up. They
+    /// have no RFC; the request is version 4, command 1 (connect), port,
+    /// address, user name and NUL.
     fn socks4(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
         let remote = self.proxy.protocol == Protocol::Socks4a;
         let (address, name) = match url.host() {
@@ -142,7 +151,7 @@ impl Tunnel<'_> {
             Host::Ipv6(_) => {
                 return Err(self.refused("SOCKS4 has no IPv6 addresses"));
             }
-            // An address that is none: a name follows.
+            // 0.0.0.1 says that a name follows (4a).
             Host::Domain(name) if remote => {
                 (Ipv4Addr::new(0, 0, 0, 1), Some(name))
             }
@@ -188,7 +197,7 @@ impl Tunnel<'_> {
         resolve(url.host(), url.port(), self.until)
     }
 
-    /// RFC 1928.
+    /// SOCKS5 (RFC 1928): methods, one of them chosen, then the request.
     fn socks5(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
         const NO_AUTHENTICATION: u8 = 0;
         const PASSWORD: u8 = 2;
@@ -219,7 +228,8 @@ impl Tunnel<'_> {
         if code != 0 {
             return Err(self.refused(socks5_reply_text(code)));
         }
-        // The address it connects from, and the port: of no use.
+        // The address and port it connects from. Nothing needs them, but they
+        // must be read, so that the next byte is the server's.
         match kind {
             1 => self.receive::<6>().map(drop),
             4 => self.receive::<18>().map(drop),
@@ -232,10 +242,12 @@ impl Tunnel<'_> {
         }
     }
 
-    /// RFC 1929.
+    /// User name and password (RFC 1929), in the clear: the proxy's URL says
+    /// over which network.
     fn log_in(&mut self, user: &UserInfo) -> Result<(), NoConnection> {
         let mut request = vec![1];
         for text in [&user.name, &user.password] {
+            // At most 255 bytes: longer ones were refused with the URL.
             request.push(text.len() as u8);
             request.extend(text);
         }

@@ -27,8 +27,8 @@ const LONGEST_PREFIX: usize = 6;
 /// allocation; a thousand idle sources should not hold more.
 const KEPT_CAPACITY: usize = 4096;
 
-/// A line that is longer already is likely to go on. Less, and the guess is
-/// wrong too often.
+/// From this length on a line is only searched for its end. A smaller value
+/// mispredicts (`cargo bench --bench parser`, shapes of short lines).
 const LONG_LINE: usize = 2 * WINDOW;
 
 const BOM: [u8; 3] = *b"\xEF\xBB\xBF";
@@ -503,8 +503,8 @@ impl Parser {
         }
     }
 
-    /// An empty line has ended the block: R53 to R58. What breaks off before
-    /// the id is taken over leaves the old one.
+    /// An empty line has ended the block: R53 to R58. If `dispatch` breaks,
+    /// the last event ID string keeps its old value.
     #[inline]
     fn end_block(
         &mut self,

@@ -360,7 +360,8 @@ impl<H: Handler> Source<H> {
     }
 }
 
-/// Hands the items of one stream to whom they concern.
+/// Dispatches the items of one read. Borrows its parts, since the parser is
+/// borrowed at the same time.
 struct Dispatch<'a, H> {
     state: &'a State,
     stats: &'a Stats,

@@ -14,7 +14,8 @@ use crate::source::handler::{Handler, Questions};
 use crate::source::queue::Writer;
 use crate::source::shared::Shared;
 
-/// Fills the queue.
+/// Fills the queue. Only `on_request` and `on_retry` are asked here: they
+/// decide something before the program could take an item.
 pub(crate) struct PullHandler {
     shared: Arc<Shared>,
     questions: Questions,
@@ -46,6 +47,8 @@ impl Handler for PullHandler {
         attempt: u64,
         failure: Option<&LastFailure>,
     ) -> Request {
+        // So that items of a connection that the program has given up can be
+        // told from those of the attempt that begins here.
         self.queue.set_reconnects(self.shared.reconnects());
         let state = &self.shared.state;
         self.questions.request(state, request, attempt, failure)

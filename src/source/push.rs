@@ -17,7 +17,7 @@ pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
 pub(crate) type OnError = Box<dyn Fn(&Failure, RetryPlan) + Send>;
 pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
 
-/// The callbacks that are told of what has happened. A queue replaces them.
+/// The callbacks that report what has happened. A queue replaces them.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     pub(crate) open: Option<OnOpen>,
@@ -73,6 +73,8 @@ impl PushHandler {
             on_event(event, origin);
         }
         for listener in self.listeners.of(event, &self.shared.listeners) {
+            // A callback before may have closed the source, or asked for a
+            // new connection: what is left of this one is dropped (R32).
             if self.shared.state.interrupted() {
                 return;
             }
@@ -111,7 +113,8 @@ impl Handler for PushHandler {
 
     #[inline]
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        // Most sources have no more, and most events need no more.
+        // Most sources have no listeners, and most events no new id. This is
+        // the way of an event in a flood: no lock, no copy, one call.
         let only_on_event =
             self.listeners.is_empty_as_of(&self.shared.listeners)
                 && !event.sets_last_event_id;
