@@ -48,6 +48,8 @@
 // callbacks included; so may eventsource_close(), eventsource_reconnect(),
 // eventsource_add_listener() and eventsource_remove_listener(). A callback
 // must return; it must not throw, nor leave by longjmp().
+// It has as much stack as any thread of the program, see
+// eventsource_set_stack_size().
 //
 // Pull mode
 // ---------
@@ -715,6 +717,21 @@ eventsource_error eventsource_set_idle_timeout(
 eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);
+
+// Sets how many bytes of stack callbacks have; 0, the default, for as many as
+// pthread_create() gives by default, commonly 8 MiB.
+//
+// A stack is address space: memory is taken for what is used of it, and given
+// back before a long wait. Less is for programs that lock their memory, by
+// mlockall(), or limit their addresses. Look-ups of host names have a stack of
+// the same size. The program's static thread-local data are not taken out of
+// it. The default is at least 256 KiB, and at most 1 MiB where addresses have
+// 32 bits.
+//
+// EVENTSOURCE_ERROR_VALUE if it is less than 131072, 128 KiB. To be set before
+// eventsource_connect(), which says EVENTSOURCE_ERROR_SYSTEM if the system has
+// not as much to give.
+eventsource_error eventsource_set_stack_size(eventsource *source, size_t bytes);
 
 // Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
 // an empty text for none.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::Command;
 
-use support::program::{Ended, Program, compile, path};
+use support::program::{Ended, Program, build, compile, path};
 use support::streams::{HEAD, directly, serve, wait_for_the_end_of};
 
 /// A case of tests/c/guest.c: one event, and a connection that stays.
@@ -30,4 +30,59 @@ fn ends_well(command: Command) {
 #[test]
 fn signals_go_to_the_programs_threads() {
     ends_well(guest("signals"));
+}
+
+/// Stack: a callback has what any thread of the program has, and the program's
+/// static thread-local data are not taken out of it.
+#[test]
+fn callbacks_have_the_stack_of_any_thread() {
+    ends_well(guest("stack"));
+    ends_well(with_static_tls("stack"));
+}
+
+/// Stack: the limit that the program was started with decides.
+#[test]
+fn the_stack_follows_the_limit() {
+    for kib in ["1024", "16384"] {
+        let guest = guest("stack");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -S -s $0 && exec \"$@\"", kib]);
+        limited.arg(guest.get_program()).args(guest.get_args());
+        ends_well(limited);
+    }
+}
+
+/// Stack: the program may ask for less, and gets what it has asked for,
+/// whatever its static thread-local data take; also for look-ups of names.
+#[test]
+fn callbacks_have_the_stack_that_was_set() {
+    ends_well(guest("small-stack"));
+    ends_well(with_static_tls("small-stack"));
+}
+
+/// The same program with more static thread-local data than a small stack has
+/// room for.
+fn with_static_tls(case: &str) -> Command {
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c11", "-g", "-DSTATIC_TLS=300*1024"]);
+    let source = path("tests/c/guest.c");
+    let program = build(compiler, &[source.as_ref()], "guest-static-tls");
+    let guest = guest(case);
+    let mut command = directly(&program);
+    command.args(guest.get_args());
+    command
+}
+
+/// Stack: the C++ library's regular expressions call themselves for each
+/// character.
+#[test]
+fn a_handler_may_match_a_regular_expression() {
+    let url = serve(|_, _, mut stream| {
+        let text = "x".repeat(498);
+        stream.write_all(format!("{HEAD}data: {{{text}}}\n\n").as_bytes())?;
+        wait_for_the_end_of(stream)
+    });
+    let mut command = directly(&compile(&path("tests/cpp/regex.cpp")));
+    command.arg(url);
+    ends_well(command);
 }

@@ -461,6 +461,43 @@ fn calls_come_from_small_threads() {
     });
 }
 
+/// Stack: the least that a program may set is enough for the library itself,
+/// for look-up and TLS, too.
+#[test]
+fn the_least_stack_is_enough() {
+    alone("the_least_stack_is_enough", || {
+        for secure in [false, true] {
+            names::resolve("least-stack.test", &[[127, 0, 0, 1].into()]);
+            let (server, scheme) = match secure {
+                true => {
+                    let config = certificates::trusted("least-stack.test");
+                    (Server::secure(config), "https")
+                }
+                false => (Server::start(), "http"),
+            };
+            let url = server.url("/");
+            let (_, port) = url.rsplit_once(':').unwrap();
+            let url = format!("{scheme}://least-stack.test:{port}");
+            let source = Source::new(&url);
+            // SAFETY: a source that has not been connected.
+            let error = unsafe {
+                let source = source.handle().as_ptr();
+                eventsource::ffi::eventsource_set_stack_size(source, 128 << 10)
+            };
+            assert_eq!(error, Error::None);
+            let source = source.start();
+            for _ in 0..2 {
+                let mut connection = server.accept();
+                connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+                source.opened();
+                source.message("x");
+                connection.finish();
+                source.lost();
+            }
+        }
+    });
+}
+
 /// A program may load the library again and again: it stays, and leaves
 /// nothing behind but itself.
 #[test]

@@ -1194,6 +1194,13 @@ public:
         detail::check(eventsource_set_max_event_size(native_handle(), bytes));
     }
 
+    // How many bytes of stack handlers have; 0, the default, for as many as a
+    // thread of the program has. Errc::value for less than 128 KiB.
+    void set_stack_size(std::size_t bytes)
+    {
+        detail::check(eventsource_set_stack_size(native_handle(), bytes));
+    }
+
     // The way to the server. Files are in PEM, and are read by these calls.
 
     // The authorities to trust instead of the system's; without a path, the

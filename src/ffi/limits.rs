@@ -1,7 +1,8 @@
-//! How much memory an event may take: eventsource_set_max_event_size(3).
+//! How much memory events and callbacks may take:
+//! eventsource_set_max_event_size(3).
 
 use super::convert::guard;
-use super::source::{CSource, set};
+use super::source::{CSource, handle, set};
 use crate::error::Error;
 
 /// Sets the largest event in bytes of data, 64 MiB by default; 0 is no
@@ -16,4 +17,25 @@ pub unsafe extern "C" fn eventsource_set_max_event_size(
     bytes: usize,
 ) -> Error {
     guard(|| set(source, |setup| setup.options.max_event_size = bytes))
+}
+
+/// Sets how many bytes of stack callbacks have; 0, the default, for as many as
+/// pthread_create() gives by default, commonly 8 MiB.
+///
+/// A stack is address space: memory is taken for what is used of it, and given
+/// back before a long wait. Less is for programs that lock their memory, by
+/// mlockall(), or limit their addresses. Look-ups of host names have a stack of
+/// the same size. The program's static thread-local data are not taken out of
+/// it. The default is at least 256 KiB, and at most 1 MiB where addresses have
+/// 32 bits.
+///
+/// EVENTSOURCE_ERROR_VALUE if it is less than 131072, 128 KiB. To be set before
+/// eventsource_connect(), which says EVENTSOURCE_ERROR_SYSTEM if the system has
+/// not as much to give.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_stack_size(
+    source: *mut CSource,
+    bytes: usize,
+) -> Error {
+    guard(|| handle(source)?.set(|setup| setup.set_stack_size(bytes)))
 }

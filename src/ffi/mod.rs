@@ -45,6 +45,8 @@
 //! callbacks included; so may eventsource_close(), eventsource_reconnect(),
 //! eventsource_add_listener() and eventsource_remove_listener(). A callback
 //! must return; it must not throw, nor leave by longjmp().
+//! It has as much stack as any thread of the program, see
+//! eventsource_set_stack_size().
 //!
 //! Pull mode
 //! ---------

@@ -13,8 +13,6 @@ use crate::failure::{Failure, NoConnection, in_words};
 use crate::sys::{self, Entry, Interest};
 use crate::wait::{Unready, Until};
 
-const STACK: usize = 128 * 1024;
-
 /// A look-up left behind lasts until the system gives up, some ten seconds;
 /// this bounds how many there can be.
 const MAX_THREADS: usize = 1024;
@@ -95,7 +93,9 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let _place = place;
         work();
     };
-    sys::spawn("eventsource-dns", STACK, work).map(drop)
+    // The system's plug-ins for names may need as much as a callback.
+    let stack = sys::stack_as_here();
+    sys::spawn("eventsource-dns", stack, work).map(drop)
 }
 
 /// std puts a sentence of its own before the system's.

@@ -32,10 +32,6 @@ use crate::stats::Stats;
 use crate::sync::{UniqueArc, lock};
 use crate::sys;
 
-/// Stack size of a source's thread. Callbacks run on it. Pages that connecting
-/// touched are returned to the system afterwards.
-const STACK: usize = 256 * 1024;
-
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
 /// What the program sets until it connects.
@@ -45,6 +41,19 @@ pub(crate) struct Setup {
     pub(crate) questions: Questions,
     /// Whether comments go into the queue.
     pub(crate) comments: bool,
+    /// Bytes of the stack that callbacks run on, unless the default is to do.
+    stack: Option<usize>,
+}
+
+impl Setup {
+    /// Sets how many bytes of stack callbacks have; 0 is the default.
+    pub(crate) fn set_stack_size(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > 0 && bytes < sys::LEAST_STACK {
+            return Err(Error::Value);
+        }
+        self.stack = (bytes > 0).then_some(bytes);
+        Ok(())
+    }
 }
 
 /// A source, as the program holds it. Where a lock is taken inside another,
@@ -86,6 +95,7 @@ impl Handle {
             callbacks: Box::default(),
             questions: Questions::default(),
             comments: false,
+            stack: None,
         };
         Ok(Handle {
             url,
@@ -224,8 +234,9 @@ impl Handle {
         // Held until `thread` and `done` are set, so that a callback that
         // frees the source finds them.
         let mut thread = lock(&self.thread);
+        let stack = settings.stack.unwrap_or_else(sys::default_stack);
         let live = move || handle.live(sender);
-        let spawned = sys::spawn("eventsource", STACK, live);
+        let spawned = sys::spawn("eventsource", stack, live);
         *thread = Some(spawned.map_err(|_| Error::System)?);
         let _ = self.done.set(receiver);
         Ok(())

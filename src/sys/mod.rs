@@ -10,5 +10,5 @@ mod wake;
 
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use stack::release_dead_stack;
-pub(crate) use thread::spawn;
+pub(crate) use thread::{LEAST_STACK, default_stack, spawn, stack_as_here};
 pub(crate) use wake::Wake;

@@ -1,6 +1,29 @@
-//! The part of a thread's stack that is used no more, given back.
+//! What a thread's stack keeps resident: no more than what is used.
 
 use std::ops::Range;
+
+thread_local! {
+    /// The addresses of this thread's stack.
+    static STACK: Option<Range<usize>> = addresses();
+}
+
+/// Has the system use small pages for this thread's stack. Otherwise it may
+/// make one page of 2 MiB of it, resident as a whole, because a stack that
+/// large is aligned often enough. From Linux 6.7 on it does so by itself where
+/// the C library says that the memory is for a stack; musl does not.
+pub(crate) fn keep_pages_small() {
+    let Some(stack) = STACK.with(Clone::clone) else { return };
+    let start = stack.start.next_multiple_of(page_size());
+    // SAFETY: the range is this thread's own stack; the advice changes nothing
+    // of what is in it.
+    unsafe {
+        libc::madvise(
+            start as *mut libc::c_void,
+            stack.end.saturating_sub(start),
+            libc::MADV_NOHUGEPAGE,
+        );
+    }
+}
 
 /// Gives the dead part of this thread's stack back to the system.
 ///
@@ -15,10 +38,6 @@ pub(crate) fn release_dead_stack() {
     /// and for the red zone (128 bytes on x86-64, 288 on PowerPC).
     const MARGIN: usize = 1024;
 
-    thread_local! {
-        static STACK: Option<Range<usize>> = stack();
-    }
-
     let Some(stack) = STACK.with(Clone::clone) else { return };
     let Some(live) = stack_pointer() else { return };
     // A program may run callbacks on stacks of its own making.
@@ -27,7 +46,7 @@ pub(crate) fn release_dead_stack() {
     }
     let page = page_size();
     let end = live.saturating_sub(MARGIN) & !(page - 1);
-    let start = (stack.start + page - 1) & !(page - 1);
+    let start = stack.start.next_multiple_of(page);
     if start < end {
         // SAFETY: the range lies inside this thread's own stack and below
         // the stack pointer, so that nothing in it is ever read again.
@@ -84,8 +103,7 @@ fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// The addresses of this thread's stack.
-fn stack() -> Option<Range<usize>> {
+fn addresses() -> Option<Range<usize>> {
     let mut attributes =
         std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut lowest = std::ptr::null_mut();
@@ -137,6 +155,58 @@ mod tests {
     }
 
     /// Release builds inline and reorder more: they run this, too.
+    /// The flags that the system has for the memory of this thread's stack.
+    fn flags() -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let here = stack_pointer().unwrap();
+        let mut lines = maps.lines().skip_while(|line| {
+            let range = line.split(' ').next().unwrap().split_once('-');
+            let mut ends = range.into_iter().flat_map(|(a, b)| [a, b]);
+            let mut end = || usize::from_str_radix(ends.next()?, 16).ok();
+            !(end() <= Some(here) && Some(here) < end())
+        });
+        let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
+        flags.unwrap().to_owned() + " "
+    }
+
+    /// On memory that nobody has said to be for a stack.
+    #[test]
+    fn pages_stay_small() {
+        extern "C" fn look(_: *mut libc::c_void) -> *mut libc::c_void {
+            assert!(!flags().contains(" nh "), "too early: {}", flags());
+            keep_pages_small();
+            assert!(flags().contains(" nh "), "{}", flags());
+            std::ptr::null_mut()
+        }
+        const SIZE: usize = 4 << 20;
+        // SAFETY: the memory and the attributes outlive the thread.
+        unsafe {
+            let memory = libc::mmap(
+                std::ptr::null_mut(),
+                SIZE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            assert_ne!(memory, libc::MAP_FAILED);
+            let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+            let mut thread: libc::pthread_t = std::mem::zeroed();
+            libc::pthread_attr_init(&raw mut attributes);
+            libc::pthread_attr_setstack(&raw mut attributes, memory, SIZE);
+            let failed = libc::pthread_create(
+                &raw mut thread,
+                &raw const attributes,
+                look,
+                std::ptr::null_mut(),
+            );
+            assert_eq!(failed, 0);
+            libc::pthread_join(thread, std::ptr::null_mut());
+            libc::pthread_attr_destroy(&raw mut attributes);
+            libc::munmap(memory, SIZE);
+        }
+    }
+
     #[test]
     fn the_live_part_of_the_stack_is_kept() {
         let all = || {

@@ -1,9 +1,27 @@
 //! Threads of the library's own: guests in the program's process.
 
+use std::cell::Cell;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 use std::thread::{self, JoinHandle};
+
+use super::stack;
+
+/// The smallest stack of a thread: what an attempt to connect needs, and room
+/// for a callback.
+pub(crate) const LEAST_STACK: usize = 128 * 1024;
+/// The smallest one that a program gets without asking for it.
+const LEAST_DEFAULT_STACK: usize = 256 * 1024;
+/// The largest one. Where addresses have 32 bits, 8 MiB for each source would
+/// soon be all of them.
+const LARGEST_DEFAULT_STACK: usize =
+    if cfg!(target_pointer_width = "32") { 1 << 20 } else { usize::MAX };
+
+thread_local! {
+    /// The size of this thread's stack, if it is a thread of the library.
+    static STACK: Cell<Option<usize>> = const { Cell::new(None) };
+}
 
 /// Signals that a fault of a thread raises there. A program's crash handler
 /// still runs for a fault in a callback: blocked, they would end the program
@@ -17,17 +35,67 @@ const FAULTS: [libc::c_int; 6] = [
     libc::SIGSYS,
 ];
 
-/// Starts a thread on which no signal is handled: those are for the
-/// program's own threads, which may have them blocked and wait for them.
+/// Starts a thread with a stack of so many bytes. No signal is handled on it:
+/// those are for the program's own threads, which may have them blocked and
+/// wait for them.
 pub(crate) fn spawn(
     name: &str,
     stack: usize,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let builder = thread::Builder::new().name(name.into()).stack_size(stack);
+    // More than the system can give fails below.
+    let size = stack.saturating_add(taken_by_the_c_library());
+    let builder = thread::Builder::new().name(name.into()).stack_size(size);
+    let work = move || {
+        STACK.set(Some(stack));
+        stack::keep_pages_small();
+        work();
+    };
     // Inherited by the new thread, so that no signal finds it without.
     let _blocked = BlockedSignals::new();
     builder.spawn(work)
+}
+
+/// The size of a stack of which the program has said nothing: what
+/// pthread_create(3) gives by default, so that a callback finds what it would
+/// find on any other thread of the program.
+pub(crate) fn default_stack() -> usize {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut size = 0;
+    // SAFETY: pthread_attr_init initializes the attributes, unless it fails.
+    // They are read and destroyed only after that; `size` is a live local.
+    unsafe {
+        if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
+            libc::pthread_attr_getstacksize(attributes.as_ptr(), &raw mut size);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+    }
+    size.clamp(LEAST_DEFAULT_STACK, LARGEST_DEFAULT_STACK)
+}
+
+/// The size of a stack like that of the calling thread, if this is a thread
+/// of the library.
+pub(crate) fn stack_as_here() -> usize {
+    STACK.get().unwrap_or_else(default_stack)
+}
+
+/// What the C library takes out of a thread's stack: glibc has the static
+/// thread-local data of the program there, which may be larger than the
+/// stack. musl adds them by itself.
+fn taken_by_the_c_library() -> usize {
+    type MinStack =
+        unsafe extern "C" fn(*const libc::pthread_attr_t) -> libc::size_t;
+
+    let name = c"__pthread_get_minstack";
+    // SAFETY: the name ends with a NUL.
+    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    if function.is_null() {
+        return 0;
+    }
+    // SAFETY: glibc's function of this name has this type.
+    let min_stack: MinStack = unsafe { mem::transmute(function) };
+    // SAFETY: glibc does not look at the attributes.
+    unsafe { min_stack(ptr::null()) }
 }
 
 /// All signals but the [`FAULTS`] are blocked on the calling thread until this

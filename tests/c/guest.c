@@ -25,6 +25,18 @@ static void check(int holds, const char *condition, int line)
     }
 }
 
+#ifdef STATIC_TLS
+// The C library takes it out of the stack of each thread.
+static _Thread_local char static_tls[STATIC_TLS];
+
+static void use_static_tls(void)
+{
+    memset(static_tls, 1, sizeof static_tls);
+}
+#else
+static void use_static_tls(void) {}
+#endif
+
 static eventsource *new_source(const char *url)
 {
     eventsource *source;
@@ -103,6 +115,107 @@ static void signals(const char *url)
     eventsource_free(source);
 }
 
+// stack
+
+static size_t stack_size(void)
+{
+    pthread_attr_t attributes;
+    size_t size;
+
+    CHECK(!pthread_getattr_np(pthread_self(), &attributes));
+    CHECK(!pthread_attr_getstacksize(&attributes, &size));
+    pthread_attr_destroy(&attributes);
+    return size;
+}
+
+// What a thread of the program has, and one of the library.
+static size_t own, theirs;
+
+static void *look_at_own(void *nothing)
+{
+    (void)nothing;
+    own = stack_size();
+    return NULL;
+}
+
+static void use(size_t bytes)
+{
+    volatile char locals[bytes];
+
+    memset((char *)locals, 1, bytes);
+    use_static_tls();
+}
+
+static void look_at_theirs(eventsource *source, const eventsource_event *event,
+                           void *user_data)
+{
+    (void)source, (void)event;
+    theirs = stack_size();
+    use(300 * 1000);
+    tell(user_data);
+}
+
+static void stack(const char *url)
+{
+    eventsource *source = new_source(url);
+    pthread_t thread;
+    int ends[2];
+
+    CHECK(!pipe(ends));
+    CHECK(!pthread_create(&thread, NULL, look_at_own, NULL));
+    CHECK(!pthread_join(thread, NULL));
+    CHECK(!eventsource_on_event(source, look_at_theirs, &ends[1]));
+    CHECK(!eventsource_connect(source));
+    await(ends[0]);
+    CHECK(theirs >= own);
+    // The static thread-local data come on top, and some pages.
+    CHECK(theirs <= own + 512 * 1024);
+    eventsource_free(source);
+}
+
+static void use_200_kib(eventsource *source, const eventsource_event *event,
+                        void *user_data)
+{
+    (void)source, (void)event;
+    CHECK(stack_size() < 1024 * 1024);
+    use(200 * 1024);
+    tell(user_data);
+}
+
+static void ask_deep(eventsource *source, eventsource_request *request,
+                     void *user_data)
+{
+    (void)source, (void)request, (void)user_data;
+    use(200 * 1024);
+}
+
+static void small_stack(const char *url)
+{
+    // A name, so that a thread looks it up.
+    const char *rest = strrchr(url, ':');
+    char named[100];
+    eventsource *source;
+    int ends[2];
+
+    CHECK(snprintf(named, sizeof named, "http://localhost%s", rest) > 0);
+    source = new_source(named);
+    CHECK(!pipe(ends));
+    CHECK(eventsource_set_stack_size(NULL, 0) == EVENTSOURCE_ERROR_NULL);
+    CHECK(eventsource_set_stack_size(source, 1) == EVENTSOURCE_ERROR_VALUE);
+    CHECK(eventsource_set_stack_size(source, 128 * 1024 - 1)
+          == EVENTSOURCE_ERROR_VALUE);
+    CHECK(!eventsource_set_stack_size(source, 128 * 1024));
+    CHECK(!eventsource_set_stack_size(source, 0));
+    CHECK(!eventsource_set_stack_size(source, 256 * 1024));
+    CHECK(!eventsource_on_event(source, use_200_kib, &ends[1]));
+    CHECK(!eventsource_on_request(source, ask_deep, NULL));
+    CHECK(!eventsource_connect(source));
+    CHECK(eventsource_set_stack_size(source, 256 * 1024)
+          == EVENTSOURCE_ERROR_ALREADY_CONNECTED);
+    await(ends[0]);
+    eventsource_free(source);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -110,6 +223,8 @@ int main(int argc, char **argv)
         void (*run)(const char *url);
     } cases[] = {
         {"signals", signals},
+        {"stack", stack},
+        {"small-stack", small_stack},
     };
 
     CHECK(argc == 3);

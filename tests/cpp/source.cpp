@@ -305,6 +305,7 @@ void takes_every_setting()
     source.set_max_reconnection_time(1h);
     source.set_max_attempts(7);
     source.set_max_event_size(1 << 20);
+    source.set_stack_size(1 << 20);
     source.set_ca_file(std::nullopt);
     source.set_client_certificate(std::nullopt, std::nullopt);
     source.set_verify_peer(false);
@@ -967,6 +968,7 @@ void errors_are_thrown()
     CHECK(thrown_by([&] { source.set_header("X", std::string("y\0", 2)); })
           == Errc::value);
     CHECK(thrown_by([&] { source.set_idle_timeout(-1ms); }) == Errc::value);
+    CHECK(thrown_by([&] { source.set_stack_size(1); }) == Errc::value);
     CHECK(thrown_by([&] { source.set_ca_file("/nowhere"); }) == Errc::file);
     CHECK(thrown_by([&] { source.set_client_certificate("x", std::nullopt); })
           == Errc::null);
