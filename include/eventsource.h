@@ -165,11 +165,11 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_STATUS = 18,
     // The response is not an event stream.
     EVENTSOURCE_ERROR_CONTENT_TYPE = 19,
-    // The connection was lost before the response came, or the stream has
-    // ended or broken off.
+    // The connection was lost before the response came, or the stream broke
+    // off, or it ended inside an event, which was dropped.
     EVENTSOURCE_ERROR_LOST = 20,
-    // The stream has ended in good order, and is not asked for again. Only
-    // the reason of a close: `on_error` is not called for it.
+    // The stream has ended in good order. If it is not asked for again, that
+    // is no failure: only `on_close` is called.
     EVENTSOURCE_ERROR_ENDED = 21,
     // An event over the size limit was dropped. The stream goes on.
     EVENTSOURCE_ERROR_TOO_LARGE = 22,
@@ -299,9 +299,9 @@ typedef struct eventsource_failure {
     // The same in one line for a person, with the cause. Holds nothing
     // secret: no header of the request, no data.
     const char *message;
-    // The status of the response; 0 if none came.
+    // The status of the response, 200 if it was accepted; 0 if none came.
     int http_status;
-    // The head of the response; NULL if none came, or if it was in order.
+    // The head of the response; NULL if none came, or if it was accepted.
     const eventsource_response *response;
     // How many attempts in a row have brought no event, this one included;
     // 0 if the lost connection had brought one.
@@ -663,11 +663,12 @@ eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
 //
 // By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
 // EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
-// not asked for twice by accident. A stream that has ended in good order and
-// is not asked for again is no failure: no `on_error` comes, and `on_close`
-// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
-// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
-// set before eventsource_connect().
+// not asked for twice by accident. A stream that has ended in good order,
+// EVENTSOURCE_ERROR_ENDED, and is not asked for again is no failure: no
+// `on_error` comes, and `on_close` says so. A stream that ends inside an
+// event, or breaks off, is lost: EVENTSOURCE_ERROR_LOST. `Retry-After` of a
+// response makes a wait longer, up to an hour. EVENTSOURCE_ERROR_VALUE for
+// another number. To be set before eventsource_connect().
 eventsource_error eventsource_set_retry(eventsource *source, int retry);
 
 // Sets what decides whether and when the source comes back.

@@ -55,11 +55,11 @@ pub enum Error {
     Status = 18,
     /// The response is not an event stream.
     ContentType = 19,
-    /// The connection was lost before the response came, or the stream has
-    /// ended or broken off.
+    /// The connection was lost before the response came, or the stream broke
+    /// off, or it ended inside an event, which was dropped.
     Lost = 20,
-    /// The stream has ended in good order, and is not asked for again. Only
-    /// the reason of a close: `on_error` is not called for it.
+    /// The stream has ended in good order. If it is not asked for again, that
+    /// is no failure: only `on_close` is called.
     Ended = 21,
     /// An event over the size limit was dropped. The stream goes on.
     TooLarge = 22,

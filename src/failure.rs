@@ -14,7 +14,9 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
     /// One line for a person: lower case, no full stop.
     pub(crate) message: String,
-    /// The response, if one came.
+    /// The status of the response; 0 if none came.
+    pub(crate) status: u16,
+    /// The response, if it was refused.
     pub(crate) response: Option<Box<Response>>,
     /// The beginning of the response's body, if it was refused.
     pub(crate) body: Vec<u8>,
@@ -24,12 +26,19 @@ impl Failure {
     /// A failure to which no response belongs.
     pub(crate) fn new(error: Error, message: impl Into<String>) -> Failure {
         let message = message.into();
-        Failure { error, message, response: None, body: Vec::new() }
+        let body = Vec::new();
+        Failure { error, message, status: 0, response: None, body }
     }
 
     /// The same failure, with the response that caused it.
     pub(crate) fn with(self, response: Response) -> Failure {
-        Failure { response: Some(Box::new(response)), ..self }
+        let status = response.status;
+        Failure { status, response: Some(Box::new(response)), ..self }
+    }
+
+    /// The same failure, of a stream whose response was accepted.
+    pub(crate) fn with_status(self, status: u16) -> Failure {
+        Failure { status, ..self }
     }
 }
 

@@ -215,7 +215,8 @@ fn outcome(phase: Phase, cause: Cause) -> Outcome {
         (Head, Garbage) => Comes(Error::Http),
         (Head, SlowBytes) => GoesOn,
 
-        (Body, Reset | HalfClose) => Comes(Error::Lost),
+        (Body, Reset) => Comes(Error::Lost),
+        (Body, HalfClose) => Comes(Error::Ended),
         (Body, WrongLength | CutChunk | CutGzip) => Comes(Error::Lost),
         (Body, Garbage | SlowBytes) => GoesOn,
         (_, WrongLength | CutChunk | CutGzip) => Senseless("no body yet"),
@@ -395,7 +396,7 @@ fn without_descriptors_it_tries_again() {
         source.opened();
         let before = limit(libc::RLIMIT_NOFILE, 3);
         connection.finish();
-        source.lost();
+        source.ended();
         source.retrying(Error::System);
         limit(libc::RLIMIT_NOFILE, before);
         server.accept().send(EVENT_STREAM);
@@ -425,7 +426,7 @@ fn without_threads_it_tries_again() {
         source.opened();
         limit(libc::RLIMIT_NPROC, 0);
         connection.finish();
-        source.lost();
+        source.ended();
         source.retrying(Error::System);
         limit(libc::RLIMIT_NPROC, before);
         server.accept().send(EVENT_STREAM);

@@ -209,7 +209,7 @@ fn a_reconnection_time_without_end() {
         connection.finish();
         source.opened();
         source.message("x");
-        let lost = source.lost();
+        let lost = source.ended();
         match limit {
             None => assert!(lost.delay_ms > u64::MAX / 4),
             Some(_) => drop(server.accept()),
@@ -245,7 +245,7 @@ fn nothing_is_smuggled_into_a_request() {
         connection.finish();
         source.opened();
         source.message("x");
-        source.lost();
+        source.ended();
         let connection = server.accept();
         assert!(connection.request.header("x-evil").is_none(), "{location}");
         assert_eq!(connection.request.header("last-event-id"), None);

@@ -835,3 +835,86 @@ fn is_send() {
     fn assert_send<T: Send>(_: T) {}
     assert_send(Parser::new());
 }
+
+/// R60: whether what `stream` ends with is an event that has not ended, in one
+/// piece and byte by byte.
+fn is_inside_event(stream: &str, comments: bool) -> bool {
+    let inside = [1, usize::MAX].map(|size| {
+        let mut parser = Parser::new();
+        parser.set_comments(comments);
+        for piece in stream.as_bytes().chunks(size) {
+            assert!(
+                parser
+                    .feed(&mut piece.to_vec(), |_| Continue(()))
+                    .is_continue()
+            );
+        }
+        let inside = parser.is_inside_event();
+        parser.reset();
+        assert!(!parser.is_inside_event(), "{stream:?}");
+        inside
+    });
+    assert_eq!(inside[0], inside[1], "{stream:?}");
+    inside[0]
+}
+
+#[test]
+fn tells_whether_an_event_has_begun_and_not_ended_r60() {
+    for comments in [false, true] {
+        for stream in [
+            "d",
+            "data",
+            "data:",
+            "data: x",
+            "data: x\n",
+            "data: x\r",
+            "data\n",
+            "id: 1",
+            "id: 1\n",
+            "event: x\n",
+            "event",
+            "retry: 1",
+            "x",
+            "{}",
+            "{}\n",
+            "datax: y\n",
+            "data: x\n: c",
+            "data: x\n: c\n",
+            "{\n: c\n",
+            "data: x\n\ny",
+            "data: x\n\ndata: y\n",
+            "\n\n\n ",
+            "\u{FEFF}x",
+            "data: x\n\n\u{FEFF}\n",
+        ] {
+            assert!(is_inside_event(stream, comments), "{stream:?}");
+        }
+        for stream in [
+            "",
+            "\u{FEFF}",
+            "\n",
+            ":",
+            ": c",
+            ":c\n",
+            ": c\r",
+            "retry: 1\n",
+            "retry: x\n",
+            "data: x\n\n",
+            "data: x\r\r",
+            "data: x\r\n\r\n",
+            "{}\n\n",
+            "{}\n: c\n\n: d",
+            "id: 1\n\n",
+            "event: x\n\n: c",
+            "x\ndata: y\n\n",
+            "data: x\n\nretry: 1\n",
+        ] {
+            assert!(!is_inside_event(stream, comments), "{stream:?}");
+        }
+    }
+    // Also one that is too large.
+    let mut parser = Parser::new();
+    parser.set_max_event_size(3);
+    _ = parser.feed(&mut b"data: long\n".to_vec(), |_| Continue(()));
+    assert!(parser.is_inside_event());
+}

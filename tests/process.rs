@@ -124,7 +124,7 @@ fn a_child_has_sources_of_its_own() {
             source.opened();
             source.message("x");
             connection.finish();
-            source.lost();
+            source.ended();
             source.close();
             source.closed(Error::None);
             0
@@ -364,7 +364,7 @@ fn signals_do_not_disturb_a_source() {
                     source.message(&number.to_string());
                 }
                 connection.finish();
-                source.lost();
+                source.ended();
             }
             source.close();
             source.closed(Error::None);
@@ -430,7 +430,7 @@ fn the_first_descriptors_are_like_others() {
             source.opened();
             source.message("x");
             connection.finish();
-            source.lost();
+            source.ended();
         }
         source.handle().free();
         drop(server);

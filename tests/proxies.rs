@@ -246,7 +246,7 @@ fn follows_a_stream_behind_nginx_that_asks_for_a_certificate() {
     source.opened();
     source.message("x");
     connection.finish();
-    source.lost();
+    source.ended();
 
     // nginx shakes hands with everybody, and then answers 400.
     let source = front.source().start();

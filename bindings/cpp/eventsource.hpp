@@ -167,11 +167,11 @@ enum class Errc {
     status = EVENTSOURCE_ERROR_STATUS,
     // The response is not an event stream.
     content_type = EVENTSOURCE_ERROR_CONTENT_TYPE,
-    // The connection was lost before the response came, or the stream has
-    // ended or broken off.
+    // The connection was lost before the response came, or the stream broke
+    // off, or it ended inside an event, which was dropped.
     lost = EVENTSOURCE_ERROR_LOST,
-    // The stream has ended in good order, and is not asked for again. Only
-    // the reason of a close: `on_error` is not called for it.
+    // The stream has ended in good order. If it is not asked for again, that
+    // is no failure: only `on_close` is called.
     ended = EVENTSOURCE_ERROR_ENDED,
     // An event over the size limit was dropped. The stream goes on.
     too_large = EVENTSOURCE_ERROR_TOO_LARGE,
@@ -615,14 +615,14 @@ public:
         return detail::view(failure_->message);
     }
 
-    // The status of the response, if one came.
+    // The status of the response, 200 if it was accepted, if one came.
     std::optional<int> http_status() const noexcept
     {
         const int status = failure_->http_status;
         return status ? std::optional<int>(status) : std::nullopt;
     }
 
-    // The head of the response, if one came that was not in order.
+    // The head of the response, if one came that was refused.
     std::optional<Response> response() const noexcept
     {
         if (!failure_->response)

@@ -50,11 +50,11 @@ const (
 	ErrStatus Error = C.EVENTSOURCE_ERROR_STATUS
 	// The response is not an event stream.
 	ErrContentType Error = C.EVENTSOURCE_ERROR_CONTENT_TYPE
-	// The connection was lost before the response came, or the stream has
-	// ended or broken off.
+	// The connection was lost before the response came, or the stream broke
+	// off, or it ended inside an event, which was dropped.
 	ErrLost Error = C.EVENTSOURCE_ERROR_LOST
-	// The stream has ended in good order, and is not asked for again. Only
-	// the reason of a close: no error comes for it.
+	// The stream has ended in good order. If it is not asked for again, that
+	// is no failure: no error comes for it.
 	ErrEnded Error = C.EVENTSOURCE_ERROR_ENDED
 	// An event over the size limit was dropped. The stream goes on.
 	ErrTooLarge Error = C.EVENTSOURCE_ERROR_TOO_LARGE

@@ -65,9 +65,10 @@ type Failure struct {
 	// Message is the same in one line for a person, with the cause. It holds
 	// nothing secret: no header of the request, no data.
 	Message string
-	// HTTPStatus is the status of the response; 0 if none came.
+	// HTTPStatus is the status of the response, 200 if it was accepted; 0 if
+	// none came.
 	HTTPStatus int
-	// Response is nil if none came, or if it was in order.
+	// Response is nil if none came, or if it was accepted.
 	Response *Response
 	// Body is the beginning of the body of a response that was refused, up to
 	// 4096 bytes of it; empty if none came within a second.

@@ -479,7 +479,7 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 	url := serve(t, func(_ int, r *http.Request, send func(string)) error {
 		send(fmt.Sprintf("retry: 1\ndata: %s %s%s\n\n", r.Method,
 			r.Header.Get("Authorization"), r.Header.Get("X-Old")))
-		return nil
+		return errors.New("lost")
 	})
 	var kept *Request
 	source := connect(t, url, WithMethod("REPORT"), WithRetry(RetryStandard),
@@ -493,7 +493,7 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 				t.Error(err)
 			}
 			if failure := request.Failure(); failure != nil {
-				if failure.Reason != ErrLost {
+				if failure.Reason != ErrLost || failure.HTTPStatus != 200 {
 					t.Errorf("%+v", failure)
 				}
 				request.DelHeader("X-Old")

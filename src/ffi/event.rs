@@ -64,9 +64,9 @@ pub struct CFailure {
     /// The same in one line for a person, with the cause. Holds nothing
     /// secret: no header of the request, no data.
     pub message: *const c_char,
-    /// The status of the response; 0 if none came.
+    /// The status of the response, 200 if it was accepted; 0 if none came.
     pub http_status: c_int,
-    /// The head of the response; NULL if none came, or if it was in order.
+    /// The head of the response; NULL if none came, or if it was accepted.
     pub response: *const CResponse,
     /// How many attempts in a row have brought no event, this one included;
     /// 0 if the lost connection had brought one.
@@ -86,6 +86,7 @@ pub struct CFailure {
 /// What a [`CFailure`] borrows from.
 pub(super) struct FailureText {
     message: CString,
+    status: u16,
     response: Option<CResponse>,
     /// With a NUL after it.
     body: Vec<u8>,
@@ -96,6 +97,7 @@ impl FailureText {
         let message = cause.message.replace(char::is_control, " ");
         FailureText {
             message: CString::new(message).unwrap_or_default(),
+            status: cause.status,
             response: cause.response.as_deref().map(CResponse::new),
             body: [&cause.body[..], &[0]].concat(),
         }
@@ -106,7 +108,7 @@ impl FailureText {
         CFailure {
             error,
             message: self.message.as_ptr(),
-            http_status: response.map_or(0, |it| it.status()),
+            http_status: self.status.into(),
             response: response.map_or(ptr::null(), ptr::from_ref),
             attempt: plan.attempt,
             will_retry: plan.delay.is_some().into(),

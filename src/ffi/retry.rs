@@ -65,11 +65,12 @@ pub unsafe extern "C" fn eventsource_set_max_attempts(
 ///
 /// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
 /// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
-/// not asked for twice by accident. A stream that has ended in good order and
-/// is not asked for again is no failure: no `on_error` comes, and `on_close`
-/// says EVENTSOURCE_ERROR_ENDED. `Retry-After` of a response makes a wait
-/// longer, up to an hour. EVENTSOURCE_ERROR_VALUE for another number. To be
-/// set before eventsource_connect().
+/// not asked for twice by accident. A stream that has ended in good order,
+/// EVENTSOURCE_ERROR_ENDED, and is not asked for again is no failure: no
+/// `on_error` comes, and `on_close` says so. A stream that ends inside an
+/// event, or breaks off, is lost: EVENTSOURCE_ERROR_LOST. `Retry-After` of a
+/// response makes a wait longer, up to an hour. EVENTSOURCE_ERROR_VALUE for
+/// another number. To be set before eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_retry(
     source: *mut CSource,

@@ -4,7 +4,6 @@ use std::ops::ControlFlow::{self, Break};
 
 use http::header::HeaderMap;
 
-use crate::error::Error;
 use crate::failure::Failure;
 use crate::http::chunked::{Framing, Progress};
 use crate::http::coding::Gzip;
@@ -25,7 +24,14 @@ impl Body {
     /// What it means that the connection has ended here: the end of a body
     /// that has no other, or the loss of the rest.
     pub(crate) fn closed(&self) -> Result<Progress, Failure> {
-        self.framing.closed()
+        self.framing.closed()?;
+        self.end()
+    }
+
+    /// The framing has ended: so must the coding.
+    fn end(&self) -> Result<Progress, Failure> {
+        self.gzip.as_ref().map_or(Ok(()), |gzip| gzip.closed())?;
+        Ok(Progress::End)
     }
 
     /// Undoes framing and coding of what has been received, and hands the
@@ -40,16 +46,15 @@ impl Body {
         };
         let mut broken = None;
         let progress = self.framing.decode(received, &mut |piece| {
-            gzip.decode(piece, sink).unwrap_or_else(|cause| {
-                broken = Some(cause);
+            gzip.decode(piece, sink).unwrap_or_else(|failure| {
+                broken = Some(failure);
                 Break(())
             })
         })?;
-        match broken {
-            None => Ok(progress),
-            Some(cause) => {
-                Err(Failure::new(Error::Lost, format!("bad gzip: {cause}")))
-            }
+        match (broken, progress) {
+            (Some(failure), _) => Err(failure),
+            (None, Progress::End) => self.end(),
+            (None, progress) => Ok(progress),
         }
     }
 }

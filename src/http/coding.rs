@@ -1,10 +1,9 @@
 //! The content codings of a body, undone as it comes, whatever the protocol
 //! is that frames it.
 
-use std::io::{self, Write};
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use flate2::write::MultiGzDecoder;
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use http::header::{self, HeaderMap, HeaderName};
 
 use crate::error::Error;
@@ -44,13 +43,57 @@ pub(crate) fn codings(headers: &HeaderMap, name: HeaderName) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// gzip, undone as it comes.
+/// gzip (RFC 1952), undone as it comes.
 #[derive(Debug)]
-pub(crate) struct Gzip(MultiGzDecoder<Vec<u8>>);
+pub(crate) struct Gzip {
+    place: Place,
+    /// The optional parts of the header that are still to come.
+    flags: u8,
+    inflate: Decompress,
+    /// Of the member's data.
+    sum: Crc,
+    /// What a step has decoded.
+    decoded: Box<[u8]>,
+}
+
+/// Where in a gzip the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the part of the header that each member has. At its first byte a
+    /// body may end.
+    Header(usize),
+    ExtraLength,
+    /// After this low byte of it.
+    ExtraLengthEnd(u8),
+    /// In so many bytes that mean nothing here.
+    Skipped(u16),
+    /// In text that ends with a NUL.
+    Text,
+    Data,
+    /// In the sum and the length behind the data.
+    Trailer(usize),
+}
 
 impl Gzip {
-    /// How much is decoded at once: some 4 MB at the most extreme ratio.
-    const STEP: usize = 4 * 1024;
+    /// The most that is decoded at once. After each step the sink may break
+    /// off: a close waits for no more than this.
+    const STEP: usize = 32 * 1024;
+
+    const FLAG_SUM: u8 = 2;
+    const FLAG_EXTRA: u8 = 4;
+    const FLAG_NAME: u8 = 8;
+    const FLAG_COMMENT: u8 = 16;
+    const FLAGS_RESERVED: u8 = 0xE0;
+
+    fn new() -> Gzip {
+        Gzip {
+            place: Place::Header(0),
+            flags: 0,
+            inflate: Decompress::new(false),
+            sum: Crc::new(),
+            decoded: vec![0; Gzip::STEP].into(),
+        }
+    }
 
     /// The request asks for no coding, and gzip is undone all the same. Other
     /// codings that there are cannot be: what they hide is no event stream.
@@ -66,9 +109,7 @@ impl Gzip {
             return Err(not_asked_for(coding));
         }
         match &codings[..] {
-            [coding] if is_undone(coding) => {
-                Ok(Some(Box::new(Gzip(MultiGzDecoder::new(Vec::new())))))
-            }
+            [coding] if is_undone(coding) => Ok(Some(Box::new(Gzip::new()))),
             [_, again, ..] if codings.iter().all(is_undone) => {
                 Err(not_asked_for(again))
             }
@@ -76,24 +117,136 @@ impl Gzip {
         }
     }
 
-    /// Decodes a piece, and hands the result to `sink`, step by step.
+    /// Decodes a piece, and hands the result to `sink`, step by step. What
+    /// came before a broken place is handed over before the failure.
     pub(crate) fn decode(
         &mut self,
-        piece: &[u8],
+        mut piece: &[u8],
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<()>> {
-        for step in piece.chunks(Self::STEP) {
-            self.0.write_all(step)?;
-            self.0.flush()?;
-            let decoded = self.0.get_mut();
-            if sink(decoded).is_break() {
+    ) -> Result<ControlFlow<()>, Failure> {
+        loop {
+            if self.place != Place::Data {
+                let Some((&byte, rest)) = piece.split_first() else {
+                    return Ok(Continue(()));
+                };
+                self.step(byte)?;
+                piece = rest;
+                continue;
+            }
+            let (read, written) =
+                (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(
+                piece,
+                &mut self.decoded,
+                FlushDecompress::None,
+            );
+            let read = (self.inflate.total_in() - read) as usize;
+            let written = (self.inflate.total_out() - written) as usize;
+            piece = &piece[read..];
+            let decoded = &mut self.decoded[..written];
+            self.sum.update(decoded);
+            if written > 0 && sink(decoded).is_break() {
                 return Ok(Break(()));
             }
-            decoded.clear();
-            decoded.shrink_to(64 * 1024);
+            match status.map_err(|_| bad("its data is corrupt"))? {
+                Status::StreamEnd => self.place = Place::Trailer(0),
+                // Without room for more there may be more.
+                _ if piece.is_empty() && written < Gzip::STEP => {
+                    return Ok(Continue(()));
+                }
+                _ if read == 0 && written == 0 => {
+                    return Err(bad("its data is corrupt"));
+                }
+                _ => {}
+            }
         }
-        Ok(Continue(()))
     }
+
+    /// Whether the body may end here: between two members, or before the
+    /// first.
+    pub(crate) fn closed(&self) -> Result<(), Failure> {
+        match self.place {
+            Place::Header(0) => Ok(()),
+            _ => Err(bad("it is cut short")),
+        }
+    }
+
+    /// One byte of what stands before and behind the data.
+    fn step(&mut self, byte: u8) -> Result<(), Failure> {
+        /// How a header begins; the last of it means deflate.
+        const MAGIC: [u8; 3] = [0x1F, 0x8B, 8];
+        const FLAGS: usize = MAGIC.len();
+        const HEADER_END: usize = 9;
+        const TRAILER_END: usize = 7;
+
+        self.place = match self.place {
+            Place::Header(at) => {
+                if MAGIC.get(at).is_some_and(|magic| *magic != byte) {
+                    return Err(bad("no header"));
+                }
+                if at == FLAGS {
+                    if byte & Gzip::FLAGS_RESERVED != 0 {
+                        return Err(bad("a header that nobody knows"));
+                    }
+                    self.flags = byte;
+                }
+                match at {
+                    HEADER_END => self.next_part(),
+                    _ => Place::Header(at + 1),
+                }
+            }
+            Place::ExtraLength => Place::ExtraLengthEnd(byte),
+            Place::ExtraLengthEnd(low) => {
+                match u16::from_le_bytes([low, byte]) {
+                    0 => self.next_part(),
+                    length => Place::Skipped(length),
+                }
+            }
+            Place::Skipped(1) => self.next_part(),
+            Place::Skipped(left) => Place::Skipped(left - 1),
+            Place::Text if byte == 0 => self.next_part(),
+            Place::Text => Place::Text,
+            Place::Trailer(at) => {
+                let sum = self.sum.sum().to_le_bytes();
+                let length = self.sum.amount().to_le_bytes();
+                if byte != [sum, length].concat()[at] {
+                    return Err(bad("its sum is wrong"));
+                }
+                match at {
+                    TRAILER_END => self.next_member(),
+                    _ => Place::Trailer(at + 1),
+                }
+            }
+            Place::Data => unreachable!("data is decoded"),
+        };
+        Ok(())
+    }
+
+    /// What follows a part of the header.
+    fn next_part(&mut self) -> Place {
+        for (flag, place) in [
+            (Gzip::FLAG_EXTRA, Place::ExtraLength),
+            (Gzip::FLAG_NAME, Place::Text),
+            (Gzip::FLAG_COMMENT, Place::Text),
+            (Gzip::FLAG_SUM, Place::Skipped(2)),
+        ] {
+            if self.flags & flag != 0 {
+                self.flags &= !flag;
+                return place;
+            }
+        }
+        Place::Data
+    }
+
+    fn next_member(&mut self) -> Place {
+        self.inflate.reset(false);
+        self.sum.reset();
+        Place::Header(0)
+    }
+}
+
+fn bad(what: &str) -> Failure {
+    Failure::new(Error::Lost, format!("bad gzip: {what}"))
 }
 
 fn not_asked_for(coding: &[u8]) -> Failure {

@@ -92,9 +92,20 @@ impl Connection {
             Err(cause) => match cause.kind() {
                 io::ErrorKind::WouldBlock => Ok((0, Read::All)),
                 io::ErrorKind::Interrupted => Ok((0, Read::More)),
+                io::ErrorKind::UnexpectedEof => Err(self.cut_off()),
                 _ => Err(broken(&cause)),
             },
         }
+    }
+
+    /// The connection was closed without the end that TLS has. RFC 9112, 8: a
+    /// body that nothing else ends is then incomplete.
+    fn cut_off(&self) -> Failure {
+        self.body.closed().err().unwrap_or_else(|| {
+            let message = "the connection was closed without TLS's \
+                           close_notify: the stream may have been cut off";
+            Failure::new(Error::Lost, message)
+        })
     }
 
     /// The first 4 KiB of a refused response's body, which often says why.

@@ -66,7 +66,8 @@ impl Stream {
     }
 
     /// Reads what has come: `WouldBlock` if nothing has, `Interrupted` if it is
-    /// to be asked again at once; zero is the end.
+    /// to be asked again at once; zero is the end. `UnexpectedEof` is one
+    /// that anybody on the way may have made: TLS has an end of its own.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
@@ -194,11 +195,7 @@ impl Secure {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.tls.reader().read(buffer) {
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
-            // A peer that leaves without a word of goodbye: an end like any
-            // other (R27).
-            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(0);
-            }
+            // `UnexpectedEof` if the peer has left without close_notify.
             read => return read,
         }
         self.read_records()?;

@@ -309,6 +309,9 @@ impl Tunnel<'_> {
         match self.stream.read_some(room, self.until) {
             Ok(0) => Err(self.refused("it closes the connection")),
             Ok(read) => Ok(read),
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.refused("it closes the connection"))
+            }
             Err(cause) => Err(self.broken(&cause)),
         }
     }

@@ -164,6 +164,8 @@ enum CutLine {
     Kept,
     /// It cannot matter any more; its end is awaited.
     Ignored,
+    /// The same, and it is a comment.
+    IgnoredComment,
 }
 
 /// The value in a line, if its field has that name. Names are compared
@@ -198,6 +200,9 @@ pub struct Parser {
     /// the last event ID string.
     id: OwnText,
     has_id: bool,
+    /// The block has a line that is neither a comment nor a field that is
+    /// known.
+    has_unknown_field: bool,
 
     // The source: what outlives a connection.
     last_event_id: OwnText,
@@ -225,6 +230,7 @@ impl Parser {
             event_type: OwnText::default(),
             id: OwnText::default(),
             has_id: false,
+            has_unknown_field: false,
             last_event_id: OwnText::default(),
         }
     }
@@ -263,10 +269,27 @@ impl Parser {
         self.line_is_ascii = true;
         self.data = Data::None;
         self.has_id = false;
+        self.has_unknown_field = false;
         self.id.clear();
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
+    }
+
+    /// Whether an event, or what might have become one, has begun and not
+    /// ended: [`reset`](Parser::reset) would drop it (R60). Comments begin
+    /// none, nor does a `retry` field, which counts when it is read.
+    pub fn is_inside_event(&self) -> bool {
+        let inside_line = match self.cut {
+            CutLine::None | CutLine::IgnoredComment => false,
+            CutLine::Kept => !self.line.starts_with(b":"),
+            CutLine::Ignored => true,
+        };
+        inside_line
+            || !matches!(self.data, Data::None)
+            || self.event_type.get().is_some()
+            || self.has_id
+            || self.has_unknown_field
     }
 
     /// Interprets the next bytes of the stream, in place: they are
@@ -450,7 +473,7 @@ impl Parser {
         }
         let fields = [&b"event"[..], b"id", b"retry"];
         match fields.map(|name| value(line, name)) {
-            [None, None, None] => {}
+            [None, None, None] => self.has_unknown_field = true,
             _ if end > self.max_line() => self.drop_data(),
             [Some(event_type), ..] => self.event_type.set(text(event_type)),
             [_, Some(id), _] => self.set_id(text(id)),
@@ -552,6 +575,7 @@ impl Parser {
             self.take_id();
         }
         self.event_type.clear();
+        self.has_unknown_field = false;
     }
 
     #[inline(never)]
@@ -601,7 +625,7 @@ impl Parser {
     /// Keeps what there is of an unfinished line, unless it is to be ignored.
     /// Beyond the limit it is not kept, only known to be too long.
     fn keep_line(&mut self, part: &[u8], ascii: bool) {
-        if self.cut == CutLine::Ignored {
+        if let CutLine::Ignored | CutLine::IgnoredComment = self.cut {
             return;
         }
         self.cut = CutLine::Kept;
@@ -611,7 +635,10 @@ impl Parser {
         if missing > 0 {
             self.line.extend_from_slice(prefix);
             if !self.line_may_matter() {
-                self.cut = CutLine::Ignored;
+                self.cut = match self.line[..] {
+                    [b':', ..] => CutLine::IgnoredComment,
+                    _ => CutLine::Ignored,
+                };
                 clear(&mut self.line);
                 return;
             }
@@ -658,8 +685,13 @@ impl Parser {
     ) -> ControlFlow<()> {
         self.keep_line(rest, ascii);
         let ascii = mem::replace(&mut self.line_is_ascii, true);
-        if mem::replace(&mut self.cut, CutLine::None) == CutLine::Ignored {
-            return Continue(());
+        match mem::replace(&mut self.cut, CutLine::None) {
+            CutLine::None | CutLine::Kept => {}
+            CutLine::Ignored => {
+                self.has_unknown_field = true;
+                return Continue(());
+            }
+            CutLine::IgnoredComment => return Continue(()),
         }
         let mut line = mem::take(&mut self.line);
         line.push(0);

@@ -39,10 +39,7 @@ impl Retry {
             (Retry::Never, _) => false,
             (_, Error::ContentType | Error::Internal) => false,
             (Retry::Standard, Error::Status) => false, // R21
-            (Retry::Persistent, Error::Status) => failure
-                .response
-                .as_ref()
-                .is_some_and(|response| is_transient(response.status)),
+            (Retry::Persistent, Error::Status) => is_transient(failure.status),
             _ => true, // R18, R27
         }
     }

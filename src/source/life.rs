@@ -66,17 +66,10 @@ pub(crate) struct Source<H> {
 /// An event stream being read.
 struct Stream {
     connection: Connection,
+    /// Of its response.
+    status: u16,
     origin: CString,
     got_event: bool,
-}
-
-/// How an attempt was, in the end.
-#[derive(Default)]
-struct Attempt {
-    /// It brought an event.
-    worked: bool,
-    /// Its stream has ended in good order.
-    in_order: bool,
 }
 
 impl<H: Handler> Source<H> {
@@ -187,7 +180,7 @@ impl<H: Handler> Source<H> {
                 // asked for ever, the next attempt begins at the original URL.
                 self.moved = None;
                 self.became_get = false;
-                self.follow_up(failure, Attempt::default())
+                self.follow_up(failure, false)
             }
         }
     }
@@ -207,7 +200,12 @@ impl<H: Handler> Source<H> {
         self.handler.open(&response);
         self.parser.reset();
         let origin = CString::new(response.url.origin()).unwrap_or_default();
-        self.stream = Some(Stream { connection, origin, got_event: false });
+        self.stream = Some(Stream {
+            connection,
+            status: response.status,
+            origin,
+            got_event: false,
+        });
         Next::More
     }
 
@@ -226,11 +224,17 @@ impl<H: Handler> Source<H> {
             stats: &shared.stats,
             handler,
             backoff,
+            status: stream.status,
             origin: &stream.origin,
             got_event: false,
         };
-        let mut sink =
-            |bytes: &mut [u8]| parser.feed(bytes, |item| dispatch.item(&item));
+        let mut sink = |bytes: &mut [u8]| {
+            // What brings no item does not hold up a close either.
+            if dispatch.state.interrupted() {
+                return Break(());
+            }
+            parser.feed(bytes, |item| dispatch.item(&item))
+        };
         let read = stream.connection.read(buffer, &shared.stats, &mut sink);
         stream.got_event |= dispatch.got_event;
         // Also after an error or the end: what came before it was dispatched.
@@ -266,36 +270,30 @@ impl<H: Handler> Source<H> {
         self.lost(Failure::new(Error::Lost, message))
     }
 
-    /// The stream was lost.
-    fn lost(&mut self, failure: Failure) -> Next {
-        let stream = self.stream.take();
-        self.follow_up(
-            failure,
-            Attempt {
-                worked: stream.is_some_and(|stream| stream.got_event),
-                in_order: false,
-            },
-        )
+    /// The body has ended in good order (R27). The stream has only if it is
+    /// not inside an event: that it is dropped (R60) must be told.
+    fn ended(&mut self) -> Next {
+        self.lost(match self.parser.is_inside_event() {
+            false => {
+                Failure::new(Error::Ended, "the server has ended the stream")
+            }
+            true => {
+                Failure::new(Error::Lost, "the stream ended inside an event")
+            }
+        })
     }
 
-    /// The stream has ended in good order (R27).
-    fn ended(&mut self) -> Next {
-        let stream = self.stream.take();
-        // R27: to come back after, it is like any other loss.
-        let message = "the server has ended the stream";
-        self.follow_up(
-            Failure::new(Error::Lost, message),
-            Attempt {
-                worked: stream.is_some_and(|stream| stream.got_event),
-                in_order: true,
-            },
-        )
+    /// The stream was lost, or has ended.
+    fn lost(&mut self, failure: Failure) -> Next {
+        let stream = self.stream.take().expect("an open stream");
+        self.follow_up(failure.with_status(stream.status), stream.got_event)
     }
 
     /// After an attempt: reestablishes the connection, or fails it, or ends
-    /// with a stream that was the only one wanted.
-    fn follow_up(&mut self, failure: Failure, was: Attempt) -> Next {
-        let delay = self.delay_after(&failure, was.worked);
+    /// with a stream that was the only one wanted. `worked` if it brought an
+    /// event.
+    fn follow_up(&mut self, failure: Failure, worked: bool) -> Next {
+        let delay = self.delay_after(&failure, worked);
         let attempt = self.backoff.failed_attempts();
         let limit = self.options.max_attempts;
         let exhausted = limit > 0 && attempt >= limit;
@@ -303,7 +301,7 @@ impl<H: Handler> Source<H> {
         let plan = RetryPlan { attempt, delay: again.then_some(delay) };
         match self.handler.retry(&failure, plan, delay) {
             Some(delay) => self.reestablish(failure, attempt, delay),
-            None if was.in_order && !exhausted => self.end(),
+            None if failure.error == Error::Ended && !exhausted => self.end(),
             None => self.fail(&failure),
         }
     }
@@ -367,6 +365,7 @@ struct Dispatch<'a, H> {
     stats: &'a Stats,
     handler: &'a mut H,
     backoff: &'a mut Backoff,
+    status: u16,
     origin: &'a CStr,
     got_event: bool,
 }
@@ -409,7 +408,8 @@ impl<H: Handler> Dispatch<'_, H> {
     fn too_large(&mut self) {
         self.stats.dropped.add(1);
         let failure =
-            Failure::new(Error::TooLarge, "event over the size limit");
+            Failure::new(Error::TooLarge, "event over the size limit")
+                .with_status(self.status);
         self.handler.error(&failure, RetryPlan { attempt: 0, delay: None });
     }
 }

@@ -107,8 +107,8 @@ void tells_handlers_all_that_happens()
     });
     source.on_error([&](const sse::Failure &failure) {
         CHECK(!failure.message().empty());
-        if (failure.code() == Errc::lost) {
-            CHECK(!failure.http_status());
+        if (failure.code() == Errc::ended) {
+            CHECK(failure.http_status() == 200);
             CHECK(!failure.response());
             CHECK(failure.will_retry());
             CHECK(failure.delay() < 1s);
@@ -324,14 +324,14 @@ void decides_whether_to_come_back()
     int retries = 0;
     sse::EventSource source(server + "/lost");
     source.on_retry([&](const sse::Failure &failure) {
-        CHECK(failure.code() == Errc::lost);
+        CHECK(failure.code() == Errc::ended);
         return ++retries < 3 ? std::optional(0ms) : std::nullopt;
     });
     std::vector<bool> again;
     source.on_request([&](sse::Request &request) {
         again.push_back(request.failure().has_value());
         if (request.attempt() > 1)
-            CHECK(request.failure()->code() == Errc::lost);
+            CHECK(request.failure()->code() == Errc::ended);
         request.set_method("GET");
     });
     source.connect();

@@ -243,7 +243,7 @@ fn reconnects_as_a_redirect_has_made_it() {
         serve(connection, "x");
         source.opened();
         source.message("x");
-        source.lost();
+        source.ended();
     }
     server.accept().reset();
     source.retrying(Error::Lost);
@@ -337,7 +337,7 @@ fn on_request_comes_before_every_attempt() {
     serve(connection, "x");
     source.opened();
     source.message("x");
-    source.lost();
+    source.ended();
     let connection = server.accept();
     check(&connection, 3);
     assert_eq!(source.reconnect(), Error::None);
@@ -350,7 +350,7 @@ fn on_request_comes_before_every_attempt() {
         [
             None,
             Some((Error::Status, 503, "busy".to_owned())),
-            Some((Error::Lost, 0, String::new())),
+            Some((Error::Ended, 200, String::new())),
             None
         ]
     );

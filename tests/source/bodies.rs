@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use eventsource::ffi::Error;
-use flate2::Compression;
 use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
@@ -89,7 +89,7 @@ fn reads_chunks_byte_by_byte() {
         // The last chunk is enough: the rest may find nobody.
         let _ = connection.try_send([*byte]);
     }
-    source.lost();
+    source.ended();
 }
 
 /// HTTP: every way in which a chunk's size may be written.
@@ -173,7 +173,7 @@ fn reads_a_length_that_is_said_several_times() {
         let (_server, source, mut connection) = opened(head);
         connection.send("data: x\n\ndata: y\n\n");
         source.message("x");
-        source.lost();
+        source.ended();
     }
 }
 
@@ -276,7 +276,7 @@ fn passes_over_transfer_codings_that_are_none() {
         let (_server, source, mut connection) = opened(head);
         connection.send("data: x\n\n");
         source.message("x");
-        source.lost();
+        source.ended();
     }
 }
 
@@ -299,7 +299,7 @@ fn reads_a_body_of_a_known_length() {
     source.message("1");
     source.message("2");
     // The length is the end; nobody waits for the connection's.
-    source.lost();
+    source.ended();
     server.accept();
     connection.sees_the_client_close();
 }
@@ -313,7 +313,7 @@ fn reads_nothing_behind_the_length() {
     connection.send(with_length(9) + "data: 1\n\ndata: 2\n\n");
     source.opened();
     source.message("1");
-    source.lost();
+    source.ended();
 }
 
 /// HTTP: an answer of version 1.0 ends with its connection.
@@ -324,7 +324,7 @@ fn reads_an_answer_of_http_1_0() {
     connection.send("data: x\n\n");
     source.message("x");
     connection.finish();
-    source.lost();
+    source.ended();
     server.accept();
 }
 
@@ -469,9 +469,12 @@ fn an_answer_cut_short_is_tried_again() {
 /// R63. An end that the server has announced is told from one it has not.
 #[test]
 fn the_end_of_a_stream_is_told_from_its_loss() {
-    for (ending, message) in [
-        ("0\r\n\r\n", "the server has ended the stream"),
-        ("5\r\ndata", "the connection was closed in the middle of the stream"),
+    let ended = "the server has ended the stream";
+    let cut = "the connection was closed in the middle of the stream";
+    for (ending, error, message) in [
+        ("0\r\n\r\n", Error::Ended, ended),
+        ("5\r\ndata", Error::Lost, cut),
+        ("7\r\ndata: x\r\n", Error::Lost, cut),
     ] {
         let server = Server::start();
         let source = Source::connected(&server.url("/"));
@@ -480,7 +483,91 @@ fn the_end_of_a_stream_is_told_from_its_loss() {
         source.opened();
         connection.send(ending);
         connection.finish();
-        assert_eq!(source.lost().message, message);
+        let failure = source.retrying(error);
+        assert_eq!(failure.message, message);
+        assert_eq!((failure.http_status, failure.response), (200, None));
+    }
+}
+
+/// What of a stream is an event that has not ended.
+const UNFINISHED: [&str; 14] = [
+    "data: {\"half\"",
+    "data: x\n",
+    "data: x\n: comment\n",
+    "data",
+    "d",
+    "id: 1\n",
+    "id: 1",
+    "event: x\n",
+    "retry: 1",
+    "{\"error\":\"overloaded\"}",
+    "{\"error\":\"overloaded\"}\n",
+    "{\n  \"error\": \"overloaded\"\n}\n",
+    "unknown: x\r",
+    "data: x\r\n",
+];
+
+/// What of a stream leaves nothing unfinished.
+const FINISHED: [&str; 12] = [
+    "",
+    "\n",
+    ":",
+    ": comm",
+    ": comment\n",
+    ": comment\r",
+    "data: x\n\n",
+    "data: x\r\r",
+    "data: x\r\n\r\n",
+    "unknown: x\n\ndata: x\n\n: comm",
+    "id: 1\nevent: x\n\n",
+    "retry: 1\n",
+];
+
+/// R60. A stream that ends inside an event is lost, and says so, however its
+/// body is framed and cut: half an event is no end in good order.
+#[test]
+fn a_stream_that_ends_inside_an_event_is_lost() {
+    let all = UNFINISHED.map(|tail| (tail, Error::Lost)).into_iter();
+    let all = all.chain(FINISHED.map(|tail| (tail, Error::Ended)));
+    for (tail, error) in all {
+        for before in ["", "data: x\n\n"] {
+            for way in ["the close", "a length", "chunks"] {
+                let server = Server::start();
+                let source = Source::connected(&server.url("/"));
+                let mut connection = server.accept();
+                let body = before.to_owned() + tail;
+                match way {
+                    "chunks" => {
+                        connection.send(CHUNKED);
+                        for byte in body.bytes() {
+                            connection.chunk([byte]);
+                        }
+                        connection.send("0\r\n\r\n");
+                    }
+                    "a length" => {
+                        connection.send(with_length(body.len()) + &body);
+                    }
+                    _ => connection.send(EVENT_STREAM.to_owned() + &body),
+                }
+                connection.finish();
+                let failure = loop {
+                    match source.next() {
+                        Seen::Error(failure) => break failure,
+                        Seen::Close(reason) => panic!("closed: {reason:?}"),
+                        _ => {}
+                    }
+                };
+                let message = match error {
+                    Error::Ended => "the server has ended the stream",
+                    _ => "the stream ended inside an event",
+                };
+                assert_eq!(
+                    (failure.error, &*failure.message, failure.http_status),
+                    (error, message, 200),
+                    "{before:?} {tail:?}, ended by {way}"
+                );
+            }
+        }
     }
 }
 
@@ -488,58 +575,88 @@ fn the_end_of_a_stream_is_told_from_its_loss() {
 #[test]
 fn every_end_of_the_body_reestablishes() {
     type End = fn(Connection);
-    let ends: [(&str, String, End); 16] = [
-        ("FIN", EVENT_STREAM.into(), Connection::finish),
-        ("RST", EVENT_STREAM.into(), Connection::reset),
-        ("half-close", EVENT_STREAM.into(), |mut connection| {
+    let ends: [(&str, Error, String, End); 16] = [
+        ("FIN", Error::Ended, EVENT_STREAM.into(), Connection::finish),
+        ("RST", Error::Lost, EVENT_STREAM.into(), Connection::reset),
+        ("half-close", Error::Ended, EVENT_STREAM.into(), |mut connection| {
             connection.half_close();
             connection.sees_the_client_close();
         }),
-        ("last chunk", CHUNKED.into(), |mut connection| {
+        ("last chunk", Error::Ended, CHUNKED.into(), |mut connection| {
             connection.send("0\r\n\r\n");
             connection.sees_the_client_close();
         }),
-        ("last chunk and trailers", CHUNKED.into(), |mut connection| {
-            connection.send("0\r\nX-A: b\r\nX-C: d\r\n\r\n");
-            connection.sees_the_client_close();
-        }),
-        ("last chunk, extended", CHUNKED.into(), |mut connection| {
-            connection.send("000;a=b\r\n\r\n");
-            connection.sees_the_client_close();
-        }),
-        ("FIN between chunks", CHUNKED.into(), Connection::finish),
-        ("RST between chunks", CHUNKED.into(), Connection::reset),
-        ("FIN in a chunk", CHUNKED.into(), |mut connection| {
+        (
+            "last chunk and trailers",
+            Error::Ended,
+            CHUNKED.into(),
+            |mut connection| {
+                connection.send("0\r\nX-A: b\r\nX-C: d\r\n\r\n");
+                connection.sees_the_client_close();
+            },
+        ),
+        (
+            "last chunk, extended",
+            Error::Ended,
+            CHUNKED.into(),
+            |mut connection| {
+                connection.send("000;a=b\r\n\r\n");
+                connection.sees_the_client_close();
+            },
+        ),
+        ("FIN between chunks", Error::Lost, CHUNKED.into(), Connection::finish),
+        ("RST between chunks", Error::Lost, CHUNKED.into(), Connection::reset),
+        ("FIN in a chunk", Error::Lost, CHUNKED.into(), |mut connection| {
             connection.send("ff\r\n: cut");
             connection.finish();
         }),
-        ("RST in a chunk", CHUNKED.into(), |mut connection| {
+        ("RST in a chunk", Error::Lost, CHUNKED.into(), |mut connection| {
             connection.send("ff\r\ndata: cut");
             connection.reset();
         }),
-        ("FIN in a chunk's size", CHUNKED.into(), |mut connection| {
-            connection.send("ff");
-            connection.finish();
-        }),
-        ("FIN in the trailers", CHUNKED.into(), |mut connection| {
-            connection.send("0\r\nX-A");
-            connection.finish();
-        }),
-        ("no size", CHUNKED.into(), |mut connection| {
+        (
+            "FIN in a chunk's size",
+            Error::Lost,
+            CHUNKED.into(),
+            |mut connection| {
+                connection.send("ff");
+                connection.finish();
+            },
+        ),
+        (
+            "FIN in the trailers",
+            Error::Ended,
+            CHUNKED.into(),
+            |mut connection| {
+                connection.send("0\r\nX-A");
+                connection.finish();
+            },
+        ),
+        ("no size", Error::Lost, CHUNKED.into(), |mut connection| {
             connection.send("data: x\n\n");
             connection.sees_the_client_close();
         }),
-        ("too large a size", CHUNKED.into(), |mut connection| {
+        ("too large a size", Error::Lost, CHUNKED.into(), |mut connection| {
             connection.send("fffffffffffffffff\r\ndata: x\n\n");
             connection.sees_the_client_close();
         }),
-        ("more than the size", CHUNKED.into(), |mut connection| {
-            connection.send("1\r\n\n\n\n\r\n");
-            connection.sees_the_client_close();
-        }),
-        ("short of its length", with_length(100), Connection::finish),
+        (
+            "more than the size",
+            Error::Lost,
+            CHUNKED.into(),
+            |mut connection| {
+                connection.send("1\r\n\n\n\n\r\n");
+                connection.sees_the_client_close();
+            },
+        ),
+        (
+            "short of its length",
+            Error::Lost,
+            with_length(100),
+            Connection::finish,
+        ),
     ];
-    for (end, head, finish) in ends {
+    for (end, error, head, finish) in ends {
         let (server, source, mut connection) = opened(&head);
         if head == CHUNKED {
             connection.chunk("data: x\n\n");
@@ -548,7 +665,7 @@ fn every_end_of_the_body_reestablishes() {
         }
         source.message("x");
         finish(connection);
-        let failure = source.lost();
+        let failure = source.retrying(error);
         assert_eq!(failure.attempt, 0, "{end}");
         let mut again = server.accept();
         again.send(EVENT_STREAM);
@@ -561,7 +678,7 @@ fn every_end_of_the_body_reestablishes() {
 #[test]
 fn an_empty_body_reestablishes() {
     let (server, source, connection) = opened(with_length(0));
-    assert_eq!(source.lost().attempt, 1);
+    assert_eq!(source.ended().attempt, 1);
     server.accept();
     drop(connection);
 }
@@ -604,7 +721,7 @@ fn decodes_gzip_as_it_comes() {
             connection.finish();
         }
         assert_eq!(source.event().data.len(), data.len());
-        source.lost();
+        source.ended();
         let again = server.accept();
         assert_eq!(again.request.header("last-event-id"), Some("19"));
     }
@@ -623,7 +740,8 @@ fn decodes_gzip_byte_by_byte() {
     source.message("x");
 }
 
-/// Compression, R27: gzip that is cut or broken is an end like any other.
+/// Compression, R27: gzip that is cut or broken is lost, also where its
+/// framing is in order.
 #[test]
 fn broken_gzip_reestablishes() {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
@@ -636,20 +754,105 @@ fn broken_gzip_reestablishes() {
     wrong_sum[sum] ^= 1;
     for (name, end) in [
         ("none", &[][..]),
+        ("one", &end[..1]),
         ("half", &end[..end.len() - 3]),
+        ("all but one", &end[..end.len() - 1]),
         ("no gzip", &[0xff; 100]),
         ("wrong sum", &wrong_sum),
     ] {
-        let (server, source, mut connection) = opened(gzip_head(""));
-        connection.send(&flushed);
-        source.message("x");
-        connection.send(end);
-        connection.finish();
-        let failure = source.lost();
-        assert_eq!(failure.attempt, 0, "{name}");
-        server.accept().send(EVENT_STREAM);
-        source.opened();
+        for framing in ["", "Transfer-Encoding: chunked\r\n", "length"] {
+            let length = flushed.len() + end.len();
+            let length = format!("Content-Length: {length}\r\n");
+            let (server, source, mut connection) = opened(match framing {
+                "length" => gzip_head(&length),
+                framing => gzip_head(framing),
+            });
+            if framing.ends_with("chunked\r\n") {
+                connection.chunk(&flushed);
+                source.message("x");
+                if !end.is_empty() {
+                    connection.chunk(end);
+                }
+                // It may be found out before.
+                let _ = connection.try_send("0\r\n\r\n");
+            } else {
+                connection.send(&flushed);
+                source.message("x");
+                let _ = connection.try_send(end);
+            }
+            connection.finish();
+            let failure = source.lost();
+            assert_eq!(failure.attempt, 0, "{name}");
+            assert!(failure.message.starts_with("bad gzip"), "{failure:?}");
+            server.accept().send(EVENT_STREAM);
+            source.opened();
+        }
     }
+}
+
+/// Compression, R27: gzip that ends where it may is an end in good order: an
+/// empty body, whatever a header may have, and one gzip after another.
+#[test]
+fn whole_gzip_ends_in_good_order() {
+    let gzip = |data: &str, builder: GzBuilder| {
+        let mut gzip = builder.write(Vec::new(), Compression::default());
+        write!(gzip, "{data}").unwrap();
+        gzip.finish().unwrap()
+    };
+    let whole = gzip("data: x\n\n", GzBuilder::new());
+    let mut with_sum = gzip("data: x\n\n", GzBuilder::new());
+    // FHCRC, and its two bytes behind the header.
+    with_sum[3] |= 2;
+    with_sum.splice(10..10, [0, 0]);
+    let described =
+        GzBuilder::new().extra("extra").filename("name").comment("comment");
+    let described = gzip("data: x\n\n", described);
+    let no_extra = gzip("data: x\n\n", GzBuilder::new().extra(""));
+    let two =
+        [gzip("data: ", GzBuilder::new()), gzip("x\n\n", GzBuilder::new())];
+    let nothing = gzip("", GzBuilder::new());
+    for (body, brings) in [
+        (&b""[..], false),
+        (&nothing, false),
+        (&whole, true),
+        (&with_sum, true),
+        (&described, true),
+        (&no_extra, true),
+        (&two.concat(), true),
+        (&[&nothing[..], &whole].concat(), true),
+    ] {
+        for size in [1, 1000] {
+            let (_server, source, mut connection) = opened(gzip_head(""));
+            for piece in body.chunks(size) {
+                connection.send(piece);
+            }
+            connection.finish();
+            if brings {
+                source.message("x");
+            }
+            source.ended();
+        }
+    }
+}
+
+/// Compression: whole events that came before a broken place are dispatched,
+/// and their ids count, also where one read has brought both: else a proxy
+/// that breaks each answer at the same place would be asked for ever.
+#[test]
+fn dispatches_what_came_before_a_broken_place() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    write!(gzip, "id: 7\ndata: x\n\nid: 8\ndata: half").unwrap();
+    gzip.flush().unwrap();
+    let mut broken = gzip.get_ref().clone();
+    // No block of deflate begins so.
+    broken.extend([0xFF; 10]);
+    let (server, source, mut connection) =
+        opened(gzip_head(&format!("Content-Length: {}\r\n", broken.len())));
+    connection.send(&broken);
+    assert_eq!(source.message("x").id, "7");
+    assert!(source.lost().message.starts_with("bad gzip"));
+    let again = server.accept();
+    assert_eq!(again.request.header("last-event-id"), Some("7"));
 }
 
 /// Compression, Fetch, "handle content codings": what is no coding is none;
@@ -727,4 +930,11 @@ fn what_only_says_gzip_is_lost() {
     connection.finish();
     assert_eq!(source.lost().attempt, 1);
     server.accept();
+    // Shorter than the header of a gzip.
+    for body in ["data: x\n\n", "\x1F"] {
+        let length = format!("Content-Length: {}\r\n", body.len());
+        let (_server, source, mut connection) = opened(gzip_head(&length));
+        connection.send(body);
+        source.lost();
+    }
 }

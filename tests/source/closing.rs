@@ -107,7 +107,7 @@ enum Callback {
     Event,
     Listener,
     Comment,
-    Lost,
+    Ended,
     NotConnected,
     Refused,
     TooLarge,
@@ -120,7 +120,7 @@ impl Callback {
         Self::Event,
         Self::Listener,
         Self::Comment,
-        Self::Lost,
+        Self::Ended,
         Self::NotConnected,
         Self::Refused,
         Self::TooLarge,
@@ -135,7 +135,7 @@ impl Callback {
             | (Self::Comment, Seen::Comment(_))
             | (Self::Close, Seen::Close(_)) => true,
             (_, Seen::Error(failure)) => match self {
-                Self::Lost => failure.error == Error::Lost,
+                Self::Ended => failure.error == Error::Ended,
                 Self::Refused => failure.error == Error::Status,
                 Self::TooLarge => failure.error == Error::TooLarge,
                 Self::NotConnected => failure.response.is_none(),
@@ -172,7 +172,7 @@ impl Callback {
             _ => {
                 connection.send(self.script());
                 match self {
-                    Self::Lost => connection.half_close(),
+                    Self::Ended => connection.half_close(),
                     Self::Close => {
                         source.opened();
                         source.close();

@@ -24,7 +24,7 @@ fn serve(mut connection: Connection, headers: &str) {
 fn ends(source: &Source) {
     source.opened();
     source.message("x");
-    source.lost();
+    source.ended();
 }
 
 /// R4. With credentials the program's headers, and the URL's user and

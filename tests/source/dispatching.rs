@@ -167,7 +167,7 @@ fn events_named_open_and_error_are_events() {
     assert_eq!(source.event().kind, "close");
     // Nor do the real ones call a listener of that name.
     connection.finish();
-    source.lost();
+    source.ended();
     server.accept().send(EVENT_STREAM);
     source.opened();
 }
@@ -387,6 +387,6 @@ fn listeners_survive_a_reconnection() {
         source.event();
         heard(&source, "listener", data);
         connection.finish();
-        source.lost();
+        source.ended();
     }
 }

@@ -27,7 +27,8 @@ fn serve(
             Seen::Event(event) => events.push(event),
             Seen::Comment(_) => {}
             Seen::Error(failure) => {
-                assert_eq!(failure.error, Error::Lost);
+                let error = failure.error;
+                assert!(matches!(error, Error::Ended | Error::Lost));
                 return (id, events);
             }
             other => panic!("an event or on_error expected: {other:?}"),

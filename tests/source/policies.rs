@@ -161,6 +161,33 @@ fn never_does_not_come_back_for_a_broken_stream() {
     }
 }
 
+/// NEVER: half an event at the end of a stream that ends in good order is told
+/// as a loss.
+#[test]
+fn never_tells_of_an_event_that_was_dropped_at_the_end() {
+    for (tail, reason) in [
+        ("data: {\"half\"", Error::Lost),
+        ("data: x\n", Error::Lost),
+        ("{\"error\":\"no\"}", Error::Lost),
+        (": done", Error::Ended),
+    ] {
+        let server = Server::start();
+        let source =
+            Source::new(&server.url("/")).with_retry(Retry::Never).start();
+        let mut connection = server.accept();
+        connection.send(CHUNKED);
+        connection.chunk("data: x\n\n");
+        source.opened();
+        source.message("x");
+        connection.chunk(tail);
+        connection.send("0\r\n\r\n");
+        match reason {
+            Error::Ended => assert_eq!(source.skip_to_close(), reason),
+            _ => assert_eq!(source.failed(reason).http_status, 200),
+        }
+    }
+}
+
 /// NEVER: one attempt, whatever becomes of it.
 #[test]
 fn never_tries_once() {
@@ -216,7 +243,7 @@ fn a_post_is_repeated_if_it_is_told_to() {
         connection.finish();
         source.opened();
         source.message("x");
-        source.lost();
+        source.ended();
     }
 }
 
@@ -274,7 +301,7 @@ fn on_retry_may_let_things_be() {
     connection.send(EVENT_STREAM);
     connection.finish();
     source.opened();
-    assert_eq!(source.lost().delay_ms, 1);
+    assert_eq!(source.ended().delay_ms, 1);
     refuse(server.accept(), 404, "");
     source.failed(Error::Status);
 }
@@ -365,7 +392,7 @@ fn gives_up_after_as_many_fruitless_attempts_as_allowed() {
         connection.finish();
         source.opened();
         source.message("x");
-        assert_eq!(source.lost().attempt, 0);
+        assert_eq!(source.ended().attempt, 0);
     }
     for attempt in 1..=2 {
         server.accept().reset();
@@ -376,7 +403,7 @@ fn gives_up_after_as_many_fruitless_attempts_as_allowed() {
     connection.send(EVENT_STREAM);
     connection.finish();
     source.opened();
-    assert_eq!(source.failed(Error::Lost).attempt, 3);
+    assert_eq!(source.failed(Error::Ended).attempt, 3);
     assert_eq!(verdicts.load(Ordering::SeqCst), 9);
     assert!(!server.is_asked());
 }
@@ -394,7 +421,7 @@ fn the_longest_wait_holds_for_the_servers_retry() {
     connection.finish();
     source.opened();
     source.message("x");
-    assert!((20..=24).contains(&source.lost().delay_ms));
+    assert!((20..=24).contains(&source.ended().delay_ms));
     server.accept();
 }
 
@@ -436,7 +463,7 @@ fn a_server_that_always_fails_is_asked_a_handful_of_times() {
             fail(server.accept());
             match source.next() {
                 Seen::Error(failure) => delays.push(failure.delay_ms),
-                Seen::Open(_) => delays.push(source.lost().delay_ms),
+                Seen::Open(_) => delays.push(source.ended().delay_ms),
                 other => panic!("on_error expected: {other:?}"),
             }
         }

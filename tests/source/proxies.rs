@@ -46,7 +46,7 @@ fn asks_a_proxy_in_the_place_of_an_http_server() {
         let event = source.message(&number.to_string());
         assert_eq!(event.origin, "http://far.test:81");
         drop(connection);
-        source.lost();
+        source.ended();
     }
     assert_eq!(names::times_asked("far.test"), 0);
 }

@@ -104,7 +104,7 @@ fn the_wait_is_cut_short() {
         connection.send(EVENT_STREAM);
         connection.finish();
         source.opened();
-        source.lost();
+        source.ended();
         assert_eq!(source.reconnect(), Error::None);
     }
     server.accept();
@@ -125,7 +125,7 @@ fn reconnects_at_the_last_url_of_the_chain() {
         source.opened();
         if lost {
             connection.finish();
-            source.lost();
+            source.ended();
         }
         assert_eq!(source.reconnect(), Error::None);
         connection = second.accept();

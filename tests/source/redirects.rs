@@ -275,7 +275,7 @@ fn withholds_the_programs_headers_from_other_origins() {
     source.opened();
     source.message("x");
     connection.finish();
-    source.lost();
+    source.ended();
     keeps_its_secrets(&second.accept(), &second);
 }
 
@@ -365,7 +365,7 @@ fn reconnects_at_the_last_url_of_the_chain() {
         source.opened();
         assert_eq!(source.event().id, number);
         connection.finish();
-        source.lost();
+        source.ended();
     }
     assert!(!first.is_asked());
     assert_eq!(source.url(), first.url("/from"));
@@ -387,7 +387,7 @@ fn a_redirected_reconnection_moves_on() {
         assert_eq!(source.opened().url, server.url(to));
         source.message("x");
         connection.finish();
-        source.lost();
+        source.ended();
     }
     assert_eq!(server.accept().request.target, "/c");
 }
@@ -407,7 +407,7 @@ fn returns_to_the_original_url_after_a_failed_attempt() {
     // The node goes down before its connection does.
     drop(node);
     connection.finish();
-    source.lost();
+    source.ended();
     source.retrying(Error::Connect);
     let mut connection = balancer.accept();
     connection.send(EVENT_STREAM);

@@ -168,7 +168,7 @@ fn headers_come_with_every_request() {
     connection.send(EVENT_STREAM);
     source.opened();
     connection.finish();
-    source.lost();
+    source.ended();
     check(&server.accept());
 }
 

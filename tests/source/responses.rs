@@ -83,7 +83,7 @@ fn stops_at_204_at_a_reconnection() {
     connection.finish();
     source.opened();
     source.message("x");
-    source.lost();
+    source.ended();
     server.accept().answer("204 No Content", "");
     assert_eq!(source.failed(Error::Status).http_status, 204);
     assert!(!server.is_asked());

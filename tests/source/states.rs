@@ -51,7 +51,7 @@ fn callbacks_come_in_order_and_see_the_state_they_tell_of() {
         source.message("1");
         assert_eq!(source.comment(), " c");
         assert_eq!(source.event().kind, "e");
-        source.lost();
+        source.ended();
     }
     source.close();
     assert_eq!(source.ready_state(), ReadyState::Closed);
@@ -191,7 +191,7 @@ fn accepting_and_closing_is_no_tight_loop() {
     let source = Source::connected(&server.url("/"));
     for (attempt, time) in [(1, 0), (2, 500), (3, 1000)] {
         let failure = lose(&server, &source, "retry: 0\n\n: comment\n\n");
-        assert_eq!(failure.error, Error::Lost);
+        assert_eq!(failure.error, Error::Ended);
         assert_eq!(failure.attempt, attempt);
         assert_delay(&failure, time);
     }
@@ -302,12 +302,14 @@ fn many_losses_are_as_many_errors_and_requests() {
         connection.chunk(format!("id: {number}\ndata: {number}\n\n"));
         source.opened();
         source.message(&number.to_string());
-        if number % 2 == 0 {
+        let failure = if number % 2 == 0 {
             connection.reset();
+            source.lost()
         } else {
-            connection.finish();
-        }
-        assert_eq!(source.lost().attempt, 0);
+            connection.send("0\r\n\r\n");
+            source.ended()
+        };
+        assert_eq!(failure.attempt, 0);
     }
 }
 
@@ -330,7 +332,7 @@ fn an_event_over_the_limit_is_dropped_and_the_stream_goes_on() {
     connection.send("data: again\n\n");
     source.message("again");
     connection.finish();
-    assert_eq!(source.lost().attempt, 0);
+    assert_eq!(source.ended().attempt, 0);
     let connection = server.accept();
     assert_eq!(connection.request.header("last-event-id"), Some("1"));
 }

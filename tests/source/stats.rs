@@ -34,7 +34,7 @@ fn counts_what_happens() {
     assert_eq!((stats.connects, stats.reconnects), (1, 0));
     assert!((before..=now()).contains(&stats.last_byte_at_ms), "{stats:?}");
     connection.finish();
-    source.lost();
+    source.ended();
 
     server.accept().reset();
     source.retrying(Error::Lost);

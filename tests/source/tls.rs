@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use eventsource::ffi::{self, Error, EventSource, LogLevel};
+use eventsource::ffi::{self, Error, EventSource, LogLevel, Retry};
 
-use support::server::{CHUNKED, EVENT_STREAM, Server, free_path};
+use support::server::{CHUNKED, Connection, EVENT_STREAM, Server, free_path};
 use support::source::{Seen, Source};
 use support::{alone, certificates, names, promptly};
 
@@ -103,7 +103,7 @@ fn a_handshake_cut_short_is_tried_again() {
 }
 
 /// R27. Every end of the connection reestablishes, with and without TLS's own
-/// good-bye.
+/// good-bye; only with it, it is an end in good order.
 #[test]
 fn every_end_of_the_connection_reestablishes() {
     let server = Server::secure(certificates::trusted("127.0.0.1"));
@@ -120,9 +120,45 @@ fn every_end_of_the_connection_reestablishes() {
             2 => connection.reset(),
             _ => drop(connection),
         }
-        assert_eq!(source.lost().attempt, 0, "{end}");
+        let error = if end == 0 { Error::Ended } else { Error::Lost };
+        let failure = source.retrying(error);
+        assert_eq!((failure.attempt, failure.http_status), (0, 200), "{end}");
     }
     server.accept();
+}
+
+/// RFC 9112, 8: where nothing but the close ends a body, a close without
+/// close_notify may be anybody's. A body that has ended by its framing needs
+/// none.
+#[test]
+fn only_tls_itself_ends_a_body_that_the_close_ends() {
+    type End = fn(Connection);
+    let (finish, close): (End, End) = (Connection::finish, |connection| {
+        connection.half_close();
+    });
+    let with_length =
+        EVENT_STREAM.replace("Connection: close", "Content-Length: 9");
+    for (head, body, end, error) in [
+        (EVENT_STREAM, "data: x\n\n", finish, Error::Ended),
+        (EVENT_STREAM, "data: x\n\n", close, Error::Lost),
+        (CHUNKED, "9\r\ndata: x\n\n\r\n0\r\n\r\n", close, Error::Ended),
+        (CHUNKED, "9\r\ndata: x\n\n\r\n", finish, Error::Lost),
+        (CHUNKED, "9\r\ndata: x\n\n\r\n", close, Error::Lost),
+        (&with_length, "data: x\n\n", close, Error::Ended),
+    ] {
+        let server = Server::secure(certificates::trusted("127.0.0.1"));
+        let source =
+            Source::new(&server.url("/")).with_retry(Retry::Never).start();
+        let mut connection = server.accept();
+        connection.send(head.to_owned() + body);
+        end(connection);
+        source.opened();
+        source.message("x");
+        match error {
+            Error::Ended => source.closed(error),
+            error => drop(source.failed(error)),
+        }
+    }
 }
 
 /// R42. Records of TLS have no meaning; large events come whole.
@@ -349,7 +385,7 @@ fn reads_the_ca_file_again_when_it_has_changed() {
             }
             // The session is not resumed either.
             connection.finish();
-            source.lost();
+            source.ended();
             assert!(server.try_accept().is_err());
             source.retrying(Error::Tls);
             source.close();
@@ -393,7 +429,7 @@ fn keeps_what_a_broken_ca_file_held_before() {
         let other = Source::new(&server.url("/"));
         assert_eq!(other.set_ca_file(Some(&file)), expected);
         connection.finish();
-        source.lost();
+        source.ended();
     }
     server.accept();
 }

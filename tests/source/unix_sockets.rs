@@ -30,7 +30,7 @@ fn follows_a_stream_over_a_unix_socket() {
         assert_eq!(source.opened().url, "http://unix.test:81/path");
         source.message(&number.to_string());
         drop(connection);
-        source.lost();
+        source.ended();
     }
     server.accept().redirect("302 Found", "http://other.test/there");
     let mut connection = server.accept();

@@ -300,7 +300,7 @@ fn a_fragment_lasts_until_a_redirect_has_another() {
         assert_eq!(source.opened().url, server.url(url));
         source.message("x");
         connection.finish();
-        source.lost();
+        source.ended();
     }
     assert_eq!(source.url(), server.url("/a#one"));
 }

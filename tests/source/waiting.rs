@@ -99,7 +99,7 @@ fn does_not_wait_inside_a_callback() {
     source.comment();
     source.message("x");
     source.next();
-    source.lost();
+    source.ended();
     source.close();
     source.skip_to_close();
 }

@@ -251,7 +251,7 @@ pub fn stage(phase: Phase) -> Staged {
             connection.send(EVENT_STREAM);
             connection.finish();
             source.opened();
-            source.lost();
+            source.ended();
             (source, Peer::Nobody)
         }
     };

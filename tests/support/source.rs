@@ -430,10 +430,20 @@ impl Source {
         failure
     }
 
-    /// The open stream has ended, and the source will come back.
+    /// The open stream was lost, and the source will come back.
     #[track_caller]
     pub fn lost(&self) -> Failure {
-        self.retrying(Error::Lost)
+        let failure = self.retrying(Error::Lost);
+        assert_eq!(failure.http_status, 200, "{failure:?}");
+        failure
+    }
+
+    /// The stream has ended in good order, and the source will come back.
+    #[track_caller]
+    pub fn ended(&self) -> Failure {
+        let failure = self.retrying(Error::Ended);
+        assert_eq!(failure.http_status, 200, "{failure:?}");
+        failure
     }
 
     /// The connection is failed: `on_error`, then `on_close`, both CLOSED.
