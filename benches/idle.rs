@@ -58,10 +58,10 @@ fn measure(scheme: &str, count: usize) -> f64 {
 }
 
 /// Connects so many sources, and waits until each has had its event.
-fn open(sources: &mut Vec<*mut EventSource>, url: &str, count: usize) {
+fn open(sources: &mut Vec<*mut CSource>, url: &str, count: usize) {
     extern "C" fn on_event(
-        _: *mut EventSource,
-        _: *const Event,
+        _: *mut CSource,
+        _: *const CEvent,
         sender: *mut c_void,
     ) {
         // SAFETY: leaked below.

@@ -23,7 +23,7 @@ const CAPACITY: usize = 8192;
 const BATCH: usize = 256;
 
 /// A way to get events; how many came, and how often it waited.
-type Way = fn(*mut EventSource) -> (usize, usize);
+type Way = fn(*mut CSource) -> (usize, usize);
 
 const WAYS: [(&str, Way); 3] =
     [("callback", called), ("next", one_by_one), ("next_batch", in_batches)];
@@ -89,10 +89,10 @@ fn measure(url: &str, events: usize, way: Way) -> [f64; 4] {
     ]
 }
 
-fn called(source: *mut EventSource) -> (usize, usize) {
+fn called(source: *mut CSource) -> (usize, usize) {
     extern "C" fn on_event(
-        _: *mut EventSource,
-        _: *const Event,
+        _: *mut CSource,
+        _: *const CEvent,
         count: *mut c_void,
     ) {
         // SAFETY: `count` below, on this thread alone until the end.
@@ -110,15 +110,15 @@ fn called(source: *mut EventSource) -> (usize, usize) {
     (count, 1)
 }
 
-fn one_by_one(source: *mut EventSource) -> (usize, usize) {
+fn one_by_one(source: *mut CSource) -> (usize, usize) {
     taken(source, 1)
 }
 
-fn in_batches(source: *mut EventSource) -> (usize, usize) {
+fn in_batches(source: *mut CSource) -> (usize, usize) {
     taken(source, BATCH)
 }
 
-fn taken(source: *mut EventSource, most: usize) -> (usize, usize) {
+fn taken(source: *mut CSource, most: usize) -> (usize, usize) {
     let mut items = [ptr::null(); BATCH];
     let (mut events, mut waits) = (0, 0);
     // SAFETY: the source is alive, there is room for `most` items, and those

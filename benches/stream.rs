@@ -87,8 +87,8 @@ fn receive(url: &str) -> usize {
 #[expect(unsafe_code, reason = "the C API is what is measured")]
 fn follow(url: &str) -> usize {
     extern "C" fn on_event(
-        _: *mut EventSource,
-        event: *const Event,
+        _: *mut CSource,
+        event: *const CEvent,
         seen: *mut c_void,
     ) {
         // SAFETY: the library's event, and `seen` below, on its thread.
@@ -97,8 +97,8 @@ fn follow(url: &str) -> usize {
         *seen += 1;
     }
     extern "C" fn on_error(
-        source: *mut EventSource,
-        _: *const Failure,
+        source: *mut CSource,
+        _: *const CFailure,
         _: *mut c_void,
     ) {
         // SAFETY: the callback's own source.

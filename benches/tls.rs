@@ -81,8 +81,8 @@ fn decrypt(address: &str, authority: &str) {
 /// Follows the stream to its end; returns how many events it had.
 fn follow(address: &str, authority: &str) -> usize {
     extern "C" fn on_event(
-        _: *mut EventSource,
-        _: *const Event,
+        _: *mut CSource,
+        _: *const CEvent,
         seen: *mut c_void,
     ) {
         // SAFETY: `seen` below, on this thread alone until the end.

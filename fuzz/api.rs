@@ -290,8 +290,8 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
 }
 
 extern "C" fn on_parsed(
-    _: *mut Parser,
-    event: *const Event,
+    _: *mut CParser,
+    event: *const CEvent,
     events: *mut c_void,
 ) {
     // SAFETY: borrowed until the callback returns.

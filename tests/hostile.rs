@@ -262,7 +262,7 @@ enum Said {
 }
 
 struct Victim {
-    source: *mut EventSource,
+    source: *mut CSource,
     said: Receiver<Said>,
 }
 
@@ -305,16 +305,16 @@ fn say(sender: *mut c_void, said: Said) {
 }
 
 extern "C" fn on_open(
-    _: *mut EventSource,
-    _: *const Response,
+    _: *mut CSource,
+    _: *const CResponse,
     sender: *mut c_void,
 ) {
     say(sender, Said::Open);
 }
 
 extern "C" fn on_event(
-    _: *mut EventSource,
-    event: *const Event,
+    _: *mut CSource,
+    event: *const CEvent,
     sender: *mut c_void,
 ) {
     // SAFETY: borrowed until the callback returns; NUL-terminated.
@@ -323,8 +323,8 @@ extern "C" fn on_event(
 }
 
 extern "C" fn on_error(
-    _: *mut EventSource,
-    failure: *const Failure,
+    _: *mut CSource,
+    failure: *const CFailure,
     sender: *mut c_void,
 ) {
     // SAFETY: borrowed until the callback returns.

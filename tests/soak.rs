@@ -131,7 +131,7 @@ fn nothing_is_left_of_many_sources() {
 }
 
 /// A source that is freed when it is dropped.
-struct Source(*mut EventSource);
+struct Source(*mut CSource);
 
 impl Source {
     fn new(url: &str) -> Source {
@@ -163,13 +163,13 @@ impl Drop for Source {
     }
 }
 
-extern "C" fn on_event(_: *mut EventSource, _: *const Event, _: *mut c_void) {
+extern "C" fn on_event(_: *mut CSource, _: *const CEvent, _: *mut c_void) {
     EVENTS.fetch_add(1, Relaxed);
 }
 
 extern "C" fn on_error(
-    _: *mut EventSource,
-    failure: *const Failure,
+    _: *mut CSource,
+    failure: *const CFailure,
     _: *mut c_void,
 ) {
     // SAFETY: borrowed until the callback returns.

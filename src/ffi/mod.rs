@@ -146,11 +146,3 @@ pub use source::*;
 pub use state::*;
 pub use stats::*;
 pub use timeouts::*;
-
-// What tests/ knows them as.
-#[doc(hidden)]
-pub use {
-    CEvent as Event, CFailure as Failure, CItem as Item, CParser as Parser,
-    CRequest as Request, CResponse as Response, CSource as EventSource,
-    CStats as Stats,
-};

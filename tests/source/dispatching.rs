@@ -104,14 +104,14 @@ fn numbers_of_listeners_are_never_used_again() {
 #[test]
 fn a_listener_needs_a_type_and_a_callback() {
     extern "C" fn on_event(
-        _: *mut ffi::EventSource,
-        _: *const ffi::Event,
+        _: *mut ffi::CSource,
+        _: *const ffi::CEvent,
         _: *mut std::ffi::c_void,
     ) {
     }
     type Callback = extern "C" fn(
-        *mut ffi::EventSource,
-        *const ffi::Event,
+        *mut ffi::CSource,
+        *const ffi::CEvent,
         *mut std::ffi::c_void,
     );
     use std::ptr::null_mut;

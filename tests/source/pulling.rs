@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::mpsc;
 use std::thread;
 
-use eventsource::ffi::{self, Error, EventSource, ReadyState};
+use eventsource::ffi::{self, CSource, Error, ReadyState};
 
 use support::promptly;
 use support::server::{Connection, EVENT_STREAM, Server};
@@ -257,13 +257,13 @@ fn a_full_queue_slows_the_server_down() {
 
 /// How many events the source has put into the queue so far.
 fn waiting(source: &Puller) -> u64 {
-    let mut stats = std::mem::MaybeUninit::<ffi::Stats>::zeroed();
+    let mut stats = std::mem::MaybeUninit::<ffi::CStats>::zeroed();
     // SAFETY: a place for it, of its size; all of it may be zero.
     unsafe {
         ffi::eventsource_get_stats(
             source.as_ptr(),
             stats.as_mut_ptr(),
-            size_of::<ffi::Stats>(),
+            size_of::<ffi::CStats>(),
         );
         stats.assume_init().events
     }
@@ -482,7 +482,7 @@ fn misuse_is_refused() {
     let descriptor = fd(source);
     assert_eq!(source.set_queue(100), Error::None);
     assert_eq!(fd(source), descriptor);
-    let null = ptr::null_mut::<EventSource>();
+    let null = ptr::null_mut::<CSource>();
     let mut item = ptr::dangling();
     let mut count = 1;
     // SAFETY: NULL is looked for.
@@ -558,8 +558,8 @@ fn a_queue_and_callbacks_exclude_each_other() {
 }
 
 extern "C" fn never(
-    _: *mut EventSource,
-    _: *const ffi::Event,
+    _: *mut CSource,
+    _: *const ffi::CEvent,
     _: *mut std::ffi::c_void,
 ) {
     std::process::abort();

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use eventsource::ffi::{self, Error, Stats};
+use eventsource::ffi::{self, CStats, Error};
 
 use support::server::{CHUNKED, EVENT_STREAM, Server};
 use support::source::Source;
@@ -14,7 +14,7 @@ fn counts_what_happens() {
     let server = Server::start();
     let source =
         Source::new(&server.url("/")).with_max_event_size(5).deciding(|_| 0);
-    assert_eq!(source.stats(), Stats::default());
+    assert_eq!(source.stats(), CStats::default());
     let source = source.start();
     let before = now();
     let mut connection = server.accept();
@@ -75,8 +75,8 @@ fn measures_the_time_to_the_headers() {
 #[test]
 fn fits_any_size() {
     let source = Source::new("http://127.0.0.1/");
-    let room = size_of::<Stats>() + 16;
-    for size in [0, 1, 8, size_of::<Stats>(), room] {
+    let room = size_of::<CStats>() + 16;
+    for size in [0, 1, 8, size_of::<CStats>(), room] {
         let mut bytes = vec![0x55_u8; room];
         // SAFETY: at least that many bytes.
         let error = unsafe {
@@ -95,13 +95,13 @@ fn fits_any_size() {
 /// NULL is an error, and what can be stored is zero.
 #[test]
 fn refuses_null() {
-    let mut stats = Stats { events: 7, ..Stats::default() };
-    let size = size_of::<Stats>();
+    let mut stats = CStats { events: 7, ..CStats::default() };
+    let size = size_of::<CStats>();
     // SAFETY: NULL is allowed.
     unsafe {
         let error =
             ffi::eventsource_get_stats(std::ptr::null(), &mut stats, size);
-        assert_eq!((error, stats), (Error::Null, Stats::default()));
+        assert_eq!((error, stats), (Error::Null, CStats::default()));
         let source = Source::new("http://127.0.0.1/");
         let (source, null) = (source.as_ptr(), std::ptr::null_mut());
         let error = ffi::eventsource_get_stats(source, null, size);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use eventsource::ffi::{self, Error, EventSource, LogLevel, Retry};
+use eventsource::ffi::{self, CSource, Error, LogLevel, Retry};
 
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server, free_path};
 use support::source::{Seen, Source};
@@ -517,7 +517,7 @@ fn reads_the_systems_trust_store_again_when_an_issuer_is_unknown() {
 /// broken.
 #[test]
 fn a_log_callback_may_set_something_while_a_file_is_read() {
-    static SOURCE: AtomicPtr<EventSource> = AtomicPtr::new(ptr::null_mut());
+    static SOURCE: AtomicPtr<CSource> = AtomicPtr::new(ptr::null_mut());
     static LINES: AtomicUsize = AtomicUsize::new(0);
 
     extern "C" fn on_log(_: LogLevel, _: *const c_char, _: *mut c_void) {

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
 
-use eventsource::ffi::{self, Error, EventSource};
+use eventsource::ffi::{self, CSource, Error};
 
 use crate::pointer::Pointer;
 use crate::seen::{Event, Failure, Response, counted};
@@ -151,8 +151,8 @@ fn called<'a, T: Callbacks>(user_data: *mut c_void) -> &'a T {
 }
 
 extern "C" fn on_open<T: Callbacks>(
-    source: *mut EventSource,
-    response: *const ffi::Response,
+    source: *mut CSource,
+    response: *const ffi::CResponse,
     user_data: *mut c_void,
 ) {
     let to = called::<T>(user_data);
@@ -163,8 +163,8 @@ extern "C" fn on_open<T: Callbacks>(
 }
 
 extern "C" fn on_event<T: Callbacks>(
-    source: *mut EventSource,
-    event: *const ffi::Event,
+    source: *mut CSource,
+    event: *const ffi::CEvent,
     user_data: *mut c_void,
 ) {
     // SAFETY: see `on_open`.
@@ -173,8 +173,8 @@ extern "C" fn on_event<T: Callbacks>(
 }
 
 extern "C" fn on_error<T: Callbacks>(
-    source: *mut EventSource,
-    failure: *const ffi::Failure,
+    source: *mut CSource,
+    failure: *const ffi::CFailure,
     user_data: *mut c_void,
 ) {
     let to = called::<T>(user_data);
@@ -184,7 +184,7 @@ extern "C" fn on_error<T: Callbacks>(
 }
 
 extern "C" fn on_comment<T: Callbacks>(
-    source: *mut EventSource,
+    source: *mut CSource,
     comment: *const c_char,
     len: usize,
     user_data: *mut c_void,
@@ -194,7 +194,7 @@ extern "C" fn on_comment<T: Callbacks>(
 }
 
 extern "C" fn on_close<T: Callbacks>(
-    source: *mut EventSource,
+    source: *mut CSource,
     reason: Error,
     user_data: *mut c_void,
 ) {
@@ -202,8 +202,8 @@ extern "C" fn on_close<T: Callbacks>(
 }
 
 extern "C" fn on_request<T: Callbacks>(
-    source: *mut EventSource,
-    request: *mut ffi::Request,
+    source: *mut CSource,
+    request: *mut ffi::CRequest,
     user_data: *mut c_void,
 ) {
     let request = Asking(request);
@@ -211,8 +211,8 @@ extern "C" fn on_request<T: Callbacks>(
 }
 
 extern "C" fn on_retry<T: Callbacks>(
-    source: *mut EventSource,
-    failure: *const ffi::Failure,
+    source: *mut CSource,
+    failure: *const ffi::CFailure,
     user_data: *mut c_void,
 ) -> i64 {
     let to = called::<T>(user_data);
@@ -222,7 +222,7 @@ extern "C" fn on_retry<T: Callbacks>(
 }
 
 /// What `on_request` may look at and change.
-pub struct Asking(*mut ffi::Request);
+pub struct Asking(*mut ffi::CRequest);
 
 impl Asking {
     pub fn attempt(&self) -> u64 {

@@ -5,32 +5,31 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
-use eventsource::ffi::{self, Error, EventSource, ReadyState, Stats};
+use eventsource::ffi::{self, CSource, CStats, Error, ReadyState};
 
 use crate::seen::{Seen, text};
 
 /// A source, as C programs have it. Whoever frees it sees to it that nobody
 /// uses it any more; it lives until then.
 #[derive(Clone, Copy)]
-pub struct Pointer(*mut EventSource);
+pub struct Pointer(*mut CSource);
 
 // SAFETY: the header lets every thread use a source.
 unsafe impl Send for Pointer {}
 // SAFETY: likewise.
 unsafe impl Sync for Pointer {}
 
-impl From<*mut EventSource> for Pointer {
-    fn from(source: *mut EventSource) -> Self {
+impl From<*mut CSource> for Pointer {
+    fn from(source: *mut CSource) -> Self {
         Pointer(source)
     }
 }
 
 /// The setters that take a number.
-pub type Setter<T> = unsafe extern "C" fn(*mut EventSource, T) -> Error;
+pub type Setter<T> = unsafe extern "C" fn(*mut CSource, T) -> Error;
 
 /// The setters that take a text.
-type TextSetter =
-    unsafe extern "C" fn(*mut EventSource, *const c_char) -> Error;
+type TextSetter = unsafe extern "C" fn(*mut CSource, *const c_char) -> Error;
 
 impl Pointer {
     pub fn new(url: &str) -> Self {
@@ -43,7 +42,7 @@ impl Pointer {
     }
 
     /// For what is called in one module only.
-    pub fn as_ptr(self) -> *mut EventSource {
+    pub fn as_ptr(self) -> *mut CSource {
         self.0
     }
 
@@ -119,14 +118,14 @@ impl Pointer {
         self.last_event_id_in(1024).0
     }
 
-    pub fn stats(self) -> Stats {
-        self.stats_in(size_of::<Stats>())
+    pub fn stats(self) -> CStats {
+        self.stats_in(size_of::<CStats>())
     }
 
     /// The first `size` bytes of the statistics; the rest is zero.
-    pub fn stats_in(self, size: usize) -> Stats {
-        assert!(size <= size_of::<Stats>());
-        let mut stats = Stats::default();
+    pub fn stats_in(self, size: usize) -> CStats {
+        assert!(size <= size_of::<CStats>());
+        let mut stats = CStats::default();
         // SAFETY: see `connect`; the struct has that size.
         let error =
             unsafe { ffi::eventsource_get_stats(self.0, &mut stats, size) };

@@ -48,7 +48,7 @@ pub struct Failure {
 
 impl Seen {
     /// What an item tells; no member is set but those of its type.
-    pub fn item(item: &ffi::Item) -> Seen {
+    pub fn item(item: &ffi::CItem) -> Seen {
         let set = [
             (ffi::ItemType::Open, !item.response.is_null()),
             (ffi::ItemType::Event, !item.event.is_null()),
@@ -83,7 +83,7 @@ impl Seen {
 
 impl Response {
     /// The head of a response, with the headers that are `wanted`.
-    pub fn read(response: &ffi::Response, wanted: &[&'static str]) -> Self {
+    pub fn read(response: &ffi::CResponse, wanted: &[&'static str]) -> Self {
         let mut headers = HashMap::new();
         for &name in wanted {
             let c_name = CString::new(name).unwrap();
@@ -107,7 +107,7 @@ impl Response {
 }
 
 impl Event {
-    pub fn read(event: &ffi::Event) -> Self {
+    pub fn read(event: &ffi::CEvent) -> Self {
         Event {
             kind: counted(event.r#type, event.type_len),
             data: counted(event.data, event.data_len),
@@ -119,7 +119,7 @@ impl Event {
 
 impl Failure {
     /// A failure; of its response, the headers that are `wanted`.
-    pub fn read(failure: &ffi::Failure, wanted: &[&'static str]) -> Self {
+    pub fn read(failure: &ffi::CFailure, wanted: &[&'static str]) -> Self {
         // SAFETY: NULL, or as long-lived as the failure.
         let response = unsafe { failure.response.as_ref() };
         Failure {
