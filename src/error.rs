@@ -4,79 +4,79 @@ use std::ffi::CStr;
 
 /// What went wrong, as a number that programs can compare.
 ///
-/// The first group comes from calls, the second from connections, the third
-/// from either. Numbers are never reused.
+/// Numbers 1 to 12 come mostly from calls, 13 to 23 mostly from connections.
+/// Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum Error {
-    /// Nothing went wrong. As the reason of a close: the program closed the
-    /// source.
+    /// No error. As the reason of a close: the program closed the source.
     None = 0,
-    /// An argument that is needed is NULL.
+    /// A required argument is NULL.
     Null = 1,
     /// A text is not UTF-8.
     Utf8 = 2,
-    /// Not an absolute URL.
+    /// A text is not an absolute URL, or not the URL of a proxy.
     Url = 3,
-    /// The URL's scheme is neither http nor https; of a proxy, none that is
-    /// known.
+    /// The scheme of a URL is neither http nor https; for a proxy, it is
+    /// unknown.
     Scheme = 4,
-    /// A header that HTTP cannot carry, or that belongs to the library.
+    /// HTTP cannot carry the header, or the header belongs to the library.
     Header = 5,
-    /// A number or a text that the call cannot take.
+    /// The function does not accept this number or text.
     Value = 6,
-    /// The source has been connected: its settings stand.
+    /// The source has been connected, so that its settings are final.
     AlreadyConnected = 7,
     /// The source has not been connected.
     NotConnected = 8,
-    /// The source is closed.
+    /// The source is CLOSED.
     Closed = 9,
-    /// The call cannot be made inside a callback of the same object.
+    /// The function cannot be called inside a callback of the same object.
     Callback = 10,
-    /// The time is over: of a wait, for connecting, for the response's
+    /// A time limit has passed: for a wait, for connecting, for the response's
     /// headers, or between two bytes of the stream.
     Timeout = 11,
-    /// The system has no thread, descriptor or memory to give.
+    /// The system is out of threads, descriptors or memory.
     System = 12,
 
     /// The host name was not found.
     Resolve = 13,
-    /// No connection to any of the host's addresses.
+    /// No connection could be made to any of the host's addresses.
     Connect = 14,
-    /// No secure connection: the certificate was refused, or the handshake
-    /// broke.
+    /// No secure connection could be made: the certificate was refused, or the
+    /// handshake broke off.
     Tls = 15,
     /// The response is not HTTP, or its head is too large.
     Http = 16,
-    /// A redirect that cannot be followed, or too many of them.
+    /// A redirect cannot be followed, or there were too many redirects.
     Redirect = 17,
-    /// The response's status is not 200. 204 is the server's way to say
-    /// that the source is to stop.
+    /// The response's status is not 200. With 204 the server tells the source
+    /// to stop.
     Status = 18,
     /// The response is not an event stream.
     ContentType = 19,
     /// The connection was lost before the response came, or the stream broke
-    /// off, or it ended inside an event, which was dropped.
+    /// off, or the stream ended inside an event, which was dropped.
     Lost = 20,
-    /// The stream has ended in good order. If it is not asked for again, that
-    /// is no failure: only `on_close` is called.
+    /// The stream ended in good order. If the source does not ask for it
+    /// again, that is no failure: only `on_close` is called.
     Ended = 21,
     /// An event over the size limit was dropped. The stream goes on.
     TooLarge = 22,
-    /// A defect of the library.
+    /// The library has a defect.
     Internal = 23,
 
     /// A file cannot be read.
     File = 24,
     /// A file holds no certificate in PEM, or a broken one.
     Certificate = 25,
-    /// A file holds no private key in PEM that is not encrypted, or one that
-    /// does not match the certificate.
+    /// A file holds no unencrypted private key in PEM, or one that does not
+    /// match the certificate.
     PrivateKey = 26,
-    /// A proxy refuses, or does not answer as a proxy does.
+    /// The proxy refuses, or does not answer as a proxy does.
     Proxy = 27,
 
-    /// The call is for sources with a queue, or for those without.
+    /// The call is for sources with a queue, and this source has none, or the
+    /// other way round.
     Queue = 28,
     /// Another thread is inside this call.
     Busy = 29,

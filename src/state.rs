@@ -22,11 +22,12 @@ use crate::wait::Interrupt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum ReadyState {
-    /// Not connected yet, connecting, or waiting to reconnect.
+    /// The source is not connected yet, is connecting, or waits to reconnect.
     Connecting = 0,
     /// The response was accepted; events are dispatched as they come.
     Open = 1,
-    /// Closed by the program, or the connection was failed. It stays so.
+    /// The program closed the source, or the connection was failed. This is
+    /// final.
     Closed = 2,
 }
 

@@ -122,71 +122,71 @@ namespace sse {
 // What went wrong. The first group comes from calls, the second, from
 // `timeout` on, from connections, too.
 enum class Errc {
-    // Nothing went wrong. As the reason of a close: the program closed the
-    // source.
+    // No error. As the reason of a close: the program closed the source.
     none = EVENTSOURCE_ERROR_NONE,
-    // An argument that is needed is NULL.
+    // A required argument is NULL.
     null = EVENTSOURCE_ERROR_NULL,
     // A text is not UTF-8.
     utf8 = EVENTSOURCE_ERROR_UTF8,
-    // Not an absolute URL.
+    // A text is not an absolute URL, or not the URL of a proxy.
     url = EVENTSOURCE_ERROR_URL,
-    // The URL's scheme is neither http nor https; of a proxy, none that is
-    // known.
+    // The scheme of a URL is neither http nor https; for a proxy, it is
+    // unknown.
     scheme = EVENTSOURCE_ERROR_SCHEME,
-    // A header that HTTP cannot carry, or that belongs to the library.
+    // HTTP cannot carry the header, or the header belongs to the library.
     header = EVENTSOURCE_ERROR_HEADER,
-    // A number or a text that the call cannot take.
+    // The function does not accept this number or text.
     value = EVENTSOURCE_ERROR_VALUE,
-    // The source has been connected: its settings stand.
+    // The source has been connected, so that its settings are final.
     already_connected = EVENTSOURCE_ERROR_ALREADY_CONNECTED,
     // The source has not been connected.
     not_connected = EVENTSOURCE_ERROR_NOT_CONNECTED,
-    // The source is closed.
+    // The source is CLOSED.
     closed = EVENTSOURCE_ERROR_CLOSED,
-    // The call cannot be made inside a callback of the same object.
+    // The function cannot be called inside a callback of the same object.
     callback = EVENTSOURCE_ERROR_CALLBACK,
-    // The time is over: of a wait, for connecting, for the response's
+    // A time limit has passed: for a wait, for connecting, for the response's
     // headers, or between two bytes of the stream.
     timeout = EVENTSOURCE_ERROR_TIMEOUT,
-    // The system has no thread, descriptor or memory to give.
+    // The system is out of threads, descriptors or memory.
     system = EVENTSOURCE_ERROR_SYSTEM,
     // The host name was not found.
     resolve = EVENTSOURCE_ERROR_RESOLVE,
-    // No connection to any of the host's addresses.
+    // No connection could be made to any of the host's addresses.
     connect = EVENTSOURCE_ERROR_CONNECT,
-    // No secure connection: the certificate was refused, or the handshake
-    // broke.
+    // No secure connection could be made: the certificate was refused, or the
+    // handshake broke off.
     tls = EVENTSOURCE_ERROR_TLS,
     // The response is not HTTP, or its head is too large.
     http = EVENTSOURCE_ERROR_HTTP,
-    // A redirect that cannot be followed, or too many of them.
+    // A redirect cannot be followed, or there were too many redirects.
     redirect = EVENTSOURCE_ERROR_REDIRECT,
-    // The response's status is not 200. 204 is the server's way to say
-    // that the source is to stop.
+    // The response's status is not 200. With 204 the server tells the source to
+    // stop.
     status = EVENTSOURCE_ERROR_STATUS,
     // The response is not an event stream.
     content_type = EVENTSOURCE_ERROR_CONTENT_TYPE,
     // The connection was lost before the response came, or the stream broke
-    // off, or it ended inside an event, which was dropped.
+    // off, or the stream ended inside an event, which was dropped.
     lost = EVENTSOURCE_ERROR_LOST,
-    // The stream has ended in good order. If it is not asked for again, that
-    // is no failure: only `on_close` is called.
+    // The stream ended in good order. If the source does not ask for it again,
+    // that is no failure: only `on_close` is called.
     ended = EVENTSOURCE_ERROR_ENDED,
     // An event over the size limit was dropped. The stream goes on.
     too_large = EVENTSOURCE_ERROR_TOO_LARGE,
-    // A defect of the library.
+    // The library has a defect.
     internal = EVENTSOURCE_ERROR_INTERNAL,
     // A file cannot be read.
     file = EVENTSOURCE_ERROR_FILE,
     // A file holds no certificate in PEM, or a broken one.
     certificate = EVENTSOURCE_ERROR_CERTIFICATE,
-    // A file holds no private key in PEM that is not encrypted, or one that
-    // does not match the certificate.
+    // A file holds no unencrypted private key in PEM, or one that does not
+    // match the certificate.
     private_key = EVENTSOURCE_ERROR_PRIVATE_KEY,
-    // A proxy refuses, or does not answer as a proxy does.
+    // The proxy refuses, or does not answer as a proxy does.
     proxy = EVENTSOURCE_ERROR_PROXY,
-    // The call is for sources with a queue, or for those without.
+    // The call is for sources with a queue, and this source has none, or the
+    // other way round.
     queue = EVENTSOURCE_ERROR_QUEUE,
     // Another thread is inside this call.
     busy = EVENTSOURCE_ERROR_BUSY,

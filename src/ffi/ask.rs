@@ -6,26 +6,25 @@ use super::convert::{bytes, flag, guard, optional, text};
 use super::source::{CSource, handle, set};
 use crate::error::Error;
 
-/// Sets a header of the request, or takes it away if `value` is NULL.
+/// Sets a header of the request, or removes it if `value` is NULL.
 ///
-/// It replaces a header that was set before, and a default: `Accept:
-/// text/event-stream`, `Accept-Encoding: identity`, `Cache-Control:
-/// no-cache`, `Pragma: no-cache`, `User-Agent: libeventsource/VERSION`. The
-/// headers set here are not sent to another origin than that of the
-/// source's URL, if a redirect leads there (see
-/// eventsource_set_with_credentials()), but `Content-Type` goes where the
-/// body goes.
+/// The header replaces one that was set before, and a default:
+/// `Accept: text/event-stream`, `Accept-Encoding: identity`,
+/// `Cache-Control: no-cache`, `Pragma: no-cache`,
+/// `User-Agent: libeventsource/VERSION`. If a redirect leads to another origin
+/// than that of the source's URL, the headers set here are not sent there (see
+/// eventsource_set_with_credentials()), except for `Content-Type`, which goes
+/// where the body goes.
 ///
-/// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (a
-/// line break, for one; in `Authorization` and `Host` also what is not
-/// ASCII), if `Accept-Encoding` asks for a coding that is not decoded (only
-/// `identity`, `gzip` and `x-gzip` are; any other may be excluded with
-/// `q=0`), if the source has 10,000 headers, or if the header is the library's
-/// own:
+/// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (because
+/// of a line break, for example; in `Authorization` and `Host` also because of
+/// text that is not ASCII), if `Accept-Encoding` asks for a coding that the
+/// library does not decode (only `identity`, `gzip` and `x-gzip` are decoded;
+/// any other may be excluded with `q=0`), if the source has 10,000 headers, or
+/// if the header belongs to the library:
 /// `Connection`, `Content-Length`, `Expect`, `Last-Event-ID` (see
 /// eventsource_set_last_event_id()), `Proxy-Authorization` (see
-/// eventsource_set_proxy()), `TE`, `Trailer`, `Transfer-Encoding`,
-/// `Upgrade`. To be set before eventsource_connect().
+/// eventsource_set_proxy()), `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_header(
     source: *mut CSource,
@@ -39,12 +38,11 @@ pub unsafe extern "C" fn eventsource_set_header(
     })
 }
 
-/// Presets the last event ID string, for a program that resumes where an
-/// earlier run stopped. It is sent as `Last-Event-ID` with the first request
-/// (R35); an empty `id` sends none.
+/// Presets the last event ID string, so that a program can resume where an
+/// earlier run stopped. The first request sends it as `Last-Event-ID` (R35); if
+/// `id` is empty, the header is not sent.
 ///
-/// EVENTSOURCE_ERROR_VALUE if `id` has a line break. To be set before
-/// eventsource_connect().
+/// EVENTSOURCE_ERROR_VALUE if `id` has a line break.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_last_event_id(
     source: *mut CSource,
@@ -53,13 +51,13 @@ pub unsafe extern "C" fn eventsource_set_last_event_id(
     guard(|| handle(source)?.set_last_event_id(text(id)?))
 }
 
-/// Sets the method of the request, `GET` by default, or `POST` if there is a
-/// body.
+/// Sets the method of the request. The default is `GET`, or `POST` if there is
+/// a body.
 ///
-/// A GET sends no body. A redirect with status 303 makes a GET of another
-/// method, and 301 and 302 of a POST. EVENTSOURCE_ERROR_VALUE for `HEAD`,
-/// `CONNECT`, `TRACE`, and what is no method. To be set before
-/// eventsource_connect().
+/// A GET sends no body. A redirect with status 303 turns every other method
+/// into GET; redirects with 301 and 302 turn POST into GET.
+/// EVENTSOURCE_ERROR_VALUE for `HEAD`, `CONNECT`, `TRACE`, and for a text that
+/// is no method.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_method(
     source: *mut CSource,
@@ -71,14 +69,14 @@ pub unsafe extern "C" fn eventsource_set_method(
     })
 }
 
-/// Sets the body of the request, `len` bytes, or takes it away if `bytes` is
-/// NULL and `len` is 0.
+/// Sets the body of the request, `len` bytes, or removes it if `bytes` is NULL
+/// and `len` is 0.
 ///
-/// It is sent with every attempt, and again where a redirect with status 307
-/// or 308 leads, to whatever origin. Its type is `text/plain` unless the
-/// header `Content-Type` is set; `Content-Length` is written by the library.
-/// A source with a body, or with another method than GET, asks once only:
-/// see eventsource_set_retry(). To be set before eventsource_connect().
+/// Every attempt sends the body, and a redirect with status 307 or 308 sends it
+/// again, to whatever origin. Its type is `text/plain` unless the header
+/// `Content-Type` is set; the library writes `Content-Length`. By default a
+/// source with a body, or with another method than GET, asks only once: see
+/// eventsource_set_retry().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_body(
     source: *mut CSource,
@@ -95,8 +93,7 @@ pub unsafe extern "C" fn eventsource_set_body(
 }
 
 /// Sets how many redirects one attempt follows, 20 by default (R12); 0 for
-/// none. One more is EVENTSOURCE_ERROR_REDIRECT. To be set before
-/// eventsource_connect().
+/// none. One more redirect is EVENTSOURCE_ERROR_REDIRECT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_redirects(
     source: *mut CSource,
@@ -105,17 +102,16 @@ pub unsafe extern "C" fn eventsource_set_max_redirects(
     guard(|| set(source, |setup| setup.options.max_redirects = n))
 }
 
-/// Sets whether credentials go to other origins than that of the source's
+/// Sets whether credentials are sent to other origins than that of the source's
 /// URL, if redirects lead there (R4): 1 for yes, 0, the default, for no.
 ///
-/// Credentials are the headers that the program has set, `Host` excepted,
-/// user and password of the URL, and cookies: what servers set is kept in
-/// memory, and sent back to those it is for, as long as the source lives,
-/// unless the program sets the header `Cookie` or takes it away. Which
-/// domains are shared by strangers the source does not know: with
-/// credentials it is the program that trusts where it is sent.
-/// EVENTSOURCE_ERROR_VALUE for another number. To be set before
-/// eventsource_connect().
+/// Credentials are the headers that the program has set, except for `Host`, the
+/// URL's user name and password, and cookies. Cookies that servers set are kept
+/// in memory as long as the source lives, and sent back to the servers they are
+/// for, unless the program sets or removes the header `Cookie`. The source has
+/// no list of public suffixes: with credentials, any site under co.uk can set a
+/// cookie for all of co.uk. Turn credentials on only for servers that you trust
+/// to redirect. EVENTSOURCE_ERROR_VALUE for another number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_with_credentials(
     source: *mut CSource,

@@ -14,8 +14,8 @@ use crate::source::handle::OnClose;
 use crate::source::listeners::OnEvent;
 use crate::source::push::{OnComment, OnError, OnOpen};
 
-/// A connection is announced: the response was accepted, and the source is
-/// OPEN (R16, R25). No byte of the stream need have come yet.
+/// Called when a connection is announced: the response was accepted, and the
+/// source is OPEN (R16, R25). No byte of the stream need have come yet.
 pub type OpenCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -24,7 +24,7 @@ pub type OpenCallback = Option<
     ),
 >;
 
-/// An event is dispatched.
+/// Called with each event that is dispatched.
 pub type EventCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -33,9 +33,9 @@ pub type EventCallback = Option<
     ),
 >;
 
-/// A connection was refused, lost or given up, once for each; or an event
-/// was dropped for its size. The source's state is already what `failure`
-/// says (R26, R28).
+/// Called once for each connection that was refused, lost or given up, and for
+/// each event that was dropped because of its size. The source's ready state is
+/// already the one that `failure` implies (R26, R28).
 pub type ErrorCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -44,16 +44,17 @@ pub type ErrorCallback = Option<
     ),
 >;
 
-/// The source is CLOSED for good. `reason` is EVENTSOURCE_ERROR_NONE if the
-/// program closed it, EVENTSOURCE_ERROR_ENDED if its stream has ended and is
-/// not asked for again, else what the last `on_error` said.
+/// Called when the source has become CLOSED for good. `reason` is
+/// EVENTSOURCE_ERROR_NONE if the program closed the source,
+/// EVENTSOURCE_ERROR_ENDED if the stream ended and the source does not ask for
+/// it again, and otherwise the error of the last `on_error`.
 pub type CloseCallback = Option<
     extern "C" fn(source: *mut CSource, reason: Error, user_data: *mut c_void),
 >;
 
-/// A comment has come: a line that begins with a colon, often sent only to
-/// keep the connection alive. `comment` is what stands after the colon,
-/// unchanged, `len` bytes of it.
+/// Called with each comment: a line that begins with a colon, often sent only
+/// so that the connection stays alive. `comment` is the text after the colon,
+/// unchanged and `len` bytes long.
 pub type CommentCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -63,11 +64,7 @@ pub type CommentCallback = Option<
     ),
 >;
 
-/// Sets what is called when a connection is announced.
-///
-/// To be set before eventsource_connect(), else
-/// EVENTSOURCE_ERROR_ALREADY_CONNECTED; NULL takes it away. This holds for
-/// the other functions that set a callback, too.
+/// Sets the callback that is called when a connection is announced.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_open(
     source: *mut CSource,
@@ -84,8 +81,8 @@ pub unsafe extern "C" fn eventsource_on_open(
     guard(|| set(source, |setup| setup.callbacks.open = on_open))
 }
 
-/// Sets what is called with every event, whatever its type. It is called
-/// before the listeners of the event's type.
+/// Sets the callback for events of every type. It is called before the
+/// listeners of the event's type.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_event(
     source: *mut CSource,
@@ -98,8 +95,8 @@ pub unsafe extern "C" fn eventsource_on_event(
     guard(|| set(source, |setup| setup.callbacks.event = on_event))
 }
 
-/// Sets what is called when a connection was refused, lost or given up, or
-/// an event was dropped for its size.
+/// Sets the callback that is called when a connection was refused, lost or
+/// given up, or an event was dropped because of its size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_error(
     source: *mut CSource,
@@ -117,11 +114,11 @@ pub unsafe extern "C" fn eventsource_on_error(
     guard(|| set(source, |setup| setup.callbacks.error = on_error))
 }
 
-/// Sets what is called last of all, exactly once: when a source that was
-/// connected has become CLOSED, by the program or by itself.
+/// Sets the callback that is called last of all, exactly once: when a source
+/// that was connected has become CLOSED, by the program or by itself.
 ///
-/// It is called on the source's thread, also for a close that came from
-/// another. A source that was never connected calls nothing.
+/// The callback runs on the source's thread, even if another thread has closed
+/// the source. A source that was never connected calls nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_close(
     source: *mut CSource,
@@ -137,8 +134,8 @@ pub unsafe extern "C" fn eventsource_on_close(
     guard(|| handle(source)?.set_on_close(on_close))
 }
 
-/// Sets what is called with every comment. Without it comments are skipped,
-/// and cost next to nothing.
+/// Sets the callback for comments. Without it comments are skipped, at next to
+/// no cost.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_comment(
     source: *mut CSource,
@@ -155,15 +152,15 @@ pub unsafe extern "C" fn eventsource_on_comment(
     guard(|| set(source, |setup| setup.callbacks.comment = on_comment))
 }
 
-/// Adds a listener for the events of one type, and stores its number, never
-/// zero, in `*id`.
+/// Adds a listener for the events of one type, and stores its number, which is
+/// never 0, in `*id`.
 ///
 /// May be called at any time, from any thread, in callbacks. Listeners of a
-/// type are called in the order in which they were added; one that is added
-/// while an event is dispatched is called from the next event on. `message`
-/// is the type of events that the stream gives none (R57). `id` may be NULL,
-/// for a listener that is to stay. EVENTSOURCE_ERROR_QUEUE if the source has
-/// a queue.
+/// type are called in the order in which they were added; a listener that is
+/// added while an event is dispatched is first called for the next event.
+/// `message` is the type of events to which the stream gives none (R57). `id`
+/// may be NULL if the listener will not be removed. EVENTSOURCE_ERROR_QUEUE if
+/// the source has a queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_add_listener(
     source: *mut CSource,
@@ -203,9 +200,9 @@ fn listener(
 
 /// Removes the listener with the number `id`.
 ///
-/// May be called at any time, from any thread, in callbacks. The listener
-/// is not called from here on; if it is running on another thread, it runs
-/// to its end. EVENTSOURCE_ERROR_VALUE if there is none with this number.
+/// May be called at any time, from any thread, in callbacks. The listener is
+/// not called from here on; a call that runs on another thread runs to its end.
+/// EVENTSOURCE_ERROR_VALUE if no listener has this number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_remove_listener(
     source: *mut CSource,

@@ -9,27 +9,29 @@ use crate::panic::catch;
 
 /// Starts the source's thread, which connects. Returns at once.
 ///
-/// A server that vanishes without a word is noticed within two minutes: when
-/// nothing has come for one, the system begins to probe it (TCP keepalive).
+/// A server that vanishes without closing the connection is noticed within two
+/// minutes: after one minute of silence the system begins to probe the
+/// connection (TCP keepalive).
 ///
 /// EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
-/// EVENTSOURCE_ERROR_CLOSED after eventsource_close(),
-/// EVENTSOURCE_ERROR_SYSTEM if the system has no thread or descriptor to
-/// give: then it may be tried again.
+/// EVENTSOURCE_ERROR_CLOSED after eventsource_close(), EVENTSOURCE_ERROR_QUEUE
+/// as eventsource_set_queue() says, EVENTSOURCE_ERROR_SYSTEM if the system is
+/// out of threads or descriptors: the program may then call again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_connect(source: *mut CSource) -> Error {
     guard(|| handle(source)?.clone().connect())
 }
 
-/// Drops the connection, or ends the wait for one, and connects again at
-/// once: the program knows better, the network has changed.
+/// Drops the connection, or ends the wait for the next attempt, and connects
+/// again at once: for a program that knows, for example, that the network has
+/// changed.
 ///
-/// May be called from any thread, in callbacks. The source is CONNECTING
-/// from here on; no `on_error` comes, and `on_open` follows. Events that
-/// came but were not dispatched yet are dropped; the server is asked for
-/// them by Last-Event-ID. What waits in a queue stays there.
-/// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
-/// EVENTSOURCE_ERROR_CLOSED if the source is CLOSED.
+/// May be called from any thread, in callbacks. The source is CONNECTING from
+/// here on; no `on_error` comes, and `on_open` follows. Events that came but
+/// were not dispatched yet are dropped; Last-Event-ID asks the server for them.
+/// Items that wait in a queue stay there. EVENTSOURCE_ERROR_NOT_CONNECTED
+/// before eventsource_connect(), EVENTSOURCE_ERROR_CLOSED if the source is
+/// CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_reconnect(source: *mut CSource) -> Error {
     guard(|| handle(source)?.clone().reconnect())
@@ -37,10 +39,10 @@ pub unsafe extern "C" fn eventsource_reconnect(source: *mut CSource) -> Error {
 
 /// Closes the source, for good.
 ///
-/// May be called from any thread, in callbacks, and again. It does not wait:
-/// when it returns the source is CLOSED, and no callback begins any more,
-/// `on_close` excepted, which follows within milliseconds, whatever the
-/// source was doing. One that has begun on another thread runs to its end;
+/// May be called from any thread, in callbacks, and again. This function does
+/// not wait: when it returns the source is CLOSED, and no callback begins any
+/// more, except for `on_close`, which follows within milliseconds, whatever the
+/// source was doing. A callback that runs on another thread runs to its end;
 /// eventsource_wait() waits for it. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_close(source: *mut CSource) {
@@ -49,12 +51,12 @@ pub unsafe extern "C" fn eventsource_close(source: *mut CSource) {
     }
 }
 
-/// Waits until the source is CLOSED and its last callback has returned, for
-/// at most `timeout_ms` milliseconds; a negative number is no limit.
+/// Waits until the source is CLOSED and its last callback has returned, for at
+/// most `timeout_ms` milliseconds; a negative number is no limit.
 ///
-/// A source whose queue is full is not CLOSED by itself before the program
-/// takes what waits. EVENTSOURCE_ERROR_TIMEOUT if the time is over,
-/// EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
+/// A source whose queue is full does not become CLOSED by itself before the
+/// program takes the items. EVENTSOURCE_ERROR_TIMEOUT if the time limit has
+/// passed, EVENTSOURCE_ERROR_NOT_CONNECTED before eventsource_connect(),
 /// EVENTSOURCE_ERROR_CALLBACK in a callback of the same source, which would
 /// wait for itself.
 #[unsafe(no_mangle)]

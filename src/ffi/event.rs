@@ -9,26 +9,26 @@ use crate::error::Error;
 use crate::failure::{Failure, RetryPlan};
 use crate::parser::{Event, Text};
 
-/// An event. All of it is borrowed until the callback returns, or as its item
-/// is.
+/// An event. All of it is borrowed until the callback returns; an item's, as
+/// long as the item.
 #[repr(C)]
 pub struct CEvent {
-    /// The event type: what the stream's `event` field said, or `message`.
+    /// The event type: the stream's `event` field, or `message`.
     pub r#type: *const c_char,
-    /// Its length in bytes.
+    /// The length of `type` in bytes.
     pub type_len: usize,
-    /// The data: the stream's `data` lines, joined by line feeds.
+    /// The data: the stream's `data` fields, joined by line feeds.
     pub data: *const c_char,
-    /// Its length in bytes.
+    /// The length of `data` in bytes.
     pub data_len: usize,
-    /// The last event ID string, also if this event had no `id` field (R58);
+    /// The last event ID string, even if this event had no `id` field (R58);
     /// empty if there was none yet. It has no NUL in the middle.
     pub last_event_id: *const c_char,
-    /// Its length in bytes.
+    /// The length of `last_event_id` in bytes.
     pub last_event_id_len: usize,
-    /// Scheme, host, and port unless it is the scheme's own, of the URL that
-    /// the event came from, after redirects (R56). Empty in an event from a
-    /// parser.
+    /// The origin of the URL that the event came from, after redirects (R56):
+    /// the scheme, the host, and the port unless it is the scheme's default.
+    /// Empty in an event from a parser.
     pub origin: *const c_char,
 }
 
@@ -55,31 +55,33 @@ pub(super) fn pointer(text: Text<'_>) -> *const c_char {
     text.bytes_with_nul().as_ptr().cast()
 }
 
-/// Why a connection was refused, lost or given up, and what comes next. All
-/// of it is borrowed until the callback returns, or as its item is.
+/// Why a connection was refused, lost or given up, and what comes next. All of
+/// it is borrowed until the callback returns; an item's, as long as the item.
 #[repr(C)]
 pub struct CFailure {
-    /// What it was.
+    /// What went wrong.
     pub error: Error,
-    /// The same in one line for a person, with the cause. Holds nothing
-    /// secret: no header of the request, no data.
+    /// The same in one line for people, with the cause. The message holds
+    /// nothing secret: no header of the request, no data.
     pub message: *const c_char,
-    /// The status of the response, 200 if it was accepted; 0 if none came.
+    /// The status of the response, 200 if it was accepted; 0 if no response
+    /// came.
     pub http_status: c_int,
-    /// The head of the response; NULL if none came, or if it was accepted.
+    /// The head of the response; NULL if no response came, or if it was
+    /// accepted.
     pub response: *const CResponse,
-    /// How many attempts in a row have brought no event, this one included;
-    /// 0 if the lost connection had brought one.
+    /// How many attempts in a row have brought no event, this one included; 0
+    /// if the lost connection had brought an event.
     pub attempt: u32,
-    /// 1 if the source is CONNECTING and tries again after `delay_ms`. 0 if
-    /// it is CLOSED; or, after EVENTSOURCE_ERROR_TOO_LARGE, still OPEN.
+    /// 1 if the source is CONNECTING and tries again after `delay_ms`. 0 if the
+    /// source is CLOSED; or, after EVENTSOURCE_ERROR_TOO_LARGE, still OPEN.
     pub will_retry: c_int,
-    /// Milliseconds until the next attempt begins.
+    /// The delay before the next attempt, in milliseconds.
     pub delay_ms: u64,
-    /// The beginning of the body of a response that was refused, up to 4096
-    /// bytes of it, with a NUL after them; empty if none came within a second.
+    /// The beginning of a refused response's body, up to 4096 bytes, and a NUL
+    /// after them; empty if no body came within one second.
     pub body: *const c_char,
-    /// Its length in bytes.
+    /// The length of `body` in bytes.
     pub body_len: usize,
 }
 

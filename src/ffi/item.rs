@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::source::batch::{Batch, Item};
 use crate::source::handle::Handle;
 
-/// What an item tells.
+/// What an item reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum ItemType {
@@ -23,29 +23,29 @@ pub enum ItemType {
     Comment = 3,
     /// A connection was refused, lost or given up, or an event was dropped.
     Error = 4,
-    /// The source is CLOSED for good. The last item.
+    /// The source is CLOSED for good. This is the last item.
     Close = 5,
 }
 
-/// What has happened to a source: what a callback would have been given. All
-/// of it is borrowed until the next call of eventsource_next() or
+/// What has happened to a source, as a callback would have reported it. All of
+/// it is borrowed until the next call of eventsource_next() or
 /// eventsource_next_batch() for the source.
 #[repr(C)]
 pub struct CItem {
-    /// What it tells, and so which of the members below is set; the others
-    /// are NULL or zero.
+    /// What the item reports, and so which of the members below is set; the
+    /// others are NULL or zero.
     pub r#type: ItemType,
-    /// EVENTSOURCE_ITEM_TYPE_CLOSE: why, as `on_close` would have been told.
+    /// EVENTSOURCE_ITEM_TYPE_CLOSE: the reason, as for `on_close`.
     pub reason: Error,
-    /// EVENTSOURCE_ITEM_TYPE_OPEN.
+    /// EVENTSOURCE_ITEM_TYPE_OPEN: the head of the response.
     pub response: *const CResponse,
-    /// EVENTSOURCE_ITEM_TYPE_EVENT.
+    /// EVENTSOURCE_ITEM_TYPE_EVENT: the event.
     pub event: *const CEvent,
-    /// EVENTSOURCE_ITEM_TYPE_COMMENT: what stands after the colon.
+    /// EVENTSOURCE_ITEM_TYPE_COMMENT: the text after the colon.
     pub comment: *const c_char,
-    /// Its length in bytes.
+    /// The length of `comment` in bytes.
     pub comment_len: usize,
-    /// EVENTSOURCE_ITEM_TYPE_ERROR.
+    /// EVENTSOURCE_ITEM_TYPE_ERROR: the failure.
     pub failure: *const CFailure,
 }
 

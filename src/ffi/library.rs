@@ -9,7 +9,8 @@ use super::convert::{Pointer, UserData};
 use crate::error::Error;
 use crate::panic::catch;
 
-/// How much eventsource_set_log() reports: a level and those above it.
+/// How much eventsource_set_log() reports: messages of this level, and all that
+/// are more severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum LogLevel {
@@ -25,8 +26,8 @@ pub enum LogLevel {
     Debug = 4,
 }
 
-/// A line for the program's log. `message` is borrowed until the callback
-/// returns.
+/// Called with a line for the program's log. `message` is borrowed until the
+/// callback returns.
 pub type LogCallback = Option<
     extern "C" fn(
         level: LogLevel,
@@ -35,28 +36,27 @@ pub type LogCallback = Option<
     ),
 >;
 
-/// Returns the version of the library that is running, such as `0.1.0`. The
-/// one that the program was compiled with is EVENTSOURCE_VERSION.
+/// Returns the version of the running library, such as `0.1.0`. The version
+/// that the program was compiled with is EVENTSOURCE_VERSION.
 #[unsafe(no_mangle)]
 pub extern "C" fn eventsource_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Returns what `error` means, in a few words; for a number that is none, it
-/// says so. The text is never released.
+/// Returns what `error` means, in a few words; for an unknown number it returns
+/// `no such error`. The text is never released.
 #[unsafe(no_mangle)]
 pub extern "C" fn eventsource_strerror(error: c_int) -> *const c_char {
     Error::from_raw(error).map_or(c"no such error", Error::text).as_ptr()
 }
 
-/// Sets what is called with lines for the program's log, of all sources, up
-/// to `level`, an `eventsource_log_level`; NULL takes it away, and is how it
-/// begins.
+/// Sets the callback for lines of the program's log, from all sources, up to
+/// `level`, an `eventsource_log_level`. NULL, the default, removes it.
 ///
-/// It is called from any thread, from several at a time. Lines name URLs
-/// without user, password and query, and hold no headers and no data. A call
-/// under way may end after this function has returned: `user_data` must live
-/// as long as the program.
+/// The callback is called from any thread, from several at a time. Lines name
+/// URLs without user name, password and query, and hold no headers and no data.
+/// A call that has begun may end after this function has returned, so that
+/// `user_data` must live as long as the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn eventsource_set_log(
     level: c_int,

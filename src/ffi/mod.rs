@@ -1,11 +1,12 @@
 //! EventSource for native programs.
 //!
 //! A *source* follows an event stream: it connects to a URL, calls the
-//! program with each event, and comes back after every lost connection,
-//! where it stopped. It behaves as `new EventSource(url)` does in a browser
-//! (WHATWG HTML, § 9.2, "Server-sent events"; the R-numbers below are those
-//! of STANDARD.md, which lists what it demands); what a native program needs
-//! beyond that is one call away.
+//! program with each event, and reconnects after every lost connection, so
+//! that the stream goes on where it stopped. A source behaves as
+//! `new EventSource(url)` does in a browser (WHATWG HTML, § 9.2, "Server-sent
+//! events"; the R-numbers below are those of STANDARD.md, which lists what the
+//! standard demands). What a native program needs beyond that is one call
+//! away.
 //!
 //!     #include <eventsource.h>
 //!     #include <stdio.h>
@@ -35,70 +36,82 @@
 //!         return error != EVENTSOURCE_ERROR_NONE;
 //!     }
 //!
+//! Settings
+//! --------
+//! The functions eventsource_set_...() and eventsource_on_...() change a
+//! source before eventsource_connect(); later they return
+//! EVENTSOURCE_ERROR_ALREADY_CONNECTED, and change nothing. NULL removes a
+//! callback. Parameters for yes or no, or for one of an enumeration's numbers,
+//! are of type `int`, so that the library can refuse every other number with
+//! EVENTSOURCE_ERROR_VALUE: an `enum` with such a number would be undefined
+//! behaviour.
+//!
 //! Threads
 //! -------
-//! Each source has one thread, from eventsource_connect() until it is
-//! CLOSED. Callbacks run on it, one at a time, in the order of the stream;
-//! while one runs, nothing more is read: the server is slowed down, memory
-//! is not filled, nothing is dropped. A function that takes
-//! `const eventsource *` may be called from any thread at any time,
-//! callbacks included; so may eventsource_close(), eventsource_reconnect(),
-//! eventsource_add_listener() and eventsource_remove_listener(). A callback
-//! must return; it must not throw, nor leave by longjmp().
-//! It has as much stack as any thread of the program, see
-//! eventsource_set_stack_size().
+//! Each source has one thread, from eventsource_connect() until the source is
+//! CLOSED. Callbacks run on that thread, one at a time, in the order of the
+//! stream. While a callback runs, the source reads nothing more: the server is
+//! slowed down, memory is not filled, and nothing is dropped.
+//!
+//! A function that takes `const eventsource *` may be called from any thread
+//! at any time, callbacks included. So may eventsource_close(),
+//! eventsource_reconnect(), eventsource_add_listener() and
+//! eventsource_remove_listener(). A callback must return; it must not throw,
+//! nor leave by longjmp(). It has as much stack as any thread of the program:
+//! see eventsource_set_stack_size().
 //!
 //! Pull mode
 //! ---------
-//! A program with a loop of its own, or in a language to which callbacks are
-//! dear, gives the source a queue, eventsource_set_queue(), and takes from it
-//! what callbacks would have been told, eventsource_next(), on whichever
-//! thread it likes. eventsource_fd() is a descriptor for the loop. While the
-//! queue is full, nothing more is read.
+//! A program with a loop of its own, or in a language where callbacks are
+//! expensive, gives the source a queue with eventsource_set_queue(). It takes
+//! from the queue, with eventsource_next() and on any thread, what callbacks
+//! would have reported. eventsource_fd() is a descriptor for the loop. While
+//! the queue is full, the source reads nothing more.
 //!
 //! Arguments
 //! ---------
-//! A pointer to an object is NULL, or the object exists: it was made, or is
-//! lent to the callback that runs, and has not been given back. A text is NULL
-//! or ends with a NUL. A pointer beside a length has that many bytes behind it.
-//! NULL where something is needed is refused, EVENTSOURCE_ERROR_NULL.
+//! A pointer to an object is NULL, or the object exists: it was made and not
+//! given back, or it is lent to the callback that runs. A text is NULL or ends
+//! with a NUL. A pointer beside a length has that many bytes behind it. NULL
+//! for a required argument is refused with EVENTSOURCE_ERROR_NULL.
 //!
 //! Memory
 //! ------
-//! What a function is given is copied. What a callback is given is borrowed
-//! until it returns, and an item until the next is asked for. A `user_data`
-//! is never looked at; it must live until eventsource_free() has returned. No
-//! callback begins after that.
+//! Arguments of functions are copied. Arguments of callbacks are borrowed
+//! until the callback returns, and an item until the next item is asked for.
+//! The library never looks at what `user_data` points to, which must live
+//! until eventsource_free() has returned: no callback begins after that.
 //!
 //! Text
 //! ----
 //! Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.
-//! Where the stream may put a NUL in the middle, a length stands beside it,
-//! which does not count the last NUL.
+//! Where the stream can put a NUL in the middle, a length stands beside the
+//! text; it does not count the last NUL.
 //!
 //! Errors
 //! ------
-//! Every function that can be misused returns an `eventsource_error`:
-//! zero, or why it did nothing. On error nothing has changed, and what
-//! would have been stored through a pointer is NULL or zero. What goes
-//! wrong on the network is told to the callback `on_error`.
+//! Every function that can be misused returns an `eventsource_error`: zero, or
+//! why the function did nothing. On error nothing has changed, and a result
+//! that would have been stored through a pointer is NULL or zero. Errors of
+//! the network are reported to the callback `on_error`.
 //!
 //! The process
 //! -----------
-//! The library installs no signal handlers, raises no SIGPIPE, prints
-//! nothing, and has no threads but those of connected sources, and of
-//! look-ups of host names that a close has left behind: the system cannot
-//! cancel them, and they end by themselves. All signals are blocked on these
-//! threads, those excepted that a fault raises (SIGSEGV, SIGBUS, SIGFPE,
-//! SIGILL, SIGTRAP, SIGSYS): handlers run on the program's own threads. A
-//! process that a callback starts inherits the blocked signals. After fork(),
-//! the child may free its copies of the parent's sources; the parent's go on.
+//! The library installs no signal handlers, raises no SIGPIPE, and prints
+//! nothing. It has no threads but those of connected sources, and those of
+//! look-ups of host names that were under way when a source was closed: the
+//! system cannot cancel them, and they end by themselves. On these threads all
+//! signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
+//! SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
+//! threads. A process that a callback starts inherits the blocked signals.
+//! After fork(), the child may free its copies of the parent's sources; the
+//! parent's go on.
 //!
 //! ABI
 //! ---
-//! The program never allocates a structure of the library, but one that goes
-//! with its size. Structures may grow at their end. Numbers of enumerators are
-//! never reused.
+//! Structures are allocated by the library, except `eventsource_stats`, which
+//! is passed with its size. Structures may grow at their end. Numbers of
+//! enumerators are never reused.
 
 #![allow(unsafe_code, reason = "the C door; convert.rs says who promised")]
 #![allow(clippy::missing_safety_doc, reason = "the prologue says it once")]

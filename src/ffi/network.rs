@@ -8,28 +8,27 @@ use super::source::{CSource, handle, set};
 use crate::error::Error;
 use crate::net::trust::{CaFile, Identity};
 
-/// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or
-/// an empty text for none.
+/// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or an
+/// empty text for no proxy.
 ///
-/// The scheme is `http`, also if there is none, `https` (HTTP over TLS),
-/// `socks4`, `socks4a`, `socks5` or `socks5h`; those with a letter behind
-/// their number leave the look-up of the server's name to the proxy. User,
-/// password and port may be left out; the port is then 80, 443 or 1080. An
-/// HTTP proxy is asked in the place of an http server, and for a tunnel
-/// (CONNECT) to an https one. User and password go to the proxy and to
-/// nobody else, and are in no message.
+/// The scheme is `http`, which is the default, `https` (HTTP over TLS),
+/// `socks4`, `socks4a`, `socks5` or `socks5h`. With `socks4a` and `socks5h` the
+/// proxy looks up the server's name. User name, password and port may be left
+/// out; the port is then 80, 443 or 1080. An HTTP proxy is sent the request
+/// itself if the server is http, and is asked for a tunnel (CONNECT) if it is
+/// https. User name and password go to the proxy and to nobody else, and are in
+/// no message.
 ///
-/// Without this call, eventsource_connect() looks at the environment:
-/// `http_proxy` for http URLs, `https_proxy` for https URLs, `all_proxy` for
-/// those that have none of these; `no_proxy` lists, with commas, the hosts
-/// to connect to directly: names, which stand for the names below them, too,
-/// IP addresses, networks such as `10.0.0.0/8`, each but the last also with
-/// a port, or `*` for all. The names of these variables may be in capitals,
-/// but for `HTTP_PROXY` in a CGI program, where a client can set it.
+/// Without this call, eventsource_connect() reads the environment: `http_proxy`
+/// for http URLs, `https_proxy` for https URLs, `all_proxy` where the one for
+/// the scheme is missing. `no_proxy` lists, with commas, the hosts to connect
+/// to directly: names, which stand for the names below them, too, IP addresses,
+/// both also with a port, networks such as `10.0.0.0/8`, or `*` for all hosts.
+/// The names of these variables may be in capitals, except for `HTTP_PROXY` in
+/// a CGI program, where a client can set it.
 ///
-/// EVENTSOURCE_ERROR_URL if it is no URL of a proxy,
-/// EVENTSOURCE_ERROR_SCHEME if the scheme is another one. To be set before
-/// eventsource_connect().
+/// EVENTSOURCE_ERROR_URL if `url` is not the URL of a proxy,
+/// EVENTSOURCE_ERROR_SCHEME if its scheme is another one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_proxy(
     source: *mut CSource,
@@ -42,16 +41,15 @@ pub unsafe extern "C" fn eventsource_set_proxy(
     })
 }
 
-/// Sets a Unix socket to connect to, whatever the host of the URL is; NULL
-/// for none, the default.
+/// Sets a Unix socket to connect to, whatever the host of the URL is; NULL, the
+/// default, for none.
 ///
-/// No name is looked up then and no proxy asked; the host still goes into
-/// the request, and an https server's certificate is to be for it. Redirects
-/// lead to the same socket. On Linux `@name` is the socket of that name in
-/// the abstract namespace, which has no file; `./@name` is a file.
+/// With it the source looks up no name and asks no proxy. The host still goes
+/// into the request, and an https server's certificate must be for that host.
+/// Redirects lead to the same socket. On Linux `@name` is the socket of that
+/// name in the abstract namespace, which has no file; `./@name` is a file.
 /// EVENTSOURCE_ERROR_VALUE if the path is empty or too long for the system
-/// (107 bytes on Linux, the `@` not counted). To be set before
-/// eventsource_connect().
+/// (over 107 bytes on Linux, the `@` not counted).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_unix_socket(
     source: *mut CSource,
@@ -63,22 +61,23 @@ pub unsafe extern "C" fn eventsource_set_unix_socket(
     })
 }
 
-/// Sets the file with the certificates of the authorities to trust, in PEM,
-/// in the place of the system's.
+/// Sets the file with the certificates of the authorities to trust, in PEM, in
+/// the place of the system's trust store.
 ///
 /// This call reads the file. If the file has changed before a later attempt,
-/// it is read again; if the new content is of no use, the log says so, and
-/// the old content stays in force. A server's certificate that is itself in
-/// the file, such as a self-signed one, is trusted too, for the names in it.
+/// the source reads the file again; if the new content is of no use, the log
+/// says so, and the old content stays in force. A server's certificate that is
+/// itself in the file is trusted for the names in it, so that a self-signed
+/// certificate can be used.
 ///
-/// NULL, the default, brings the system's trust store back, which is read
-/// again likewise. When the process first needs the store, the environment's
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is; without these it is
-/// looked for in the usual places.
+/// NULL, the default, restores the system's trust store, which is read again
+/// likewise. When the process first needs the store, the environment's
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` say where the store is; without them the
+/// library looks in the usual places.
 ///
 /// EVENTSOURCE_ERROR_FILE if the file cannot be read, or is a directory;
-/// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in it, or text
-/// that is broken. To be set before eventsource_connect().
+/// EVENTSOURCE_ERROR_CERTIFICATE if the file holds no certificate, or broken
+/// text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_ca_file(
     source: *mut CSource,
@@ -95,20 +94,20 @@ pub unsafe extern "C" fn eventsource_set_ca_file(
     })
 }
 
-/// Sets the certificate that the program shows to a server, or to a proxy,
-/// that asks for one, and the private key of it.
+/// Sets the certificate that the program shows to a server, or to a proxy, that
+/// asks for one, and the certificate's private key.
 ///
-/// Both files are in PEM, and may be the same; they are read by this call,
-/// and again when they have changed, as with eventsource_set_ca_file(). The
-/// first certificate is the program's, others lead from it to an authority.
-/// The key is not encrypted. NULL twice takes the certificate
-/// away; there is none by default.
+/// Both files are in PEM, and may be the same. This call reads them, and the
+/// source reads them again when they have changed, as with
+/// eventsource_set_ca_file(). The first certificate is the program's, others
+/// lead from it to an authority. The key must not be encrypted. NULL for both,
+/// the default, removes the certificate.
 ///
-/// EVENTSOURCE_ERROR_FILE if a file cannot be read,
-/// EVENTSOURCE_ERROR_CERTIFICATE if there is no certificate in the one, or a
-/// broken one, EVENTSOURCE_ERROR_PRIVATE_KEY if there is no key in the
-/// other, or one that does not match the certificate; EVENTSOURCE_ERROR_NULL
-/// if only one is NULL. To be set before eventsource_connect().
+/// EVENTSOURCE_ERROR_FILE if a file cannot be read;
+/// EVENTSOURCE_ERROR_CERTIFICATE if the first file holds no certificate, or a
+/// broken one; EVENTSOURCE_ERROR_PRIVATE_KEY if the second file holds no key,
+/// or one that does not match the certificate; EVENTSOURCE_ERROR_NULL if only
+/// one is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_client_certificate(
     source: *mut CSource,
@@ -132,17 +131,16 @@ pub unsafe extern "C" fn eventsource_set_client_certificate(
     })
 }
 
-/// Sets whether the certificate of an https server is checked: 1, the
-/// default, or 0.
+/// Sets whether the certificates of https servers, and of https proxies, are
+/// checked: 1, the default, for yes, 0 for no.
 ///
-/// With 0 every certificate is taken, whatever its version, names, dates and
-/// issuer; that the server has the private key of it is still checked, unless
-/// the key is of a kind or size that this library does not know. Whoever sits
-/// between the program and the server can read and change everything;
-/// eventsource_set_ca_file() is what a server with a certificate of its own
-/// needs. It holds for https proxies, too.
-/// EVENTSOURCE_ERROR_VALUE for another number. To be set before
-/// eventsource_connect().
+/// With 0 every certificate is accepted, whatever its version, names, dates
+/// and issuer. The library still checks that the server has the certificate's
+/// private key, unless the key is of a kind or size that the library does not
+/// know. Without the check, whoever sits between the program and the server can
+/// read and change everything. For a server with a certificate of its own, use
+/// eventsource_set_ca_file() instead. EVENTSOURCE_ERROR_VALUE for another
+/// number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_verify_peer(
     source: *mut CSource,

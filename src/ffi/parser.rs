@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::panic::catch;
 use crate::parser::{Item, Parser};
 
-/// The event stream parser alone, for programs with an HTTP stack of their
-/// own. It belongs to one thread at a time.
+/// The event stream parser alone, for programs with an HTTP client of their
+/// own. Only one thread at a time may use a parser.
 pub struct CParser {
     on_event: ParserEventCallback,
     user_data: *mut c_void,
@@ -30,7 +30,7 @@ impl CParser {
     }
 }
 
-/// An event is dispatched. Its `origin` is empty.
+/// Called with each event that is dispatched. The event's `origin` is empty.
 pub type ParserEventCallback = Option<
     extern "C" fn(
         parser: *mut CParser,
@@ -42,8 +42,8 @@ pub type ParserEventCallback = Option<
 /// Makes a parser that calls `on_event` with each event, and stores it in
 /// `*parser`.
 ///
-/// It is the caller's, given back with eventsource_parser_free(). On error
-/// `*parser` is NULL.
+/// The parser is the caller's, to be given back with eventsource_parser_free().
+/// On error `*parser` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_parser_new(
     on_event: ParserEventCallback,
@@ -67,12 +67,12 @@ pub unsafe extern "C" fn eventsource_parser_new(
     })
 }
 
-/// Interprets the next `len` bytes of the stream, wherever it is cut.
-/// Callbacks are made before it returns.
+/// Interprets the next `len` bytes of the stream, wherever the stream is cut.
+/// Callbacks are called before this function returns.
 ///
 /// EVENTSOURCE_ERROR_TOO_LARGE if an event over 64 MiB was dropped; all else
-/// was dispatched. EVENTSOURCE_ERROR_CALLBACK inside the parser's own
-/// callback. `bytes` may be NULL if `len` is 0.
+/// was dispatched. EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
+/// `bytes` may be NULL if `len` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_parser_feed(
     parser: *mut CParser,
@@ -121,8 +121,8 @@ pub unsafe extern "C" fn eventsource_parser_feed(
     result
 }
 
-/// Prepares the parser for a new connection: what was unfinished is
-/// forgotten (R60), the last event ID string is kept (R59).
+/// Prepares the parser for a new connection: what was unfinished is dropped
+/// (R60), the last event ID string is kept (R59).
 ///
 /// EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
 #[unsafe(no_mangle)]
@@ -135,8 +135,9 @@ pub unsafe extern "C" fn eventsource_parser_reset(
     })
 }
 
-/// Releases the parser. Inside its own callback no other follows, and the
-/// release happens when eventsource_parser_feed() returns. NULL is ignored.
+/// Releases the parser. Inside its own callback, no further callback follows,
+/// and the parser is released when eventsource_parser_feed() returns. NULL is
+/// ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_parser_free(parser: *mut CParser) {
     let Ok(own) = shared(parser) else { return };

@@ -12,21 +12,21 @@ use super::item::CItem;
 use super::source::{CSource, handle, set};
 use crate::error::Error;
 
-/// Pull mode: lets what happens to the source wait in a queue, until the
-/// program takes it by eventsource_next(), on a thread of its own choice.
+/// Turns on pull mode: what happens to the source waits in a queue, until the
+/// program takes it with eventsource_next(), on a thread of its own choice.
 ///
-/// With a queue there are no callbacks but `on_request` and `on_retry`, which
-/// are asked on the source's thread. The queue is full with `capacity` items,
-/// or when their text is as long as that of one event may be
-/// (eventsource_set_max_event_size()). While it is full nothing is read: the
-/// server is slowed down, nothing is lost. A few hundred items let both sides
-/// work at once; they cross in batches.
+/// With a queue the source calls only `on_request` and `on_retry`, on its own
+/// thread. The queue is full with `capacity` items, or when their text is as
+/// long as that of one event may be (eventsource_set_max_event_size()). While
+/// the queue is full the source reads nothing: the server is slowed down,
+/// nothing is lost. With a few hundred items both sides can work at once, as
+/// items cross in batches.
 ///
-/// The ready state and the last event ID string are those of the item that
-/// was taken last. EVENTSOURCE_ERROR_VALUE if `capacity` is 0,
-/// EVENTSOURCE_ERROR_SYSTEM if the system has no descriptor to give. To be
-/// set before eventsource_connect(), which says EVENTSOURCE_ERROR_QUEUE if
-/// there is a queue and another callback or a listener.
+/// The ready state and the last event ID string are those of the last item
+/// taken. EVENTSOURCE_ERROR_VALUE if `capacity` is 0, EVENTSOURCE_ERROR_SYSTEM
+/// if the system is out of descriptors. eventsource_connect() returns
+/// EVENTSOURCE_ERROR_QUEUE if a source with a queue has another callback or a
+/// listener.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_queue(
     source: *mut CSource,
@@ -35,10 +35,11 @@ pub unsafe extern "C" fn eventsource_set_queue(
     guard(|| handle(source)?.set_queue(capacity))
 }
 
-/// Sets whether comments wait in the queue, too: 1, or 0, the default.
+/// Sets whether comments go into the queue, too: 1 for yes, 0, the default, for
+/// no.
 ///
-/// Of no effect without a queue. EVENTSOURCE_ERROR_VALUE for another number.
-/// To be set before eventsource_connect().
+/// Without a queue this has no effect. EVENTSOURCE_ERROR_VALUE for another
+/// number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_comments(
     source: *mut CSource,
@@ -50,19 +51,19 @@ pub unsafe extern "C" fn eventsource_set_comments(
     })
 }
 
-/// Takes the next item from the queue, and stores it in `*item`; waits for
-/// one for at most `timeout_ms` milliseconds. A negative number is no limit,
-/// 0 is no wait.
+/// Takes the next item from the queue, and stores it in `*item`. Waits for an
+/// item for at most `timeout_ms` milliseconds; a negative number is no limit, 0
+/// is no wait.
 ///
-/// The item is borrowed until the next call of this or
+/// The item is borrowed until the next call of this function or
 /// eventsource_next_batch(). After eventsource_close() the next item is the
-/// close: what was waiting is dropped. On error `*item` is NULL:
-/// EVENTSOURCE_ERROR_TIMEOUT if none has come, EVENTSOURCE_ERROR_CLOSED if
+/// close: items that waited are dropped. On error `*item` is NULL:
+/// EVENTSOURCE_ERROR_TIMEOUT if no item has come, EVENTSOURCE_ERROR_CLOSED if
 /// the close has been taken, EVENTSOURCE_ERROR_NOT_CONNECTED before
-/// eventsource_connect(), EVENTSOURCE_ERROR_QUEUE if the source has no queue.
-/// One thread at a time may call it, EVENTSOURCE_ERROR_BUSY for another; in
-/// `on_request` and `on_retry` there is no waiting for what follows,
-/// EVENTSOURCE_ERROR_CALLBACK.
+/// eventsource_connect(), EVENTSOURCE_ERROR_QUEUE if the source has no queue,
+/// EVENTSOURCE_ERROR_BUSY if another thread is inside this call,
+/// EVENTSOURCE_ERROR_CALLBACK in `on_request` and `on_retry`, where the next
+/// item would never come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_next(
     source: *mut CSource,
@@ -76,15 +77,15 @@ pub unsafe extern "C" fn eventsource_next(
     })
 }
 
-/// Takes as many items as are at hand, up to `max`, and stores them in
-/// `items`, an array with room for that many, and their number in `*count`:
-/// for programs to which each call is dear. Waits for the first as
-/// eventsource_next() does.
+/// Takes as many items as are waiting, up to `max`, and stores them in `items`,
+/// an array with room for that many, and their number in `*count`: for programs
+/// where each call is expensive. Waits for the first item as eventsource_next()
+/// does.
 ///
-/// The items are borrowed until the next call of this or eventsource_next().
-/// The ready state and the last event ID string are those of the last of
-/// them. On error `*count` is 0: as eventsource_next(), and
-/// EVENTSOURCE_ERROR_VALUE if `max` is 0.
+/// The items are borrowed until the next call of this function or
+/// eventsource_next(). The ready state and the last event ID string are those
+/// of the last of them. On error `*count` is 0. Errors are those of
+/// eventsource_next(), and EVENTSOURCE_ERROR_VALUE if `max` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_next_batch(
     source: *mut CSource,
@@ -125,10 +126,10 @@ fn take(
 /// Returns a descriptor that is readable exactly while an item waits, for
 /// poll(2) and event loops; -1 if the source has no queue.
 ///
-/// It is the source's, there from eventsource_set_queue() to
-/// eventsource_free(), and only to be waited for: to read it takes a wake-up
-/// away. After eventsource_close() it is readable until the close has been
-/// taken. May be called from any thread.
+/// The descriptor belongs to the source, and exists from
+/// eventsource_set_queue() to eventsource_free(). The program may only wait for
+/// it: to read from it takes a wake-up away. After eventsource_close() it is
+/// readable until the close has been taken. May be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_fd(source: *const CSource) -> c_int {
     handle(source).and_then(|handle| handle.fd()).unwrap_or(-1)

@@ -11,8 +11,8 @@ use crate::failure::LastFailure;
 use crate::settings::request::Request;
 use crate::source::handler::OnRequest;
 
-/// A request that is about to be made, as `on_request` is given it. Borrowed
-/// until the callback returns.
+/// A request that is about to be made, as `on_request` gets it. Borrowed until
+/// the callback returns.
 pub struct CRequest {
     request: Request,
     attempt: u64,
@@ -20,7 +20,8 @@ pub struct CRequest {
     failure: *const CFailure,
 }
 
-/// An attempt begins: `request` may be changed, for this attempt.
+/// Called before each attempt. What is changed in `request` holds for this
+/// attempt only.
 pub type RequestCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -29,12 +30,13 @@ pub type RequestCallback = Option<
     ),
 >;
 
-/// Sets what is called before every attempt, the first included: to send a
-/// fresh token, or to ask in another way when coming back.
+/// Sets the callback that is called before every attempt, the first included,
+/// so that the program can send a fresh token, or ask in another way when it
+/// reconnects.
 ///
-/// It is called on the source's thread, once for an attempt, not again for
-/// its redirects. Each attempt begins with what was set on the source;
-/// what is changed then does not stay.
+/// The callback runs on the source's thread, once for each attempt, and not
+/// again for the attempt's redirects. Each attempt begins with the settings of
+/// the source; what the callback has changed for an earlier attempt is gone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_request(
     source: *mut CSource,
@@ -57,8 +59,8 @@ pub unsafe extern "C" fn eventsource_on_request(
     guard(|| set(source, |setup| setup.questions.request = on_request))
 }
 
-/// Returns which attempt of the source this is, from 1 on; 0 if `request` is
-/// NULL.
+/// Returns the number of this attempt of the source, from 1 on; 0 if `request`
+/// is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_attempt(
     request: *const CRequest,
@@ -66,7 +68,7 @@ pub unsafe extern "C" fn eventsource_request_attempt(
     shared(request).map_or(0, |request| request.attempt)
 }
 
-/// Returns why there is another attempt: what the last `on_error` was told.
+/// Returns the failure that this attempt follows, as `on_error` got it last.
 /// Borrowed as `request` is; NULL for the first attempt, after
 /// eventsource_reconnect(), and if `request` is NULL.
 #[unsafe(no_mangle)]
@@ -76,8 +78,8 @@ pub unsafe extern "C" fn eventsource_request_failure(
     shared(request).map_or(ptr::null(), |request| request.failure)
 }
 
-/// Sets a header of this attempt, or takes it away if `value` is NULL.
-/// Errors are those of eventsource_set_header().
+/// Sets a header of this attempt, or removes it if `value` is NULL. Errors are
+/// those of eventsource_set_header().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_set_header(
     request: *mut CRequest,
@@ -90,9 +92,9 @@ pub unsafe extern "C" fn eventsource_request_set_header(
     })
 }
 
-/// Sets the method of this attempt. With `GET` the body stays behind, and
-/// the headers that describe it: so a stream that was asked for by POST can
-/// be resumed. Errors are those of eventsource_set_method().
+/// Sets the method of this attempt. With `GET` the body is left out, and the
+/// headers that describe it, so that a stream that was asked for by POST can be
+/// resumed. Errors are those of eventsource_set_method().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_request_set_method(
     request: *mut CRequest,

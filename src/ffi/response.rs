@@ -10,9 +10,10 @@ use super::convert::{shared, text};
 use crate::panic::catch;
 use crate::response::{self, Response};
 
-/// The head of a response, looked at with eventsource_response_status(),
-/// eventsource_response_url() and eventsource_response_header(). Borrowed
-/// until the callback returns, or as its item is.
+/// The head of a response, to be read with eventsource_response_status(),
+/// eventsource_response_url(), eventsource_response_header() and
+/// eventsource_response_header_name(). Borrowed until the callback returns; an
+/// item's, as long as the item.
 pub struct CResponse {
     status: u16,
     url: CString,
@@ -79,9 +80,9 @@ pub unsafe extern "C" fn eventsource_response_url(
     shared(response).map_or(ptr::null(), |response| response.url.as_ptr())
 }
 
-/// Returns the value of a header of `response`, or NULL if it has none. The
-/// case of `name` does not matter; several values are joined by `, `.
-/// Borrowed as `response` is; NULL if an argument is NULL.
+/// Returns the value of the header `name` of `response`; NULL if `response` has
+/// no such header. The case of `name` does not matter; several values are
+/// joined by `, `. Borrowed as `response` is; NULL if an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_response_header(
     response: *const CResponse,
@@ -93,10 +94,10 @@ pub unsafe extern "C" fn eventsource_response_header(
     catch(|| response.header(name)).flatten().unwrap_or(ptr::null())
 }
 
-/// Returns the name of a header of `response`, in lower case, or NULL if it
-/// has no more than `index` of them: numbers from 0 on go through all. A
-/// header with several values counts once. Borrowed as `response` is; NULL
-/// if `response` is NULL.
+/// Returns the name of the header number `index` of `response`, in lower case;
+/// NULL if `response` has not that many headers. Numbers begin at 0; a header
+/// with several values counts once. Borrowed as `response` is; NULL if
+/// `response` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_response_header_name(
     response: *const CResponse,

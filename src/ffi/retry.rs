@@ -11,15 +11,15 @@ use crate::failure::Failure;
 use crate::settings::retry::Retry;
 use crate::source::handler::OnRetry;
 
-/// Sets the reconnection time in milliseconds, 3000 by default. A `retry`
-/// field of the stream changes it later on (R52).
+/// Sets the reconnection time in milliseconds, 3000 by default. A `retry` field
+/// of the stream changes it later (R52).
 ///
-/// It is the wait after a connection that had brought an event, with up to a
-/// fifth more at random. Attempts that bring no event are followed by waits
-/// that double, from twice this time, or half a second if that is longer, up
-/// to 30 seconds, or this time if that is longer. A time under 10
-/// milliseconds becomes 10 when a server has ended its stream, after events,
-/// fifty times in a row. To be set before eventsource_connect().
+/// After a connection that brought an event, the source waits for the
+/// reconnection time, and up to a fifth more at random. After attempts that
+/// brought no event the delay doubles each time: from twice the reconnection
+/// time, or from 500 ms if that is longer, up to 30 seconds, or up to the
+/// reconnection time if that is longer. After fifty connections in a row that
+/// brought events, a reconnection time below 10 ms is raised to 10 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_reconnection_time(
     source: *mut CSource,
@@ -28,14 +28,13 @@ pub unsafe extern "C" fn eventsource_set_reconnection_time(
     guard(|| set(source, |setup| setup.options.reconnection_time = ms))
 }
 
-/// Sets the longest wait between two attempts in milliseconds, with up to a
-/// fifth more at random. By default it is 30 seconds, or the reconnection
-/// time if that is longer.
+/// Sets the longest delay between two attempts, in milliseconds; up to a fifth
+/// more is added at random. The default is 30000, or the reconnection time if
+/// that is longer.
 ///
-/// A limit set here holds for the server's `retry` and `Retry-After`, too.
-/// One below half a second does not hurry what follows fruitless attempts.
-/// EVENTSOURCE_ERROR_VALUE if `ms` is 0. To be set before
-/// eventsource_connect().
+/// The limit also holds for the server's `retry` and `Retry-After`. Even with a
+/// limit below 500 ms, delays after attempts that brought no event are never
+/// below 500 ms. EVENTSOURCE_ERROR_VALUE if `ms` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
     source: *mut CSource,
@@ -49,9 +48,8 @@ pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
     })
 }
 
-/// Sets after how many attempts in a row that brought no event the source
-/// gives up; 0, the default, for never. Its last failure is told to
-/// `on_error`. To be set before eventsource_connect().
+/// Sets after how many attempts in a row without an event the source gives up;
+/// 0, the default, is no limit. `on_error` gets the last failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_attempts(
     source: *mut CSource,
@@ -60,17 +58,17 @@ pub unsafe extern "C" fn eventsource_set_max_attempts(
     guard(|| set(source, |setup| setup.options.max_attempts = n))
 }
 
-/// Sets after which failures the source comes back: `retry` is an
+/// Sets after which failures the source reconnects. `retry` is an
 /// `eventsource_retry`.
 ///
-/// By default it is EVENTSOURCE_RETRY_STANDARD for a GET and
-/// EVENTSOURCE_RETRY_NEVER for everything else, so that what is paid for is
-/// not asked for twice by accident. A stream that has ended in good order,
-/// EVENTSOURCE_ERROR_ENDED, and is not asked for again is no failure: no
-/// `on_error` comes, and `on_close` says so. A stream that ends inside an
-/// event, or breaks off, is lost: EVENTSOURCE_ERROR_LOST. `Retry-After` of a
-/// response makes a wait longer, up to an hour. EVENTSOURCE_ERROR_VALUE for
-/// another number. To be set before eventsource_connect().
+/// The default is EVENTSOURCE_RETRY_STANDARD for a GET and
+/// EVENTSOURCE_RETRY_NEVER for everything else, so that a request that costs
+/// money is not repeated by accident. If a stream ends in good order and the
+/// source does not ask for it again, that is no failure: `on_error` is not
+/// called, and `on_close` gets EVENTSOURCE_ERROR_ENDED. A stream that ends
+/// inside an event, or breaks off, is lost with EVENTSOURCE_ERROR_LOST.
+/// `Retry-After` of a response makes the delay longer, up to an hour.
+/// EVENTSOURCE_ERROR_VALUE for another number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_retry(
     source: *mut CSource,
@@ -82,14 +80,14 @@ pub unsafe extern "C" fn eventsource_set_retry(
     })
 }
 
-/// A connection was refused or lost, and the program decides what follows:
-/// it returns how many milliseconds the next attempt waits, or a negative
-/// number for none.
+/// Called after a connection was refused or lost, to decide what follows.
+/// Returns the delay before the next attempt in milliseconds, or a negative
+/// number for no further attempt.
 ///
-/// What follows otherwise stands in `failure`: return `delay_ms` for another
-/// attempt and -1 for none, whatever `will_retry` says, or
-/// `will_retry ? delay_ms : -1` for no change. The source's state is the one
-/// before the failure.
+/// `failure` says what follows by default. To keep that, return
+/// `will_retry ? delay_ms : -1`; to decide otherwise, return `delay_ms` for
+/// another attempt and -1 for none, whatever `will_retry` says. The source's
+/// ready state is still the one before the failure.
 pub type RetryCallback = Option<
     extern "C" fn(
         source: *mut CSource,
@@ -98,12 +96,12 @@ pub type RetryCallback = Option<
     ) -> i64,
 >;
 
-/// Sets what decides whether and when the source comes back.
+/// Sets the callback that decides whether and when the source reconnects.
 ///
-/// It is called on the source's thread after every attempt that has failed
-/// and every stream that was lost or has ended, before `on_error`. A wait of
-/// 0 is at once: it is for the program to see that it does not turn in
-/// circles.
+/// The callback runs on the source's thread after every attempt that has failed
+/// and every stream that was lost or has ended, before `on_error`. With a delay
+/// of 0 the next attempt begins at once: the program must make sure that it
+/// does not reconnect in a tight loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_on_retry(
     source: *mut CSource,

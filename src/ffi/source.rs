@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::panic::catch;
 use crate::source::handle::{Handle, Setup};
 
-/// A source of events. Made by eventsource_new(), given back with
-/// eventsource_free().
+/// A source of events. eventsource_new() makes it, eventsource_free() releases
+/// it.
 pub struct CSource {
     pub(super) handle: Arc<Handle>,
     /// What the program has taken from the queue, once it has.
@@ -46,10 +46,10 @@ pub(super) unsafe fn set(
 
 /// Makes a source for `url`, and stores it in `*source`.
 ///
-/// `url` is absolute, http or https; user name and password in it are sent
-/// as Basic authentication. Nothing is sent until eventsource_connect(); the
-/// source is CONNECTING (R5). It is the caller's, given back with
-/// eventsource_free(). On error `*source` is NULL: EVENTSOURCE_ERROR_URL
+/// `url` is an absolute URL, http or https; a user name and password in it are
+/// sent as Basic authentication. Nothing is sent before eventsource_connect().
+/// The new source is CONNECTING (R5), and is the caller's, to be given back
+/// with eventsource_free(). On error `*source` is NULL: EVENTSOURCE_ERROR_URL
 /// (R1), EVENTSOURCE_ERROR_SCHEME, EVENTSOURCE_ERROR_UTF8 or
 /// EVENTSOURCE_ERROR_NULL.
 #[unsafe(no_mangle)]
@@ -67,16 +67,17 @@ pub unsafe extern "C" fn eventsource_new(
     })
 }
 
-/// Closes the source, waits until its last callback has returned, and
-/// releases it.
+/// Closes the source, waits until its last callback has returned, and releases
+/// the source.
 ///
-/// Inside a callback of the same source there is no waiting: `on_close` is
-/// called before this function returns, no callback begins after that, and
-/// the release happens when the callback has returned. NULL is ignored.
+/// Inside a callback of the same source this function does not wait: it calls
+/// `on_close` before it returns, no callback begins after that, and the source
+/// is released when the running callback has returned. NULL is ignored.
 ///
-/// No other thread may be using the source, unless it is still inside
+/// No other thread may use the source after this call begins. The exception: a
+/// callback may free the source while another thread is still inside
 /// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
-/// eventsource_wait(): a callback that these lead to, or wait for, may free it.
+/// eventsource_wait(); that call returns safely.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut CSource) {
     let Ok(handle) = handle(source) else { return };

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::panic::catch;
 use crate::state::ReadyState;
 
-/// Returns the ready state; CLOSED for NULL.
+/// Returns the ready state of `source`; CLOSED if `source` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_ready_state(
     source: *const CSource,
@@ -18,9 +18,9 @@ pub unsafe extern "C" fn eventsource_ready_state(
     handle(source).map_or(ReadyState::Closed, |handle| handle.ready_state())
 }
 
-/// Returns the URL of the source as the URL Standard serializes it;
-/// redirects do not change it (R3). Borrowed until eventsource_free(); NULL
-/// for NULL.
+/// Returns the URL of `source` as the URL Standard serializes it; redirects do
+/// not change it (R3). Borrowed until eventsource_free(); NULL if `source` is
+/// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_url(
     source: *const CSource,
@@ -28,13 +28,13 @@ pub unsafe extern "C" fn eventsource_url(
     handle(source).map_or(ptr::null(), |handle| handle.url().as_ptr())
 }
 
-/// Stores the last event ID string, with its NUL, in `buffer`, and returns
-/// its length without the NUL.
+/// Stores the last event ID string, with its NUL, in `buffer`, and returns its
+/// length without the NUL.
 ///
-/// It is that of the last event dispatched, of whatever connection; inside
-/// a callback with an event, that event's. If it does not fit into `size`
-/// bytes, an empty text is stored in its place: half an id is none. `buffer`
-/// may be NULL if `size` is 0.
+/// The string is that of the last event dispatched, over all connections;
+/// inside a callback with an event, that event's. If it does not fit into
+/// `size` bytes, an empty text is stored in its place, so that nobody resumes
+/// with half an ID. `buffer` may be NULL if `size` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_last_event_id(
     source: *const CSource,
@@ -60,7 +60,8 @@ pub unsafe extern "C" fn eventsource_last_event_id(
     copied.unwrap_or(0)
 }
 
-/// Returns 1 if credentials go to other origins (R4), else 0; 0 for NULL.
+/// Returns 1 if credentials are sent to other origins (R4), else 0; 0 if
+/// `source` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_with_credentials(
     source: *const CSource,
@@ -68,12 +69,12 @@ pub unsafe extern "C" fn eventsource_with_credentials(
     handle(source).is_ok_and(|handle| handle.with_credentials()).into()
 }
 
-/// Stores what the source has counted in `*stats`, which has `size` bytes:
+/// Stores what the source has counted in `*stats`, which has `size` bytes: pass
 /// `sizeof *stats`, so that programs and libraries of different versions
 /// understand each other.
 ///
-/// May be called from any thread at any time; it does not wait, and costs
-/// the source nothing. EVENTSOURCE_ERROR_NULL if an argument is NULL.
+/// May be called from any thread at any time. This function does not wait, and
+/// costs the source nothing. EVENTSOURCE_ERROR_NULL if an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_get_stats(
     source: *const CSource,

@@ -6,12 +6,12 @@ use super::convert::guard;
 use super::source::{CSource, set};
 use crate::error::Error;
 
-/// Sets how long an attempt may take to be connected, in milliseconds: the
-/// look-up of the name, TCP and TLS together. 30000 by default, 0 for ever.
+/// Sets how long connecting may take, in milliseconds: the look-up of the host
+/// name, TCP and TLS together. The default is 30000; 0 is no limit.
 ///
-/// It is EVENTSOURCE_ERROR_TIMEOUT then, and comes anew with each redirect.
-/// None of these times limits how long a stream lasts. To be set before
-/// eventsource_connect(), as the others.
+/// An attempt that takes longer fails with EVENTSOURCE_ERROR_TIMEOUT. The time
+/// starts again for each redirect. None of the three time limits is a limit for
+/// how long a stream lasts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_connect_timeout(
     source: *mut CSource,
@@ -22,8 +22,8 @@ pub unsafe extern "C" fn eventsource_set_connect_timeout(
 }
 
 /// Sets how long a server may take for the head of its response, in
-/// milliseconds, from the last byte of the request that it has taken. 60000
-/// by default, 0 for ever.
+/// milliseconds, from the last byte of the request that the server has taken.
+/// The default is 60000; 0 is no limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_response_timeout(
     source: *mut CSource,
@@ -33,12 +33,13 @@ pub unsafe extern "C" fn eventsource_set_response_timeout(
     guard(|| set(source, |setup| setup.options.response_timeout = timeout))
 }
 
-/// Sets how long an open stream may be silent, in milliseconds; 0, the
-/// default, for ever.
+/// Sets how long an open stream may be silent, in milliseconds. The default, 0,
+/// is no limit.
 ///
-/// Any byte counts, comments too; the time that callbacks take does not. A
-/// stream that is silent for longer is lost: EVENTSOURCE_ERROR_TIMEOUT.
-/// Without it TCP notices a dead peer all the same, within minutes.
+/// Any byte counts, those of comments too; the time that callbacks take does
+/// not. A stream that is silent for longer is lost with
+/// EVENTSOURCE_ERROR_TIMEOUT. Without this limit TCP still notices a dead peer:
+/// see eventsource_connect().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_idle_timeout(
     source: *mut CSource,

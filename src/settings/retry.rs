@@ -13,16 +13,16 @@ use crate::failure::Failure;
 /// source for years.
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(60 * 60);
 
-/// After which failures a source comes back.
+/// After which failures a source reconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum Retry {
-    /// As the standard has it: after everything that the network does. A
-    /// status other than 200, or another content type, ends the source.
+    /// As the standard demands: after every failure of the network. A status
+    /// other than 200, or another content type, ends the source.
     Standard = 0,
-    /// After the statuses 408, 425, 429 and 500 to 599, too.
+    /// Also after the statuses 408, 425, 429 and 500 to 599.
     Persistent = 1,
-    /// After nothing: one attempt, one stream.
+    /// After none: one attempt, one stream.
     Never = 2,
 }
 
