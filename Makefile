@@ -80,7 +80,7 @@ format: ## Gives Rust, C, C++ and Go the form that check wants
 	$(CLANG_FORMAT) -i $(C_FILES)
 	gofmt -w $(GO_DIRS)
 
-header: ## Writes include/eventsource.h and its copy in bindings/go from src/ffi
+header: ## Writes eventsource.h, its copy for Go and bindings/api.json from src/ffi
 	UPDATE_HEADER=1 $(CARGO) test --locked --quiet --test header
 
 test: ## Runs every test but deb-test and parity: needs what .ci/run installs

@@ -447,6 +447,10 @@ typedef void (*eventsource_log_callback)(
 extern "C" {
 #endif // __cplusplus
 
+// Making and freeing a source
+// ---------------------------
+// eventsource_new(3)
+
 // Makes a source for `url`, and stores it in `*source`.
 //
 // `url` is an absolute URL, http or https; a user name and password in it are
@@ -469,6 +473,10 @@ eventsource_error eventsource_new(const char *url, eventsource **source);
 // eventsource_connect(), eventsource_close(), eventsource_reconnect() or
 // eventsource_wait(); that call returns safely.
 void eventsource_free(eventsource *source);
+
+// Callbacks and listeners
+// -----------------------
+// eventsource_on_event(3)
 
 // Sets the callback that is called when a connection is announced.
 eventsource_error eventsource_on_open(
@@ -529,6 +537,10 @@ eventsource_error eventsource_add_listener(
 // not called from here on; a call that runs on another thread runs to its end.
 // EVENTSOURCE_ERROR_VALUE if no listener has this number.
 eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
+
+// What a source asks for
+// ----------------------
+// eventsource_set_header(3)
 
 // Sets a header of the request, or removes it if `value` is NULL.
 //
@@ -607,6 +619,10 @@ eventsource_error eventsource_set_with_credentials(
     eventsource *source,
     int with_credentials);
 
+// The request before an attempt
+// -----------------------------
+// eventsource_on_request(3)
+
 // Sets the callback that is called before every attempt, the first included,
 // so that the program can send a fresh token, or ask in another way when it
 // reconnects.
@@ -642,6 +658,10 @@ eventsource_error eventsource_request_set_header(
 eventsource_error eventsource_request_set_method(
     eventsource_request *request,
     const char *method);
+
+// How a source comes back
+// -----------------------
+// eventsource_set_reconnection_time(3)
 
 // Sets the reconnection time in milliseconds, 3000 by default. A `retry` field
 // of the stream changes it later (R52).
@@ -695,6 +715,10 @@ eventsource_error eventsource_on_retry(
     eventsource_retry_callback on_retry,
     void *user_data);
 
+// How long the network may take
+// -----------------------------
+// eventsource_set_connect_timeout(3)
+
 // Sets how long connecting may take, in milliseconds: the look-up of the host
 // name, TCP and TLS together. The default is 30000; 0 is no limit.
 //
@@ -723,6 +747,10 @@ eventsource_error eventsource_set_idle_timeout(
     eventsource *source,
     uint64_t ms);
 
+// How much memory events and callbacks may take
+// ---------------------------------------------
+// eventsource_set_max_event_size(3)
+
 // Sets the size limit of an event in bytes of data, 64 MiB by default; 0 is no
 // limit.
 //
@@ -732,20 +760,24 @@ eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);
 
-// Sets how many bytes of stack callbacks have; 0, the default, for as many as
-// pthread_create() gives by default, commonly 8 MiB.
+// Sets the size of the stack that callbacks have, in bytes. The default, 0, is
+// the size that pthread_create() gives by default, commonly 8 MiB.
 //
-// A stack is address space: memory is taken for what is used of it, and given
-// back before a long wait. Less is for programs that lock their memory, by
-// mlockall(), or limit their addresses. Look-ups of host names have a stack of
-// the same size. The program's static thread-local data are not taken out of
-// it. The default is at least 256 KiB, and at most 1 MiB where addresses have
-// 32 bits.
+// A stack is address space: the system takes memory only for what is used of
+// the stack, and gets it back before a long wait. A smaller stack is for
+// programs that lock their memory with mlockall(), or limit their address
+// space. Look-ups of host names have a stack of the same size. The program's
+// static thread-local data are not taken out of the stack. The default is at
+// least 256 KiB, and at most 1 MiB where addresses have 32 bits.
 //
-// EVENTSOURCE_ERROR_VALUE if it is less than 131072, 128 KiB. To be set before
-// eventsource_connect(), which says EVENTSOURCE_ERROR_SYSTEM if the system has
-// not as much to give.
+// EVENTSOURCE_ERROR_VALUE if the size is neither 0 nor at least 131072 (128
+// KiB). eventsource_connect() returns EVENTSOURCE_ERROR_SYSTEM if the system
+// cannot give as much.
 eventsource_error eventsource_set_stack_size(eventsource *source, size_t bytes);
+
+// How a source reaches its server, and whom it trusts
+// ---------------------------------------------------
+// eventsource_set_proxy(3)
 
 // Sets the proxy to go through, `scheme://user:password@host:port`; NULL or an
 // empty text for no proxy.
@@ -835,6 +867,10 @@ eventsource_error eventsource_set_client_certificate(
 // number.
 eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
 
+// Starting and ending a source
+// ----------------------------
+// eventsource_connect(3)
+
 // Starts the source's thread, which connects. Returns at once.
 //
 // A server that vanishes without closing the connection is noticed within two
@@ -880,6 +916,10 @@ eventsource_error eventsource_wait(
     const eventsource *source,
     int64_t timeout_ms);
 
+// The state of a source
+// ---------------------
+// eventsource_ready_state(3)
+
 // Returns the ready state of `source`; CLOSED if `source` is NULL.
 eventsource_state eventsource_ready_state(const eventsource *source);
 
@@ -914,6 +954,10 @@ eventsource_error eventsource_get_stats(
     const eventsource *source,
     eventsource_stats *stats,
     size_t size);
+
+// Pull mode
+// ---------
+// eventsource_next(3)
 
 // Turns on pull mode: what happens to the source waits in a queue, until the
 // program takes it with eventsource_next(), on a thread of its own choice.
@@ -982,6 +1026,10 @@ eventsource_error eventsource_next_batch(
 // readable until the close has been taken. May be called from any thread.
 int eventsource_fd(const eventsource *source);
 
+// The head of a response
+// ----------------------
+// eventsource_response_status(3)
+
 // Returns the status of `response`; 0 if `response` is NULL.
 int eventsource_response_status(const eventsource_response *response);
 
@@ -1003,6 +1051,10 @@ const char *eventsource_response_header(
 const char *eventsource_response_header_name(
     const eventsource_response *response,
     size_t index);
+
+// The parser alone
+// ----------------
+// eventsource_parser_new(3)
 
 // Makes a parser that calls `on_event` with each event, and stores it in
 // `*parser`.
@@ -1035,6 +1087,10 @@ eventsource_error eventsource_parser_reset(eventsource_parser *parser);
 // and the parser is released when eventsource_parser_feed() returns. NULL is
 // ignored.
 void eventsource_parser_free(eventsource_parser *parser);
+
+// Error texts, version and log
+// ----------------------------
+// eventsource_strerror(3)
 
 // Returns the version of the running library, such as `0.1.0`. The version
 // that the program was compiled with is EVENTSOURCE_VERSION.

@@ -18,19 +18,19 @@ pub unsafe extern "C" fn eventsource_set_max_event_size(
     guard(|| set(source, |setup| setup.options.max_event_size = bytes))
 }
 
-/// Sets how many bytes of stack callbacks have; 0, the default, for as many as
-/// pthread_create() gives by default, commonly 8 MiB.
+/// Sets the size of the stack that callbacks have, in bytes. The default, 0, is
+/// the size that pthread_create() gives by default, commonly 8 MiB.
 ///
-/// A stack is address space: memory is taken for what is used of it, and given
-/// back before a long wait. Less is for programs that lock their memory, by
-/// mlockall(), or limit their addresses. Look-ups of host names have a stack of
-/// the same size. The program's static thread-local data are not taken out of
-/// it. The default is at least 256 KiB, and at most 1 MiB where addresses have
-/// 32 bits.
+/// A stack is address space: the system takes memory only for what is used of
+/// the stack, and gets it back before a long wait. A smaller stack is for
+/// programs that lock their memory with mlockall(), or limit their address
+/// space. Look-ups of host names have a stack of the same size. The program's
+/// static thread-local data are not taken out of the stack. The default is at
+/// least 256 KiB, and at most 1 MiB where addresses have 32 bits.
 ///
-/// EVENTSOURCE_ERROR_VALUE if it is less than 131072, 128 KiB. To be set before
-/// eventsource_connect(), which says EVENTSOURCE_ERROR_SYSTEM if the system has
-/// not as much to give.
+/// EVENTSOURCE_ERROR_VALUE if the size is neither 0 nor at least 131072 (128
+/// KiB). eventsource_connect() returns EVENTSOURCE_ERROR_SYSTEM if the system
+/// cannot give as much.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_stack_size(
     source: *mut CSource,

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
-use support::header::{self, Function};
+use support::api::{API, Function};
 use support::program::{SONAME, path, scratch, succeed};
 
 #[test]
@@ -36,7 +36,7 @@ fn the_abi_is_that_of_the_last_release_or_more() {
 /// itself has the types of Rust in its debugging information.
 fn stub() -> std::path::PathBuf {
     let mut code = String::from("#include <eventsource.h>\n");
-    for Function { result, name, parameters } in header::functions() {
+    for Function { result, name, parameters, .. } in &API.functions {
         let parameters = match parameters.len() {
             0 => "void".to_owned(),
             _ => parameters.join(", "),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
-use support::header;
+use support::api::API;
 use support::program::{Program, SONAME, WARNINGS, path, scratch, succeed};
 
 /// The library's real file.
@@ -80,7 +80,7 @@ fn files(directory: &Path) -> BTreeSet<String> {
 }
 
 fn functions() -> BTreeSet<String> {
-    header::functions().into_iter().map(|function| function.name).collect()
+    API.functions.iter().map(|function| function.name.clone()).collect()
 }
 
 // What is installed

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-use support::header;
+use support::api::API;
 use support::program::{WARNINGS, path, scratch, succeed};
 
 /// The pages by their names.
@@ -50,10 +50,10 @@ fn every_function_is_on_a_page_and_nothing_else_is() {
         assert_eq!(names[&**page], page, "a page is called after a name on it");
     }
     assert!(names.remove("eventsource").is_some(), "an overview");
-    let functions = header::functions();
-    let functions: Vec<_> = functions.iter().map(|f| &*f.name).collect();
-    for function in &functions {
-        assert!(names.remove(function).is_some(), "{function} is on no page");
+    for function in &API.functions {
+        // A page is what one file of src/ffi has.
+        let page = names.remove(&*function.name);
+        assert_eq!(page, Some(&*function.page), "{}", function.name);
     }
     assert!(names.is_empty(), "no functions: {names:?}");
 }
@@ -62,7 +62,7 @@ fn every_function_is_on_a_page_and_nothing_else_is() {
 fn the_pages_declare_functions_as_the_header_does() {
     let pages = pages();
     let names = names(&pages);
-    for function in header::functions() {
+    for function in &API.functions {
         let page = names[&*function.name];
         let start = format!(".Ft {}\n.Fo {}\n", function.result, function.name);
         let (_, rest) = pages[page].split_once(&start).unwrap_or_else(|| {
@@ -80,18 +80,9 @@ fn the_pages_declare_functions_as_the_header_does() {
 
 #[test]
 fn the_pages_name_every_enumerator_with_its_number() {
-    let header = fs::read_to_string(path("include/eventsource.h"));
     let pages: String = pages().into_values().collect();
-    let mut comment = Vec::new();
-    let mut count = 0;
-    for line in header.expect("a header").lines().map(str::trim_start) {
-        if let Some(more) = line.strip_prefix("//") {
-            comment.extend(more.split_whitespace().map(str::to_owned));
-            continue;
-        }
-        let comment = std::mem::take(&mut comment);
-        let Some((name, number)) = line.split_once(" = ") else { continue };
-        let number = number.trim_end_matches(',');
+    for enumerator in API.enumerators() {
+        let (name, number) = (&enumerator.name, enumerator.number);
         let item = format!("\n.It Dv {name} Pq {number}\n");
         let (_, rest) = pages.split_once(&item).expect(&item);
         if name.starts_with("EVENTSOURCE_ERROR_") {
@@ -103,31 +94,20 @@ fn the_pages_name_every_enumerator_with_its_number() {
                     None => line.to_owned(),
                 });
             let told: Vec<_> = told.collect();
-            let told = told.join(" ");
-            assert!(told.split_whitespace().eq(comment), "{name}: {told}");
+            assert_eq!(told.join(" "), enumerator.doc, "{name}");
         }
-        count += 1;
     }
-    assert!(count > 30, "so few enumerators? {count}");
 }
 
 #[test]
 fn the_pages_name_every_field() {
-    let header = fs::read_to_string(path("include/eventsource.h"));
     let pages: String = pages().into_values().collect();
-    let header = header.expect("a header");
-    for structure in header.split("\ntypedef struct ").skip(1) {
-        let Some((_, fields)) = structure.split_once(" {\n") else { continue };
-        let (fields, _) = fields.split_once("\n}").expect("its end");
-        for field in fields.lines().map(str::trim_start) {
-            let field = field.trim_end_matches(';');
-            let name = field.rsplit([' ', '*']).next().expect("a name");
-            let shown = pages.lines().any(|line| {
-                line.starts_with(".It Fa ")
-                    && line.split(' ').any(|word| word == name)
-            });
-            assert!(shown || field.starts_with("//"), "{name}");
-        }
+    for name in API.members() {
+        let shown = pages.lines().any(|line| {
+            line.starts_with(".It Fa ")
+                && line.split(' ').any(|word| word == name)
+        });
+        assert!(shown, "{name}");
     }
 }
 
@@ -232,11 +212,11 @@ fn every_page_has_an_example_and_all_examples_compile() {
 
 #[test]
 fn the_pages_show_the_callbacks_of_the_header() {
-    let header = fs::read_to_string(path("include/eventsource.h"));
     let pages: String = pages().into_values().collect();
-    for typedef in header.expect("a header").split("\ntypedef ").skip(1) {
-        let (typedef, _) = typedef.split_once(';').expect("its end");
-        let shown = !typedef.contains("(*") || pages.contains(typedef);
-        assert!(shown, "{typedef}");
+    for callback in &API.callbacks {
+        let (result, name) = (&callback.result, &callback.name);
+        let parameters = callback.parameters.join(",\n    ");
+        let shown = format!("typedef {result} (*{name})(\n    {parameters});");
+        assert!(pages.contains(&shown), "{shown}");
     }
 }

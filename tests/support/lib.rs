@@ -4,12 +4,12 @@
 //! Beside them streams and what they say, programs that a test starts, and
 //! what benches have in common.
 
+pub mod api;
 pub mod bench;
 pub mod callbacks;
 pub mod certificates;
 pub mod corpora;
 pub mod faults;
-pub mod header;
 pub mod limits;
 pub mod names;
 pub mod phases;
