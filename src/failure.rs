@@ -68,7 +68,7 @@ impl From<Failure> for NoConnection {
 /// What follows a failure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPlan {
-    /// How many attempts in a row have brought no event.
+    /// How many attempts in a row have failed.
     pub(crate) attempt: u32,
     /// How long until the next attempt, if there is one.
     pub(crate) delay: Option<Duration>,

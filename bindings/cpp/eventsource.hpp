@@ -630,8 +630,9 @@ public:
         return std::optional<Response>(std::in_place, failure_->response);
     }
 
-    // How many attempts in a row have brought no event, this attempt included;
-    // 0 if the lost connection had brought an event.
+    // How many attempts in a row have failed, this attempt included; 0 if the
+    // lost connection had worked: it brought an event or an id, or was open
+    // for a second.
     std::uint32_t attempt() const noexcept { return failure_->attempt; }
 
     // Whether the source tries again, after delay(). If not, the source is
@@ -1137,7 +1138,7 @@ public:
                                                       detail::count(time)));
     }
 
-    // For the head of the response; 60 seconds by default.
+    // For the head of the response; 5 minutes by default.
     void set_response_timeout(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_response_timeout(native_handle(),
@@ -1162,9 +1163,9 @@ public:
             eventsource_set_retry(native_handle(), static_cast<int>(retry)));
     }
 
-    // The wait after a connection that had brought an event, 3 seconds by
-    // default. A `retry` field of the stream changes it later on. After
-    // attempts that bring no event the waits double.
+    // The wait after a connection that worked, 3 seconds by default. A `retry`
+    // field of the stream changes it later on. After failed attempts the waits
+    // double, and half of each is random.
     void set_reconnection_time(std::chrono::milliseconds time)
     {
         detail::check(eventsource_set_reconnection_time(native_handle(),
@@ -1180,8 +1181,8 @@ public:
             native_handle(), detail::count(time)));
     }
 
-    // The number of attempts in a row without an event after which the source
-    // gives up; with 0, the default, it never does.
+    // The number of failed attempts in a row after which the source gives up;
+    // with 0, the default, it never does.
     void set_max_attempts(std::uint32_t n)
     {
         detail::check(eventsource_set_max_attempts(native_handle(), n));

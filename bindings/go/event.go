@@ -73,8 +73,8 @@ type Failure struct {
 	// Body is the beginning of the body of a response that was refused, up to
 	// 4096 bytes of it; empty if none came within a second.
 	Body string
-	// Attempt is how many attempts in a row have brought no event, this one
-	// included; 0 if the lost connection had brought one.
+	// Attempt is how many attempts in a row have failed, this one included; 0
+	// if the lost connection had worked (see [WithReconnectionTime]).
 	Attempt int
 	// WillRetry is true if the source tries again after Delay. If it is false
 	// the source is closed, but for ErrTooLarge: then the stream goes on.

@@ -321,8 +321,9 @@ typedef struct eventsource_failure {
     // The head of the response; NULL if no response came, or if it was
     // accepted.
     const eventsource_response *response;
-    // How many attempts in a row have brought no event, this one included; 0
-    // if the lost connection had brought an event.
+    // How many attempts in a row have failed, this one included; 0 if the
+    // lost connection had worked: it brought an event or an id, or was open
+    // for a second.
     uint32_t attempt;
     // 1 if the source is CONNECTING and tries again after `delay_ms`. 0 if the
     // source is CLOSED; or, after EVENTSOURCE_ERROR_TOO_LARGE, still OPEN.
@@ -666,12 +667,13 @@ eventsource_error eventsource_request_set_method(
 // Sets the reconnection time in milliseconds, 3000 by default. A `retry` field
 // of the stream changes it later (R52).
 //
-// After a connection that brought an event, the source waits for the
-// reconnection time, and up to a fifth more at random. After attempts that
-// brought no event the delay doubles each time: from twice the reconnection
-// time, or from 500 ms if that is longer, up to 30 seconds, or up to the
+// After a connection that worked, the source waits for the reconnection time,
+// and up to a fifth more at random. A connection has worked if it brought an
+// event or an id, or was open for a second. After failed attempts half of the
+// delay is random: the first is the reconnection time to twice of it; the
+// delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
 // reconnection time if that is longer. After fifty connections in a row that
-// brought events, a reconnection time below 10 ms is raised to 10 ms.
+// worked, a reconnection time below 10 ms is raised to 10 ms.
 eventsource_error eventsource_set_reconnection_time(
     eventsource *source,
     uint64_t ms);
@@ -681,14 +683,15 @@ eventsource_error eventsource_set_reconnection_time(
 // that is longer.
 //
 // The limit also holds for the server's `retry` and `Retry-After`. Even with a
-// limit below 500 ms, delays after attempts that brought no event are never
+// limit below 500 ms, delays after two failed attempts in a row are never
 // below 500 ms. EVENTSOURCE_ERROR_VALUE if `ms` is 0.
 eventsource_error eventsource_set_max_reconnection_time(
     eventsource *source,
     uint64_t ms);
 
-// Sets after how many attempts in a row without an event the source gives up;
-// 0, the default, is no limit. `on_error` gets the last failure.
+// Sets after how many failed attempts in a row the source gives up; 0, the
+// default, is no limit. An attempt whose connection worked begins the count
+// anew. `on_error` gets the last failure.
 eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
 
 // Sets after which failures the source reconnects. `retry` is an
@@ -731,7 +734,8 @@ eventsource_error eventsource_set_connect_timeout(
 
 // Sets how long a server may take for the head of its response, in
 // milliseconds, from the last byte of the request that the server has taken.
-// The default is 60000; 0 is no limit.
+// The default is 300000, as many servers send the head with the first event; 0
+// is no limit.
 eventsource_error eventsource_set_response_timeout(
     eventsource *source,
     uint64_t ms);

@@ -67,10 +67,11 @@ func WithLastEventID(id string) Option {
 		})
 }
 
-// WithReconnectionTime sets the wait after a connection that had brought an
-// event, with up to a fifth more at random: 3 seconds by default. A `retry`
-// field of the stream changes it later on. Attempts that bring no event are
-// followed by waits that double, up to 30 seconds.
+// WithReconnectionTime sets the wait after a connection that worked, with up to
+// a fifth more at random: 3 seconds by default. A connection has worked if it
+// brought an event or an id, or was open for a second. A `retry` field of the
+// stream changes the time later on. Attempts that failed are followed by waits
+// that double, up to 30 seconds, and half of each is random.
 func WithReconnectionTime(wait time.Duration) Option {
 	return durationOption("WithReconnectionTime", wait,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -142,7 +143,7 @@ func WithConnectTimeout(timeout time.Duration) Option {
 }
 
 // WithResponseTimeout sets how long a server may take for the head of its
-// response. 60 seconds by default, 0 for ever.
+// response. 5 minutes by default, 0 for ever.
 func WithResponseTimeout(timeout time.Duration) Option {
 	return durationOption("WithResponseTimeout", timeout,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -170,8 +171,8 @@ func WithRetry(retry Retry) Option {
 	})
 }
 
-// WithMaxAttempts sets after how many attempts in a row that brought no event
-// the source gives up; 0, the default, for never.
+// WithMaxAttempts sets after how many attempts in a row that failed the source
+// gives up; 0, the default, for never.
 func WithMaxAttempts(n uint32) Option {
 	return option("WithMaxAttempts", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_max_attempts(s.source, C.uint32_t(n))

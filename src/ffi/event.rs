@@ -70,8 +70,9 @@ pub struct CFailure {
     /// The head of the response; NULL if no response came, or if it was
     /// accepted.
     pub response: *const CResponse,
-    /// How many attempts in a row have brought no event, this one included; 0
-    /// if the lost connection had brought an event.
+    /// How many attempts in a row have failed, this one included; 0 if the
+    /// lost connection had worked: it brought an event or an id, or was open
+    /// for a second.
     pub attempt: u32,
     /// 1 if the source is CONNECTING and tries again after `delay_ms`. 0 if the
     /// source is CLOSED; or, after EVENTSOURCE_ERROR_TOO_LARGE, still OPEN.

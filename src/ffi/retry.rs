@@ -14,12 +14,13 @@ use crate::source::handler::OnRetry;
 /// Sets the reconnection time in milliseconds, 3000 by default. A `retry` field
 /// of the stream changes it later (R52).
 ///
-/// After a connection that brought an event, the source waits for the
-/// reconnection time, and up to a fifth more at random. After attempts that
-/// brought no event the delay doubles each time: from twice the reconnection
-/// time, or from 500 ms if that is longer, up to 30 seconds, or up to the
+/// After a connection that worked, the source waits for the reconnection time,
+/// and up to a fifth more at random. A connection has worked if it brought an
+/// event or an id, or was open for a second. After failed attempts half of the
+/// delay is random: the first is the reconnection time to twice of it; the
+/// delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
 /// reconnection time if that is longer. After fifty connections in a row that
-/// brought events, a reconnection time below 10 ms is raised to 10 ms.
+/// worked, a reconnection time below 10 ms is raised to 10 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_reconnection_time(
     source: *mut CSource,
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn eventsource_set_reconnection_time(
 /// that is longer.
 ///
 /// The limit also holds for the server's `retry` and `Retry-After`. Even with a
-/// limit below 500 ms, delays after attempts that brought no event are never
+/// limit below 500 ms, delays after two failed attempts in a row are never
 /// below 500 ms. EVENTSOURCE_ERROR_VALUE if `ms` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
@@ -48,8 +49,9 @@ pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
     })
 }
 
-/// Sets after how many attempts in a row without an event the source gives up;
-/// 0, the default, is no limit. `on_error` gets the last failure.
+/// Sets after how many failed attempts in a row the source gives up; 0, the
+/// default, is no limit. An attempt whose connection worked begins the count
+/// anew. `on_error` gets the last failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_attempts(
     source: *mut CSource,

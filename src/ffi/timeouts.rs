@@ -23,7 +23,8 @@ pub unsafe extern "C" fn eventsource_set_connect_timeout(
 
 /// Sets how long a server may take for the head of its response, in
 /// milliseconds, from the last byte of the request that the server has taken.
-/// The default is 60000; 0 is no limit.
+/// The default is 300000, as many servers send the head with the first event; 0
+/// is no limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_response_timeout(
     source: *mut CSource,

@@ -204,6 +204,10 @@ pub struct Parser {
     /// known.
     has_unknown_field: bool,
 
+    // The connection.
+    /// A block has set the last event ID string, if to what it was.
+    has_set_id: bool,
+
     // The source: what outlives a connection.
     last_event_id: OwnText,
 }
@@ -231,6 +235,7 @@ impl Parser {
             id: OwnText::default(),
             has_id: false,
             has_unknown_field: false,
+            has_set_id: false,
             last_event_id: OwnText::default(),
         }
     }
@@ -270,10 +275,17 @@ impl Parser {
         self.data = Data::None;
         self.has_id = false;
         self.has_unknown_field = false;
+        self.has_set_id = false;
         self.id.clear();
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
+    }
+
+    /// Whether a block of this connection has set the last event ID string, be
+    /// it to what it was before.
+    pub fn has_set_last_event_id(&self) -> bool {
+        self.has_set_id
     }
 
     /// Whether an event, or what might have become one, has begun and not
@@ -587,6 +599,7 @@ impl Parser {
     #[inline(never)]
     fn take_id(&mut self) {
         self.has_id = false;
+        self.has_set_id = true;
         mem::swap(&mut self.id, &mut self.last_event_id);
         self.id.clear();
     }

@@ -15,7 +15,9 @@ const RECONNECTION_TIME: u64 = 3000;
 const MAX_EVENT_SIZE: usize = 64 << 20;
 const MAX_REDIRECTS: u32 = 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Many servers send the head with the first event, and what asks by POST may
+/// be thought about for minutes.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The settings of a source, complete with defaults.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub(crate) struct Options {
     /// Unless it was told, a source that asks by GET comes back and another
     /// does not: what is paid for is not asked for twice by accident.
     pub(crate) retry: Option<Retry>,
-    /// In a row, without an event; 0 is no limit.
+    /// In a row that failed; 0 is no limit.
     pub(crate) max_attempts: u32,
     /// Milliseconds.
     pub(crate) max_reconnection_time: Option<u64>,
@@ -80,5 +82,20 @@ impl Options {
         }
         self.request.last_event_id = id.to_owned();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_may_take_five_minutes_whatever_the_method() {
+        let mut options = Options::new("http://localhost/").unwrap();
+        for method in ["GET", "POST", "REPORT"] {
+            options.request.set_method(method).unwrap();
+            let timeout = options.response_timeout;
+            assert_eq!(timeout, Some(Duration::from_secs(300)), "{method}");
+        }
     }
 }

@@ -69,7 +69,15 @@ struct Stream {
     /// Of its response.
     status: u16,
     origin: CString,
+    opened: Instant,
     got_event: bool,
+}
+
+impl Stream {
+    /// A connection that lived for so long has worked, whatever it brought:
+    /// some bring nothing but heartbeats, or are ended by a balancer while
+    /// they are silent.
+    const LIFE: Duration = Duration::from_secs(1);
 }
 
 impl<H: Handler> Source<H> {
@@ -204,6 +212,7 @@ impl<H: Handler> Source<H> {
             connection,
             status: response.status,
             origin,
+            opened: Instant::now(),
             got_event: false,
         });
         Next::More
@@ -286,12 +295,15 @@ impl<H: Handler> Source<H> {
     /// The stream was lost, or has ended.
     fn lost(&mut self, failure: Failure) -> Next {
         let stream = self.stream.take().expect("an open stream");
-        self.follow_up(failure.with_status(stream.status), stream.got_event)
+        let worked = stream.got_event
+            || self.parser.has_set_last_event_id()
+            || stream.opened.elapsed() >= Stream::LIFE;
+        self.follow_up(failure.with_status(stream.status), worked)
     }
 
     /// After an attempt: reestablishes the connection, or fails it, or ends
-    /// with a stream that was the only one wanted. `worked` if it brought an
-    /// event.
+    /// with a stream that was the only one wanted. An attempt has failed
+    /// unless its connection `worked`.
     fn follow_up(&mut self, failure: Failure, worked: bool) -> Next {
         let delay = self.delay_after(&failure, worked);
         let attempt = self.backoff.failed_attempts();

@@ -103,7 +103,8 @@ fn retry_after_makes_the_wait_longer() {
         let source =
             Source::new(&server.url("/")).with_retry(Retry::Persistent).start();
         refuse(server.accept(), 503, &format!("{header}\r\n"));
-        assert_eq!(source.retrying(Error::Status).delay_ms, 1, "{header}");
+        let delay = source.retrying(Error::Status).delay_ms;
+        assert!((1..=2).contains(&delay), "{header}: {delay}");
     }
 }
 
@@ -261,7 +262,7 @@ fn on_retry_may_come_back_after_what_is_final() {
             }
             assert_eq!((verdict.http_status, verdict.attempt), (404, 1));
             assert!(!verdict.will_retry);
-            assert!((50..=60).contains(&verdict.delay_ms), "{verdict:?}");
+            assert!((50..=100).contains(&verdict.delay_ms), "{verdict:?}");
             7
         })
         .start();
@@ -301,7 +302,7 @@ fn on_retry_may_let_things_be() {
     connection.send(EVENT_STREAM);
     connection.finish();
     source.opened();
-    assert_eq!(source.ended().delay_ms, 1);
+    assert!((1..=2).contains(&source.ended().delay_ms));
     refuse(server.accept(), 404, "");
     source.failed(Error::Status);
 }
@@ -368,10 +369,10 @@ fn on_retry_is_not_asked_about_a_dropped_event() {
     source.message("x");
 }
 
-/// Attempts that bring no event are counted, up to the program's limit; one
-/// that brings an event begins the count anew.
+/// Attempts that fail are counted, up to the program's limit; one that works
+/// begins the count anew.
 #[test]
-fn gives_up_after_as_many_fruitless_attempts_as_allowed() {
+fn gives_up_after_as_many_failed_attempts_as_allowed() {
     let server = Server::start();
     let verdicts = Arc::new(AtomicUsize::new(0));
     let counted = verdicts.clone();
@@ -398,7 +399,7 @@ fn gives_up_after_as_many_fruitless_attempts_as_allowed() {
         server.accept().reset();
         assert_eq!(source.retrying(Error::Lost).attempt, attempt);
     }
-    // An end without an event is fruitless as well, and giving up a failure.
+    // An end at once has failed as well, and to give up is a failure.
     let mut connection = server.accept();
     connection.send(EVENT_STREAM);
     connection.finish();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventsource::ffi::{Error, ReadyState};
+use eventsource::ffi::{self, Error, ReadyState};
 
 use support::names;
 use support::ports::free_address;
@@ -165,22 +165,48 @@ fn retry_must_be_digits() {
     source.closed(Error::None);
 }
 
-/// R34. Attempts without an event wait longer and longer, at most 30 seconds;
-/// the first waits as after a connection that worked.
+/// The delay is at least `least`, which is half of the longest that it may be.
+#[track_caller]
+fn assert_half_random(failure: &Failure, least: u64) {
+    let delay = failure.delay_ms;
+    assert!(
+        (least..=2 * least).contains(&delay),
+        "{delay} ms instead of {least} and as much again: {failure:?}"
+    );
+}
+
+/// R34. After attempts that failed the waits become longer and longer, at most
+/// 30 seconds; the first is the reconnection time, and up to as much again.
 #[test]
-fn fruitless_attempts_back_off() {
+fn failed_attempts_back_off() {
     let server = Server::start();
     let source = Source::connected(&server.url("/"));
-    for (attempt, time) in [(1, 1), (2, 500), (3, 1000)] {
+    for (attempt, least) in [(1, 1), (2, 500), (3, 1000)] {
         server.accept().finish();
-        let failure = match source.next() {
-            Seen::Error(failure) => failure,
-            other => panic!("on_error expected: {other:?}"),
-        };
-        assert!(failure.will_retry);
+        let failure = source.retrying(Error::Lost);
         assert_eq!(failure.attempt, attempt);
-        assert_delay(&failure, time);
+        assert_half_random(&failure, least);
     }
+}
+
+/// R34. Half of the wait after a failed attempt is at random, so that the
+/// clients of a server that has failed do not come back all at once.
+#[test]
+fn delays_after_failed_attempts_are_spread_by_half() {
+    let mut delays = Vec::new();
+    for _ in 0..20 {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"))
+            .with_reconnection_time(10_000)
+            .start();
+        server.accept().finish();
+        let failure = source.retrying(Error::Lost);
+        assert_half_random(&failure, 10_000);
+        delays.push(failure.delay_ms);
+    }
+    let most = delays.iter().max().expect("delays");
+    let least = delays.iter().min().expect("delays");
+    assert!(most - least > 4000, "{delays:?}");
 }
 
 /// R34. The same for a server that accepts, and closes at once: the promise of
@@ -189,11 +215,11 @@ fn fruitless_attempts_back_off() {
 fn accepting_and_closing_is_no_tight_loop() {
     let server = Server::start();
     let source = Source::connected(&server.url("/"));
-    for (attempt, time) in [(1, 0), (2, 500), (3, 1000)] {
+    for (attempt, least) in [(1, 0), (2, 500), (3, 1000)] {
         let failure = lose(&server, &source, "retry: 0\n\n: comment\n\n");
         assert_eq!(failure.error, Error::Ended);
         assert_eq!(failure.attempt, attempt);
-        assert_delay(&failure, time);
+        assert_half_random(&failure, least);
     }
 }
 
@@ -208,9 +234,10 @@ fn comes_back_at_once_to_a_server_that_brings_events() {
     }
 }
 
-/// R34. An event takes the backoff back to its start, a mere answer does not.
+/// R34. An event or an id takes the backoff back to its start, a mere answer
+/// does not.
 #[test]
-fn an_event_takes_the_backoff_back_to_its_start() {
+fn an_event_or_an_id_takes_the_backoff_back_to_its_start() {
     let server = Server::start();
     let source = Source::connected(&server.url("/"));
     assert_eq!(lose(&server, &source, "").attempt, 1);
@@ -218,9 +245,51 @@ fn an_event_takes_the_backoff_back_to_its_start() {
     let failure = lose(&server, &source, "data: x\n\n");
     assert_eq!(failure.attempt, 0);
     assert_delay(&failure, 1);
-    let failure = lose(&server, &source, "id: only an id\n\n");
+    assert_eq!(lose(&server, &source, "").attempt, 1);
+    // Also one that says again where the stream stands.
+    for _ in 0..2 {
+        let failure = lose(&server, &source, "id: only an id\n\n");
+        assert_eq!(failure.attempt, 0);
+        assert_delay(&failure, 1);
+    }
+    // One that never took effect brings nothing.
+    let failure = lose(&server, &source, "id: unfinished\n");
     assert_eq!(failure.attempt, 1);
-    assert_delay(&failure, 1);
+}
+
+/// R34. So does a connection that was open for a second, whatever it brought,
+/// and however it was lost: balancers end quiet streams each minute.
+#[test]
+fn a_connection_that_lived_for_a_second_has_worked() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(ffi::eventsource_set_max_attempts, 2)
+        .start();
+    for (round, beat) in ["", ": heartbeat\n\n", ""].into_iter().enumerate() {
+        server.accept().reset();
+        assert_eq!(source.retrying(Error::Lost).attempt, 1);
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        source.opened();
+        // The time itself is what counts.
+        std::thread::sleep(Duration::from_millis(1010));
+        connection.send(beat);
+        if !beat.is_empty() {
+            source.comment();
+        }
+        let failure = match round {
+            0 => {
+                connection.reset();
+                source.lost()
+            }
+            _ => {
+                connection.finish();
+                source.ended()
+            }
+        };
+        assert_eq!(failure.attempt, 0);
+        assert_delay(&failure, 1);
+    }
 }
 
 /// R34. A reconnection time beyond 30 seconds is a cap of its own.
@@ -246,7 +315,7 @@ fn a_refused_connection_is_tried_again() {
     let source = Source::new(&url).with_reconnection_time(50).start();
     let failure = source.retrying(Error::Connect);
     assert_eq!((failure.attempt, failure.http_status), (1, 0));
-    assert_delay(&failure, 50);
+    assert_half_random(&failure, 50);
     let server = Server::at(&address);
     let mut connection = server.accept();
     connection.send(EVENT_STREAM);
