@@ -800,7 +800,9 @@ eventsource_error eventsource_set_stack_size(eventsource *source, size_t bytes);
 // to directly: names, which stand for the names below them, too, IP addresses,
 // both also with a port, networks such as `10.0.0.0/8`, or `*` for all hosts.
 // The names of these variables may be in capitals, except for `HTTP_PROXY` in
-// a CGI program, where a client can set it.
+// a CGI program, where a client can set it. In these variables `socks://` is
+// SOCKS4. They do not hold for loopback hosts: `localhost`, names below it,
+// 127.0.0.0/8 and ::1.
 //
 // EVENTSOURCE_ERROR_URL if `url` is not the URL of a proxy,
 // EVENTSOURCE_ERROR_SCHEME if its scheme is another one.

@@ -46,6 +46,19 @@ impl HttpUrl {
         self.0.host_str().expect(NO_HOST)
     }
 
+    /// Whether the host is this machine, by its name or address: what goes
+    /// there leaves it on no way (RFC 6761, 6.3).
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.host() {
+            Host::Domain(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.to_canonical().is_loopback(),
+        }
+    }
+
     /// The port, which may be the scheme's own.
     pub(crate) fn port(&self) -> u16 {
         self.0.port_or_known_default().expect("http URLs have a port")

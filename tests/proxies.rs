@@ -3,6 +3,7 @@
 //! environment that names one.
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -340,16 +341,46 @@ fn goes_directly_where_the_environment_says_so() {
     let (proxy, server) = (Server::start(), Server::start());
     let address = proxy.address().to_string();
     let http = ("http_proxy", &*address);
+    // This machine, too, but not by a name or an address of loopback's.
+    let url = server.url_at("0.0.0.0", "/path");
     for variables in [
-        &[http, ("no_proxy", "127.0.0.0/8")][..],
+        &[http, ("no_proxy", "0.0.0.0/8")][..],
         &[http, ("NO_PROXY", "*")],
         &[("https_proxy", &*address)],
         &[("HTTP_PROXY", &*address), ("REQUEST_METHOD", "GET")],
     ] {
-        let listen = listen(&server.url("/path"), variables);
+        let listen = listen(&url, variables);
         let connection = server.accept();
         assert_eq!(connection.request.target, "/path");
         answer(connection, listen);
         assert!(!proxy.is_asked(), "{variables:?}");
     }
+}
+
+/// A proxy is another machine, to which this one's loopback is out of reach.
+#[test]
+fn goes_directly_to_loopback_whatever_the_environment_says() {
+    let (proxy, server) = (Server::start(), Server::start());
+    let address = proxy.address().to_string();
+    let variables = [("http_proxy", &*address), ("ALL_PROXY", &address)];
+    for host in ["127.0.0.1", "localhost", "127.1"] {
+        let listen = listen(&server.url_at(host, "/path"), &variables);
+        let connection = server.accept();
+        assert_eq!(connection.request.target, "/path");
+        answer(connection, listen);
+        assert!(!proxy.is_asked(), "{host}");
+    }
+}
+
+/// As desktops write it: SOCKS4.
+#[test]
+fn goes_through_the_socks_proxy_of_the_environment() {
+    let proxy = Server::start();
+    let value = format!("socks://{}/", proxy.address());
+    let listen = listen("http://10.0.0.1:81/", &[("ALL_PROXY", &value)]);
+    let mut stream = proxy.accept_silently();
+    let mut request = [0; 9];
+    stream.read_exact(&mut request).expect("a request");
+    assert_eq!(request, [4, 1, 0, 81, 10, 0, 0, 1, 0]);
+    drop(listen);
 }

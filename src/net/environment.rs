@@ -67,13 +67,17 @@ impl Environment {
         self.0.iter().find(|variable| variable.0.eq_ignore_ascii_case(name))
     }
 
-    /// The proxy to go through to a URL, if there is one. A value that is no
-    /// proxy's URL is a failure: to connect directly would show what the proxy
-    /// is there to hide.
+    /// The proxy to go through to a URL, if there is one: none where the host
+    /// is this machine, and the proxy another. A value that is no proxy's URL
+    /// is a failure: to connect directly would show what the proxy is there
+    /// to hide.
     pub(crate) fn proxy(
         &self,
         url: &HttpUrl,
     ) -> Result<Option<Proxy>, Failure> {
+        if url.is_loopback() {
+            return Ok(None);
+        }
         let own = match url.is_secure() {
             true => self.get("https_proxy"),
             false => self.get("http_proxy"),
@@ -85,12 +89,23 @@ impl Environment {
         {
             return Ok(None);
         }
-        Proxy::parse(value).map(Some).map_err(|_| {
+        parse(value).map(Some).map_err(|_| {
             Failure::new(
                 Error::Proxy,
                 format!("the environment's {name} is no proxy's URL"),
             )
         })
+    }
+}
+
+/// Reads a variable's value, in which desktops write `socks://`: SOCKS4, as
+/// curl has it.
+fn parse(value: &str) -> Result<Proxy, Error> {
+    match value.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("socks") => {
+            Proxy::parse(&format!("socks4://{rest}"))
+        }
+        _ => Proxy::parse(value),
     }
 }
 
@@ -244,6 +259,48 @@ mod tests {
     }
 
     #[test]
+    fn loopback_hosts_have_no_proxy() {
+        for (host, is_loopback) in [
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("localhost.", true),
+            ("a.b.localhost", true),
+            ("a.localhost.", true),
+            ("127.0.0.1", true),
+            ("127.255.0.1", true),
+            ("2130706433", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("notlocalhost", false),
+            ("localhost.test", false),
+            ("localhost.localdomain", false),
+            ("127.0.0.1.test", false),
+            ("128.0.0.1", false),
+            ("0.0.0.0", false),
+            ("[::]", false),
+            ("[::2]", false),
+        ] {
+            for scheme in ["http", "https"] {
+                let url = format!("{scheme}://{host}:8080/");
+                let found = proxy(&[("ALL_PROXY", "p")], &url);
+                assert_eq!(found.is_none(), is_loopback, "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn socks_without_a_number_is_socks4() {
+        for (value, expected) in [
+            ("socks://proxy", "socks4://proxy:1080"),
+            ("SOCKS://user@proxy:9050/", "socks4://proxy:9050"),
+            ("socks5://proxy", "socks5://proxy:1080"),
+        ] {
+            let found = proxy(&[("ALL_PROXY", value)], "https://x/");
+            assert_eq!(found.as_deref(), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
     fn no_proxy_names_hosts() {
         for (list, url, is_exception) in [
             ("*", "http://x/", true),
@@ -278,15 +335,15 @@ mod tests {
             ("192.0.2.128/25", "http://192.0.2.129/", true),
             ("0.0.0.0/0", "http://192.0.2.1/", true),
             ("0.0.0.0/0", "http://example.com/", false),
-            ("0.0.0.0/0", "http://[::1]/", false),
+            ("0.0.0.0/0", "http://[fd00::1]/", false),
             ("::/0", "http://[2001:db8::1]/", true),
             ("2001:db8::/32", "http://[2001:db8:1::1]/", true),
             ("2001:db8::/32", "http://[2001:db9::1]/", false),
-            ("::1", "http://[::1]:8080/", true),
-            ("[::1]", "http://[::1]:8080/", true),
-            ("[::1]:8080", "http://[::1]:8080/", true),
-            ("[::1]:8080", "http://[::1]/", false),
-            ("127.0.0.1", "http://[::ffff:127.0.0.1]/", true),
+            ("fd00::1", "http://[fd00::1]:8080/", true),
+            ("[fd00::1]", "http://[fd00::1]:8080/", true),
+            ("[fd00::1]:8080", "http://[fd00::1]:8080/", true),
+            ("[fd00::1]:8080", "http://[fd00::1]/", false),
+            ("10.0.0.1", "http://[::ffff:10.0.0.1]/", true),
         ] {
             let variables = [("http_proxy", "p"), ("https_proxy", "p")];
             let both = [variables[0], variables[1], ("NO_PROXY", list)];

@@ -2,6 +2,7 @@
 
 use eventsource::ffi::{self, Error};
 
+use support::names;
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::source::Source;
 
@@ -177,6 +178,47 @@ fn the_programs_cookie_header_goes_before_cookies() {
         ends(&source);
         assert_eq!(server.accept().request.header("cookie"), own);
     }
+}
+
+/// A cookie for a whole top-level domain is not kept: it would go to
+/// strangers.
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_for_a_top_level_domain_are_refused() {
+    let (first, second) = (Server::start(), Server::start());
+    for name in ["one.test", "two.test"] {
+        names::resolve(name, &["127.0.0.1".parse().unwrap()]);
+    }
+    let _source = with_credentials(&first.url_at("one.test", "/")).start();
+    let mut connection = first.accept();
+    connection.send(format!(
+        "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\
+         Set-Cookie: wide=1; Domain=test\r\nSet-Cookie: own=1\r\n\r\n",
+        second.url_at("two.test", "/")
+    ));
+    let connection = second.accept();
+    assert_eq!(connection.request.header("cookie"), None);
+    connection.redirect("302 Found", &first.url_at("one.test", "/"));
+    let connection = first.accept();
+    assert_eq!(connection.request.header("cookie"), Some("own=1"));
+}
+
+/// Cookies never make a request that servers find too large.
+#[cfg(feature = "cookies")]
+#[test]
+fn a_request_has_16_kib_of_cookies_at_most() {
+    let server = Server::start();
+    let source = Source::connected(&server.url("/"));
+    let large = "x".repeat(3000);
+    let cookies: String = (0..40)
+        .map(|number| format!("Set-Cookie: {number}={large}\r\n"))
+        .collect();
+    serve(server.accept(), &(cookies + "Set-Cookie: small=1\r\n"));
+    ends(&source);
+    let connection = server.accept();
+    let sent = connection.request.header("cookie").expect("cookies");
+    assert!((12_000..=16_384).contains(&sent.len()), "{}", sent.len());
+    assert!(sent.ends_with("; small=1"), "the short one fits");
 }
 
 /// Sources share no cookies.
