@@ -492,7 +492,7 @@ fn the_least_stack_is_enough() {
                 source.opened();
                 source.message("x");
                 connection.finish();
-                source.lost();
+                source.ended();
             }
         }
     });

@@ -31,7 +31,6 @@ pub(crate) fn drive<H: Handler>(
                 Err(Unready::Deadline) => source.silent(),
                 Err(Unready::System(cause)) => source.broken(&cause),
             },
-            Next::More => read(source),
             Next::Wait(deadline) => {
                 // What callbacks have used is dead for all of the wait.
                 sys::release_dead_stack();

@@ -32,8 +32,6 @@ pub(crate) enum Next {
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
-    /// [`Source::readable`], at once.
-    More,
     /// The deadline has to pass; then [`Source::begin`].
     Wait(Option<Instant>),
     /// Nothing: the source is CLOSED, for this reason.
@@ -215,7 +213,8 @@ impl<H: Handler> Source<H> {
             opened: Instant::now(),
             got_event: false,
         });
-        Next::More
+        // What came with the head needs neither a wait nor a buffer.
+        self.readable(&mut []).unwrap_or_else(|| self.wait_to_read())
     }
 
     /// What to wait for while the source is OPEN.
