@@ -1045,16 +1045,26 @@ const char *eventsource_response_url(const eventsource_response *response);
 
 // Returns the value of the header `name` of `response`; NULL if `response` has
 // no such header. The case of `name` does not matter; several values are
-// joined by `, `. Borrowed as `response` is; NULL if an argument is NULL.
+// joined by `, `. A value that is not UTF-8 is read as Latin-1. Borrowed as
+// `response` is; NULL if an argument is NULL.
 const char *eventsource_response_header(
     const eventsource_response *response,
     const char *name);
 
 // Returns the name of the header number `index` of `response`, in lower case;
 // NULL if `response` has not that many headers. Numbers begin at 0; a header
-// with several values counts once. Borrowed as `response` is; NULL if
-// `response` is NULL.
+// with several values has as many numbers, one after the other. Borrowed as
+// `response` is; NULL if `response` is NULL.
 const char *eventsource_response_header_name(
+    const eventsource_response *response,
+    size_t index);
+
+// Returns the value of the header number `index` of `response`, as
+// eventsource_response_header_name() counts: each value by itself, so that
+// `Set-Cookie`, whose values cannot be told apart once they are joined, can
+// be read. Borrowed as `response` is; NULL if `response` has not that many
+// headers, or is NULL.
+const char *eventsource_response_header_value(
     const eventsource_response *response,
     size_t index);
 

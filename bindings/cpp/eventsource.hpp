@@ -583,11 +583,18 @@ public:
     }
 
     // The name of a header, in lower case; none if there are no more than
-    // `index` headers. A header with several values counts once.
+    // `index` values. A header with several values has as many numbers.
     std::optional<std::string_view> header_name(std::size_t index) const
     {
         const char *name = eventsource_response_header_name(response_, index);
         return name ? std::optional<std::string_view>(name) : std::nullopt;
+    }
+
+    // The value of the header with that number, by itself.
+    std::optional<std::string_view> header_value(std::size_t index) const
+    {
+        const char *value = eventsource_response_header_value(response_, index);
+        return value ? std::optional<std::string_view>(value) : std::nullopt;
     }
 
 private:

@@ -4,6 +4,7 @@ package eventsource
 import "C"
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -28,27 +29,34 @@ type Response struct {
 	Status int
 	// URL is where it came from, after redirects.
 	URL     string
-	headers map[string]string
+	headers map[string][]string
 }
 
 // Header returns the value of a header, or "" if there is none. The case of
 // name does not matter; several values are joined by ", ".
 func (r *Response) Header(name string) string {
-	return r.headers[strings.ToLower(name)]
+	return strings.Join(r.HeaderValues(name), ", ")
+}
+
+// HeaderValues returns the values of a header, each by itself. The case of
+// name does not matter.
+func (r *Response) HeaderValues(name string) []string {
+	return slices.Clone(r.headers[strings.ToLower(name)])
 }
 
 func newResponse(response *C.eventsource_response) *Response {
 	if response == nil {
 		return nil
 	}
-	headers := map[string]string{}
+	headers := map[string][]string{}
 	for i := C.size_t(0); ; i++ {
 		name := C.eventsource_response_header_name(response, i)
 		if name == nil {
 			break
 		}
-		value := C.eventsource_response_header(response, name)
-		headers[C.GoString(name)] = C.GoString(value)
+		value := C.eventsource_response_header_value(response, i)
+		key := C.GoString(name)
+		headers[key] = append(headers[key], C.GoString(value))
 	}
 	return &Response{
 		Status:  int(C.eventsource_response_status(response)),

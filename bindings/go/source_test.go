@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,7 +217,10 @@ func TestAFailureEndsTheRange(t *testing.T) {
 	if failure.HTTPStatus != 401 || failure.WillRetry ||
 		failure.Body != "who are you?\n" || failure.Attempt != 1 ||
 		failure.Response.Status != 401 ||
-		failure.Response.Header("x-why") != "it is, so" {
+		failure.Response.Header("x-why") != "it is, so" ||
+		!slices.Equal(failure.Response.HeaderValues("X-WHY"),
+			[]string{"it is", "so"}) ||
+		failure.Response.HeaderValues("X-No") != nil {
 		t.Errorf("%+v", failure)
 	}
 	if !errors.Is(seen[0], ErrStatus) || !strings.Contains(seen[0].Error(), "401") {

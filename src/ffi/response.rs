@@ -21,8 +21,8 @@ pub struct CResponse {
     /// The values that have been asked for, as C text; made when asked for,
     /// and as long-lived as the response. On one thread: the callback's.
     values: RefCell<Vec<(HeaderName, CString)>>,
-    /// The names, if one has been asked for.
-    names: OnceCell<Vec<CString>>,
+    /// Name and value of each header, if one has been asked for by number.
+    lines: OnceCell<Vec<(CString, CString)>>,
 }
 
 impl CResponse {
@@ -32,7 +32,7 @@ impl CResponse {
             url: CString::new(response.url.as_str()).unwrap_or_default(),
             headers: response.headers.clone(),
             values: RefCell::default(),
-            names: OnceCell::new(),
+            lines: OnceCell::new(),
         }
     }
 
@@ -54,12 +54,15 @@ impl CResponse {
         Some(pointer)
     }
 
-    fn header_name(&self, index: usize) -> Option<*const c_char> {
-        let names = self.names.get_or_init(|| {
-            let names = self.headers.keys().map(HeaderName::as_str);
-            names.filter_map(|name| CString::new(name).ok()).collect()
+    fn line(&self, index: usize) -> Option<&(CString, CString)> {
+        let lines = self.lines.get_or_init(|| {
+            let lines = self.headers.iter().filter_map(|(name, value)| {
+                let value = CString::new(&*response::text(value)).ok()?;
+                Some((CString::new(name.as_str()).ok()?, value))
+            });
+            lines.collect()
         });
-        Some(names.get(index)?.as_ptr())
+        lines.get(index)
     }
 }
 
@@ -82,7 +85,8 @@ pub unsafe extern "C" fn eventsource_response_url(
 
 /// Returns the value of the header `name` of `response`; NULL if `response` has
 /// no such header. The case of `name` does not matter; several values are
-/// joined by `, `. Borrowed as `response` is; NULL if an argument is NULL.
+/// joined by `, `. A value that is not UTF-8 is read as Latin-1. Borrowed as
+/// `response` is; NULL if an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_response_header(
     response: *const CResponse,
@@ -96,13 +100,31 @@ pub unsafe extern "C" fn eventsource_response_header(
 
 /// Returns the name of the header number `index` of `response`, in lower case;
 /// NULL if `response` has not that many headers. Numbers begin at 0; a header
-/// with several values counts once. Borrowed as `response` is; NULL if
-/// `response` is NULL.
+/// with several values has as many numbers, one after the other. Borrowed as
+/// `response` is; NULL if `response` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_response_header_name(
     response: *const CResponse,
     index: usize,
 ) -> *const c_char {
     let Ok(response) = shared(response) else { return ptr::null() };
-    catch(|| response.header_name(index)).flatten().unwrap_or(ptr::null())
+    catch(|| response.line(index).map(|(name, _)| name.as_ptr()))
+        .flatten()
+        .unwrap_or(ptr::null())
+}
+
+/// Returns the value of the header number `index` of `response`, as
+/// eventsource_response_header_name() counts: each value by itself, so that
+/// `Set-Cookie`, whose values cannot be told apart once they are joined, can
+/// be read. Borrowed as `response` is; NULL if `response` has not that many
+/// headers, or is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_header_value(
+    response: *const CResponse,
+    index: usize,
+) -> *const c_char {
+    let Ok(response) = shared(response) else { return ptr::null() };
+    catch(|| response.line(index).map(|(_, value)| value.as_ptr()))
+        .flatten()
+        .unwrap_or(ptr::null())
 }

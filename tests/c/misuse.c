@@ -98,9 +98,13 @@ static void count_open(eventsource *source,
     CHECK(eventsource_response_header(response, "\xff") == NULL);
     CHECK(eventsource_response_header(response, "") == NULL);
     CHECK(eventsource_response_header(response, NULL) == NULL);
-    for (i = 0; (name = eventsource_response_header_name(response, i)); i++)
+    for (i = 0; (name = eventsource_response_header_name(response, i)); i++) {
         CHECK(eventsource_response_header(response, name) != NULL);
+        CHECK(eventsource_response_header_value(response, i) != NULL);
+    }
     CHECK(i > 0);
+    CHECK(eventsource_response_header_value(response, i) == NULL);
+    CHECK(eventsource_response_header_value(response, SIZE_MAX) == NULL);
     CHECK(eventsource_response_header_name(response, i + 1) == NULL);
     CHECK(eventsource_response_header_name(response, SIZE_MAX) == NULL);
     atomic_fetch_add(&witness->opens, 1);
@@ -256,6 +260,7 @@ static void null_everywhere(void)
     CHECK(eventsource_response_header(NULL, "Date") == NULL);
     CHECK(eventsource_response_header(NULL, NULL) == NULL);
     CHECK(eventsource_response_header_name(NULL, 0) == NULL);
+    CHECK(eventsource_response_header_value(NULL, 0) == NULL);
 
     EXPECT(NULL, eventsource_parser_new(NULL, NULL, &parser));
     CHECK(parser == NULL);
@@ -318,8 +323,7 @@ static void urls_that_are_none(void)
     refuse(EVENTSOURCE_ERROR_UTF8, "http://127.0.0.1/\xed\xa0\x80");
 }
 
-/* A megabyte is more than any request can name; much less is the server's to
- * judge. */
+/* A URL has no greatest length: a megabyte is the server's to judge. */
 static void a_huge_url(void)
 {
     const size_t size = 1 << 20;
@@ -333,8 +337,6 @@ static void a_huge_url(void)
     refuse(EVENTSOURCE_ERROR_URL, url);
     memcpy(url, server, strlen(server));
     url[strlen(server)] = '/';
-    refuse(EVENTSOURCE_ERROR_URL, url);
-    url[60000] = '\0';
     witness_init(&witness);
     EXPECT(NONE, eventsource_new(url, &source));
     CHECK(strcmp(eventsource_url(source), url) == 0);

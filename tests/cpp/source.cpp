@@ -91,7 +91,9 @@ void tells_handlers_all_that_happens()
         std::size_t index = 0;
         while (response.header_name(index) != "content-type")
             CHECK(response.header_name(index++).has_value());
+        CHECK(response.header_value(index) == "text/event-stream");
         CHECK(!response.header_name(1000));
+        CHECK(!response.header_value(1000));
         CHECK(source.ready_state() == sse::ReadyState::open);
         tell("open");
     });

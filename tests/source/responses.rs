@@ -1,6 +1,9 @@
 //! Which answers are a stream.
 
-use eventsource::ffi::{Error, ReadyState};
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::mpsc::{Sender, channel};
+
+use eventsource::ffi::{self, Error, ReadyState};
 
 use support::server::{CHUNKED, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
@@ -343,6 +346,74 @@ fn looks_up_headers_of_an_open_stream() {
     server.accept().send(EVENT_STREAM);
     let headers = source.opened().headers;
     assert_eq!(headers["Content-Type"], "text/event-stream");
+}
+
+type Lines = Vec<(String, String)>;
+
+/// Sends all headers, each value by itself.
+extern "C" fn send_headers(
+    _: *mut ffi::EventSource,
+    response: *const ffi::Response,
+    sender: *mut c_void,
+) {
+    // SAFETY: the sender outlives the source.
+    let sender = unsafe { &*sender.cast::<Sender<Lines>>() };
+    let text = |text: *const c_char| {
+        // SAFETY: borrowed until the callback returns.
+        let text = unsafe { CStr::from_ptr(text) };
+        text.to_str().expect("UTF-8").to_owned()
+    };
+    let mut lines = Lines::new();
+    for index in 0.. {
+        // SAFETY: borrowed until the callback returns.
+        let (name, value) = unsafe {
+            (
+                ffi::eventsource_response_header_name(response, index),
+                ffi::eventsource_response_header_value(response, index),
+            )
+        };
+        assert_eq!(name.is_null(), value.is_null());
+        if name.is_null() {
+            break;
+        }
+        lines.push((text(name), text(value)));
+    }
+    sender.send(lines).expect("a test that listens");
+}
+
+/// R63. Values that must not be joined, as cookies, come one by one.
+#[test]
+fn headers_can_be_gone_through_value_by_value() {
+    let server = Server::start();
+    let (sender, receiver) = channel::<Lines>();
+    let source = Source::new(&server.url("/"));
+    let pointer = (&raw const sender).cast_mut().cast();
+    // SAFETY: a callback of that type; the sender outlives the source.
+    let error = unsafe {
+        let source = source.handle().as_ptr();
+        ffi::eventsource_on_open(source, Some(send_headers), pointer)
+    };
+    assert_eq!(error, Error::None);
+    let source = source.start();
+    let head = [
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Expires=Wed, 1 Jan 2031\r\n",
+        &b"Content-Type: text/event-stream\r\nX-Empty:\r\n"[..],
+        b"set-cookie: c=\xfc\r\nSET-COOKIE: d\r\n\r\n",
+    ];
+    server.accept().send(head.concat());
+    let mut lines = receiver.recv_timeout(support::DEADLINE).expect("a head");
+    // In the order in which they came, those of one name.
+    lines.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [
+        ("content-type", "text/event-stream"),
+        ("set-cookie", "a=b; Expires=Wed, 1 Jan 2031"),
+        ("set-cookie", "c=\u{fc}"),
+        ("set-cookie", "d"),
+        ("x-empty", ""),
+    ];
+    let expected = expected.map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(lines, expected);
+    drop(source);
 }
 
 /// R63. Without a response there is none to look at, and no status.
