@@ -352,8 +352,8 @@ type Lines = Vec<(String, String)>;
 
 /// Sends all headers, each value by itself.
 extern "C" fn send_headers(
-    _: *mut ffi::EventSource,
-    response: *const ffi::Response,
+    _: *mut ffi::CSource,
+    response: *const ffi::CResponse,
     sender: *mut c_void,
 ) {
     // SAFETY: the sender outlives the source.
