@@ -127,13 +127,15 @@ impl Connection {
         let mut buffer = vec![0; SIZE];
         // Of no stream that the program follows.
         let stats = Stats::default();
-        loop {
+        // A server that always has more is not waited for.
+        while until.check().is_ok() {
             match self.read(&mut buffer, &stats, &mut sink) {
-                Ok(Read::More) if until.check().is_ok() => {}
+                Ok(Read::More) => {}
                 Ok(Read::All) if until.wait(self.entry()).is_ok() => {}
-                _ => return excerpt,
+                _ => break,
             }
         }
+        excerpt
     }
 }
 
