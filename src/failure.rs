@@ -20,14 +20,27 @@ pub(crate) struct Failure {
     pub(crate) response: Option<Box<Response>>,
     /// The beginning of the response's body, if it was refused.
     pub(crate) body: Vec<u8>,
+    /// Another attempt is known to end in the same way (R19).
+    pub(crate) is_futile: bool,
 }
 
 impl Failure {
     /// A failure to which no response belongs.
     pub(crate) fn new(error: Error, message: impl Into<String>) -> Failure {
         let message = message.into();
-        let body = Vec::new();
-        Failure { error, message, status: 0, response: None, body }
+        Failure {
+            error,
+            message,
+            status: 0,
+            response: None,
+            body: Vec::new(),
+            is_futile: false,
+        }
+    }
+
+    /// The same failure, after which no attempt follows unbidden.
+    pub(crate) fn futile(self) -> Failure {
+        Failure { is_futile: true, ..self }
     }
 
     /// The same failure, with the response that caused it.

@@ -208,6 +208,8 @@ enum class Retry {
     standard = EVENTSOURCE_RETRY_STANDARD,
     // After the statuses 408, 425, 429 and 500 to 599, too.
     persistent = EVENTSOURCE_RETRY_PERSISTENT,
+    // As `persistent` until a response is accepted, and never after that.
+    until_open = EVENTSOURCE_RETRY_UNTIL_OPEN,
     // Never: one attempt, one stream.
     never = EVENTSOURCE_RETRY_NEVER,
 };

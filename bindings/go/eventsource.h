@@ -252,6 +252,9 @@ typedef enum eventsource_retry {
     EVENTSOURCE_RETRY_PERSISTENT = 1,
     // After none: one attempt, one stream.
     EVENTSOURCE_RETRY_NEVER = 2,
+    // As EVENTSOURCE_RETRY_PERSISTENT until a response is accepted, and never
+    // after that: a request that costs money is made once, and no more.
+    EVENTSOURCE_RETRY_UNTIL_OPEN = 3,
 } eventsource_retry;
 
 // The event stream parser alone, for programs with an HTTP client of their
@@ -702,7 +705,9 @@ eventsource_error eventsource_set_max_attempts(eventsource *source, uint32_t n);
 // money is not repeated by accident. If a stream ends in good order and the
 // source does not ask for it again, that is no failure: `on_error` is not
 // called, and `on_close` gets EVENTSOURCE_ERROR_ENDED. A stream that ends
-// inside an event, or breaks off, is lost with EVENTSOURCE_ERROR_LOST.
+// inside an event, or breaks off, is lost with EVENTSOURCE_ERROR_LOST. No
+// policy repeats a request other than GET whose stream has come to its end, or
+// one that was redirected from https to http or to no http or https URL.
 // `Retry-After` of a response makes the delay longer, up to an hour.
 // EVENTSOURCE_ERROR_VALUE for another number.
 eventsource_error eventsource_set_retry(eventsource *source, int retry);

@@ -25,6 +25,9 @@ const (
 	RetryStandard Retry = C.EVENTSOURCE_RETRY_STANDARD
 	// RetryPersistent: after the statuses 408, 425, 429 and 500 to 599, too.
 	RetryPersistent Retry = C.EVENTSOURCE_RETRY_PERSISTENT
+	// RetryUntilOpen: as RetryPersistent until a response is accepted, and
+	// never after that: a request that costs money is made once, and no more.
+	RetryUntilOpen Retry = C.EVENTSOURCE_RETRY_UNTIL_OPEN
 	// RetryNever: after nothing: one attempt, one stream.
 	RetryNever Retry = C.EVENTSOURCE_RETRY_NEVER
 )

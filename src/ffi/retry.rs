@@ -68,7 +68,9 @@ pub unsafe extern "C" fn eventsource_set_max_attempts(
 /// money is not repeated by accident. If a stream ends in good order and the
 /// source does not ask for it again, that is no failure: `on_error` is not
 /// called, and `on_close` gets EVENTSOURCE_ERROR_ENDED. A stream that ends
-/// inside an event, or breaks off, is lost with EVENTSOURCE_ERROR_LOST.
+/// inside an event, or breaks off, is lost with EVENTSOURCE_ERROR_LOST. No
+/// policy repeats a request other than GET whose stream has come to its end, or
+/// one that was redirected from https to http or to no http or https URL.
 /// `Retry-After` of a response makes the delay longer, up to an hour.
 /// EVENTSOURCE_ERROR_VALUE for another number.
 #[unsafe(no_mangle)]

@@ -24,25 +24,61 @@ pub enum Retry {
     Persistent = 1,
     /// After none: one attempt, one stream.
     Never = 2,
+    /// As EVENTSOURCE_RETRY_PERSISTENT until a response is accepted, and never
+    /// after that: a request that costs money is made once, and no more.
+    UntilOpen = 3,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// No response was accepted.
+    Nothing,
+    /// A response was accepted, and broke off.
+    Open,
+    /// The same, and all of it has come.
+    End,
 }
 
 impl Retry {
     pub(crate) fn from_raw(number: i32) -> Option<Retry> {
-        [Retry::Standard, Retry::Persistent, Retry::Never]
+        [Retry::Standard, Retry::Persistent, Retry::Never, Retry::UntilOpen]
             .into_iter()
             .find(|retry| *retry as i32 == number)
     }
 
-    /// Whether there is another attempt after `failure`.
-    pub(crate) fn comes_back_after(self, failure: &Failure) -> bool {
+    /// Whether there is another attempt after `failure`, of a request that was
+    /// or was not a GET.
+    pub(crate) fn comes_back_after(
+        self,
+        failure: &Failure,
+        reached: Reached,
+        is_get: bool,
+    ) -> bool {
         match (self, failure.error) {
             (Retry::Never, _) => false,
+            (Retry::UntilOpen, _) if reached != Reached::Nothing => false,
+            // It was answered, and may have been paid for.
+            _ if reached == Reached::End && !is_get => false,
             (_, Error::ContentType | Error::Internal) => false,
+            _ if failure.is_futile => false, // R19
             (Retry::Standard, Error::Status) => false, // R21
-            (Retry::Persistent, Error::Status) => is_transient(failure.status),
+            (_, Error::Status) => is_transient(failure.status),
             _ => true, // R18, R27
         }
     }
+}
+
+/// What the program could set to come back after `failure`, if it has set
+/// nothing: a server behind a proxy that is deployed answers 502.
+pub(crate) fn advice(failure: &Failure, is_get: bool) -> Option<&'static str> {
+    if failure.error != Error::Status || !is_transient(failure.status) {
+        return None;
+    }
+    Some(match is_get {
+        true => "EVENTSOURCE_RETRY_PERSISTENT would reconnect",
+        false => "EVENTSOURCE_RETRY_UNTIL_OPEN would ask again",
+    })
 }
 
 fn is_transient(status: u16) -> bool {

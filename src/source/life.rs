@@ -15,7 +15,7 @@ use crate::http::opening::{Opened, Opening};
 use crate::parser::{Item, Parser};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
-use crate::settings::retry::{Retry, retry_after};
+use crate::settings::retry::{Reached, Retry, advice, retry_after};
 use crate::source::backoff::Backoff;
 use crate::source::handler::Handler;
 use crate::source::shared::Shared;
@@ -55,6 +55,8 @@ pub(crate) struct Source<H> {
     started: Instant,
     /// Whether to come back after the attempt that is under way.
     retry: Retry,
+    /// Whether its request is a GET.
+    is_get: bool,
     /// The failure last reported, for the next `on_request`.
     last_failure: Option<Box<LastFailure>>,
     /// While it is OPEN.
@@ -103,6 +105,7 @@ impl<H: Handler> Source<H> {
             attempts: 0,
             started: Instant::now(),
             retry: options.retry.unwrap_or(Retry::Standard),
+            is_get: true,
             last_failure: None,
             stream: None,
             options,
@@ -162,7 +165,8 @@ impl<H: Handler> Source<H> {
             self.attempts,
             last_failure.as_deref(),
         );
-        let default = match request.is_plain_get() {
+        self.is_get = request.is_plain_get();
+        let default = match self.is_get {
             true => Retry::Standard,
             false => Retry::Never,
         };
@@ -186,7 +190,7 @@ impl<H: Handler> Source<H> {
                 // asked for ever, the next attempt begins at the original URL.
                 self.moved = None;
                 self.became_get = false;
-                self.follow_up(failure, false)
+                self.follow_up(failure, Reached::Nothing, false)
             }
         }
     }
@@ -198,6 +202,7 @@ impl<H: Handler> Source<H> {
         let moved = response.url != self.options.url;
         self.moved = moved.then(|| Box::new(response.url.clone()));
         self.became_get |= became_get;
+        self.is_get |= became_get;
         if !self.state().open() {
             return self.begin();
         }
@@ -281,39 +286,62 @@ impl<H: Handler> Source<H> {
     /// The body has ended in good order (R27). The stream has only if it is
     /// not inside an event: that it is dropped (R60) must be told.
     fn ended(&mut self) -> Next {
-        self.lost(match self.parser.is_inside_event() {
+        let failure = match self.parser.is_inside_event() {
             false => {
                 Failure::new(Error::Ended, "the server has ended the stream")
             }
             true => {
                 Failure::new(Error::Lost, "the stream ended inside an event")
             }
-        })
+        };
+        self.over(failure, Reached::End)
     }
 
-    /// The stream was lost, or has ended.
+    /// The stream was lost.
     fn lost(&mut self, failure: Failure) -> Next {
+        self.over(failure, Reached::Open)
+    }
+
+    /// The stream is over.
+    fn over(&mut self, failure: Failure, reached: Reached) -> Next {
         let stream = self.stream.take().expect("an open stream");
         let worked = stream.got_event
             || self.parser.has_set_last_event_id()
             || stream.opened.elapsed() >= Stream::LIFE;
-        self.follow_up(failure.with_status(stream.status), worked)
+        self.follow_up(failure.with_status(stream.status), reached, worked)
     }
 
     /// After an attempt: reestablishes the connection, or fails it, or ends
     /// with a stream that was the only one wanted. An attempt has failed
     /// unless its connection `worked`.
-    fn follow_up(&mut self, failure: Failure, worked: bool) -> Next {
+    fn follow_up(
+        &mut self,
+        mut failure: Failure,
+        reached: Reached,
+        worked: bool,
+    ) -> Next {
         let delay = self.delay_after(&failure, worked);
         let attempt = self.backoff.failed_attempts();
         let limit = self.options.max_attempts;
         let exhausted = limit > 0 && attempt >= limit;
-        let again = !exhausted && self.retry.comes_back_after(&failure);
+        let wanted =
+            self.retry.comes_back_after(&failure, reached, self.is_get);
+        let again = wanted && !exhausted;
         let plan = RetryPlan { attempt, delay: again.then_some(delay) };
         match self.handler.retry(&failure, plan, delay) {
             Some(delay) => self.reestablish(failure, attempt, delay),
-            None if failure.error == Error::Ended && !exhausted => self.end(),
-            None => self.fail(&failure),
+            // Unless it was wanted again, and was in vain too often.
+            None if failure.error == Error::Ended && (again || !wanted) => {
+                self.end()
+            }
+            None => {
+                if self.options.retry.is_none()
+                    && let Some(advice) = advice(&failure, self.is_get)
+                {
+                    failure.message = format!("{failure}; {advice}");
+                }
+                self.fail(&failure)
+            }
         }
     }
 

@@ -228,7 +228,8 @@ fn a_post_is_not_repeated_by_accident() {
     source.failed(Error::Lost);
 }
 
-/// A POST comes back with its body if it is told to.
+/// A POST comes back with its body if it is told to, while its answer breaks
+/// off.
 #[test]
 fn a_post_is_repeated_if_it_is_told_to() {
     let server = Server::start();
@@ -241,10 +242,142 @@ fn a_post_is_repeated_if_it_is_told_to() {
         assert_eq!(connection.request.method, "POST");
         assert_eq!(connection.request.body, b"x");
         connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
-        connection.finish();
         source.opened();
         source.message("x");
+        connection.reset();
+        source.lost();
+    }
+}
+
+/// No policy asks again for what is not a GET and has been answered: in good
+/// order, or as a whole if it ends inside an event. It may have been paid for.
+#[test]
+fn no_policy_repeats_what_was_answered() {
+    type Ask = fn(Source) -> Source;
+    let asks: [Ask; 3] = [
+        |source| source.with_body("x"),
+        |source| source.with_method("PUT"),
+        |source| source.with_method("REPORT"),
+    ];
+    for ask in asks {
+        for retry in [Retry::Standard, Retry::Persistent, Retry::UntilOpen] {
+            for (tail, reason) in [("", Error::Ended), ("{\"half", Error::Lost)]
+            {
+                let server = Server::start();
+                let source = ask(Source::new(&server.url("/")))
+                    .with_retry(retry)
+                    .start();
+                let mut connection = server.accept();
+                let events = "data: x\n\n".to_owned() + tail;
+                connection.send(EVENT_STREAM.to_owned() + &events);
+                connection.finish();
+                source.opened();
+                source.message("x");
+                match reason {
+                    Error::Ended => source.closed(reason),
+                    _ => drop(source.failed(reason)),
+                }
+                assert!(!server.is_asked(), "{retry:?}");
+            }
+        }
+    }
+}
+
+/// What was answered is asked for again if `on_retry` or `reconnect` say so.
+#[test]
+fn what_was_answered_is_repeated_if_the_program_says_so() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with_body("x")
+        .with_retry(Retry::Persistent)
+        .deciding(|verdict| {
+            let ended = verdict.error == Error::Ended;
+            assert_eq!(ended, !verdict.will_retry);
+            if ended { 0 } else { -1 }
+        })
+        .start();
+    for _ in 0..2 {
+        let mut connection = server.accept();
+        assert_eq!(connection.request.body, b"x");
+        connection.send(EVENT_STREAM);
+        connection.finish();
+        source.opened();
         source.ended();
+    }
+    let connection = server.accept();
+    assert_eq!(source.reconnect(), Error::None);
+    assert_eq!(server.accept().request.body, b"x");
+    drop(connection);
+}
+
+/// UNTIL_OPEN: all that may pass is tried again, until a response is accepted;
+/// what becomes of that is the end, whatever the method.
+#[test]
+fn until_open_asks_until_a_response_is_accepted() {
+    type End = fn(Connection);
+    for method in ["GET", "POST"] {
+        let ends: [(End, Error); 2] = [
+            (Connection::finish, Error::Ended),
+            (Connection::reset, Error::Lost),
+        ];
+        for (end, reason) in ends {
+            let server = Server::start();
+            let source = Source::new(&server.url("/"))
+                .with_method(method)
+                .with_retry(Retry::UntilOpen)
+                .deciding(|verdict| if verdict.will_retry { 0 } else { -1 })
+                .start();
+            server.accept().reset();
+            source.retrying(Error::Lost);
+            for status in [408, 425, 429, 502, 503] {
+                refuse(server.accept(), status, "");
+                source.retrying(Error::Status);
+            }
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+            source.opened();
+            source.message("x");
+            end(connection);
+            match reason {
+                Error::Ended => source.closed(reason),
+                _ => drop(source.failed(reason)),
+            }
+            assert!(!server.is_asked(), "{method}");
+        }
+        let server = Server::start();
+        let source = Source::new(&server.url("/"))
+            .with_method(method)
+            .with_retry(Retry::UntilOpen)
+            .start();
+        refuse(server.accept(), 404, "");
+        source.failed(Error::Status);
+    }
+}
+
+/// A source without a policy that a passing status ends says which policy it
+/// wants; one with a policy is told nothing.
+#[test]
+fn a_status_that_may_pass_says_what_to_set() {
+    let wanted = "unexpected status 502; EVENTSOURCE_RETRY_PERSISTENT would \
+                  reconnect";
+    let of_a_post = "unexpected status 502; EVENTSOURCE_RETRY_UNTIL_OPEN \
+                     would ask again";
+    for (status, method, retry, message) in [
+        (502, "GET", None, wanted),
+        (502, "POST", None, of_a_post),
+        (502, "GET", Some(Retry::Never), "unexpected status 502"),
+        (502, "GET", Some(Retry::Standard), "unexpected status 502"),
+        (404, "GET", None, "unexpected status 404"),
+    ] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/")).with_method(method);
+        let source = match retry {
+            Some(retry) => source.with_retry(retry),
+            None => source,
+        };
+        let source = source.start();
+        refuse(server.accept(), status, "");
+        assert_eq!(source.failed(Error::Status).message, message);
     }
 }
 
@@ -430,7 +563,7 @@ fn the_longest_wait_holds_for_the_servers_retry() {
 #[test]
 fn refuses_policies_that_are_none() {
     let source = Source::new("http://127.0.0.1/");
-    for retry in [-1, 3, i32::MAX] {
+    for retry in [-1, 4, i32::MAX] {
         let error = source.set(ffi::eventsource_set_retry, retry);
         assert_eq!(error, Error::Value, "{retry}");
     }
@@ -450,7 +583,7 @@ fn a_server_that_always_fails_is_asked_a_handful_of_times() {
             connection.send(EVENT_STREAM.to_owned() + "retry: 0\n\n");
             connection.finish();
         },
-        |connection| connection.redirect("302 Found", "ftp://x/"),
+        |connection| connection.answer("xxx", ""),
     ];
     for fail in fails {
         let server = Server::start();

@@ -1,6 +1,6 @@
 //! Where a source is sent.
 
-use eventsource::ffi::Error;
+use eventsource::ffi::{Error, Retry};
 
 use support::certificates;
 use support::server::{Connection, EVENT_STREAM, Server};
@@ -169,27 +169,33 @@ fn does_not_go_round_for_ever() {
     source.retrying(Error::Redirect);
 }
 
-/// R12. A `Location` that is no URL, or not http(s), is a network error.
+/// R12, R19. A `Location` that is no URL, or not http(s), is a network error,
+/// and another attempt is futile, whatever the policy. The message tells where
+/// it leads, and nothing secret.
 #[test]
-fn a_location_that_leads_nowhere_is_tried_again() {
-    for location in [
-        "http://[::1",
-        "http://",
-        "http://a b/",
-        "ftp://127.0.0.1/",
-        "data:text/event-stream,data:x",
-        "about:blank",
-        "mailto:somebody",
+fn a_location_that_leads_nowhere_fails_the_connection() {
+    for (location, told) in [
+        ("http://[::1", "http://[::1,"),
+        ("http://", "http://,"),
+        ("http://a b/", "http://a b/,"),
+        ("http://me:secret@a b/?secret#secret", "http://a b/,"),
+        ("ftp://127.0.0.1/", "ftp://127.0.0.1/,"),
+        ("ftp://secret@127.0.0.1/x?secret", "ftp://127.0.0.1/x,"),
+        ("data:text/event-stream,data:secret", "data:,"),
+        ("about:blank", "about:,"),
+        ("mailto:secret", "mailto:,"),
     ] {
-        let server = Server::start();
-        let source = Source::connected(&server.url("/"));
-        server.accept().redirect("302 Found", location);
-        let failure = source.retrying(Error::Redirect);
-        assert_eq!(failure.http_status, 302, "{location}");
-        let mut connection = server.accept();
-        assert_eq!(connection.request.target, "/", "{location}");
-        connection.send(EVENT_STREAM);
-        source.opened();
+        for retry in [Retry::Standard, Retry::Persistent, Retry::UntilOpen] {
+            let server = Server::start();
+            let source =
+                Source::new(&server.url("/")).with_retry(retry).start();
+            server.accept().redirect("302 Found", location);
+            let failure = source.failed(Error::Redirect);
+            assert_eq!(failure.http_status, 302, "{location}");
+            assert!(failure.message.contains(told), "{}", failure.message);
+            assert!(!failure.message.contains("secret"), "{}", failure.message);
+            assert!(!server.is_asked(), "{location}");
+        }
     }
 }
 
@@ -324,16 +330,22 @@ fn sends_the_programs_headers_within_the_origin() {
     assert_eq!(request.header("last-event-id"), Some("ü7"));
 }
 
-/// Redirects: from https to http is refused, and tried again.
+/// R19. Redirects: from https to http is refused, for good; the message tells
+/// where it leads, and nothing secret.
 #[test]
 fn does_not_follow_from_https_to_http() {
     let secure = Server::secure(certificates::trusted("127.0.0.1"));
     let plain = Server::start();
     let source = Source::connected(&secure.url("/"));
-    secure.accept().redirect("302 Found", &plain.url("/"));
-    source.retrying(Error::Redirect);
+    let address = plain.address();
+    let location = format!("http://me:secret@{address}/x?secret#secret");
+    secure.accept().redirect("302 Found", &location);
+    let failure = source.failed(Error::Redirect);
+    let told = format!("http://{address}/x is not followed");
+    assert!(failure.message.contains(&told), "{}", failure.message);
+    assert!(!failure.message.contains("secret"), "{}", failure.message);
     assert!(!plain.is_asked());
-    secure.accept();
+    assert!(!secure.is_asked());
 }
 
 /// Redirects: from http to https is followed.
