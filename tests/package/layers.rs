@@ -119,3 +119,35 @@ fn no_two_files_use_each_other() {
         assert!(!reached.contains(&**start), "a circle through {start}");
     }
 }
+
+/// The other files of the C API may call unsafe functions without saying why,
+/// and so must leave it at that.
+#[test]
+fn one_file_of_the_c_api_follows_pointers() {
+    let mut followers = Vec::new();
+    for entry in fs::read_dir(path("src/ffi")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a file");
+        let follows = [
+            "unsafe {",
+            "::from_raw(",
+            "from_raw_parts",
+            "from_ptr(",
+            "&*",
+            "&mut *",
+            "ptr::read",
+            "ptr::write",
+            "ptr::copy",
+        ];
+        let follows = text.lines().any(|line| {
+            !line.trim().starts_with("//")
+                && !line.contains("Error::from_raw(")
+                && !line.contains("Retry::from_raw(")
+                && follows.iter().any(|it| line.contains(it))
+        });
+        if follows {
+            followers.push(path.file_name().expect("a name").to_owned());
+        }
+    }
+    assert_eq!(followers, ["convert.rs"]);
+}
