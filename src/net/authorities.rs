@@ -21,9 +21,9 @@ use rustls_native_certs::load_certs_from_paths;
 use webpki::{EndEntityCert, anchor_from_trusted_cert};
 
 use crate::error::Error;
+use crate::net::certificate::{PublicKey, version};
 use crate::net::configuration::{configuration, provider};
 use crate::net::pem::certificates_in;
-use crate::net::public_key::PublicKey;
 use crate::net::watched::{Content, Watched};
 
 /// Authorities to trust, and TLS that trusts them.
@@ -197,6 +197,11 @@ impl Verifier {
             {
                 true
             }
+            rustls::Error::InvalidCertificate(
+                CertificateError::BadEncoding,
+            ) if version(certificate).is_some_and(|it| it < 3) => {
+                return Err(Refusal::OldVersion.into());
+            }
             _ => return Err(cause),
         };
         if is_authority && self.is_anchor(certificate) {
@@ -285,6 +290,8 @@ impl ServerCertVerifier for Verifier {
 pub(super) enum Refusal {
     /// It vouches for itself.
     SelfSigned,
+    /// It is of version 1 or 2.
+    OldVersion,
     /// It has an RSA key of so many bits.
     ShortKey(usize),
     /// The server has not shown that it has the key.
@@ -315,6 +322,7 @@ impl fmt::Display for Refusal {
             Refusal::SelfSigned => {
                 f.write_str("it is self-signed, and not trusted here")
             }
+            Refusal::OldVersion => f.write_str("it is not of version 3"),
             Refusal::ShortKey(bits) => {
                 write!(f, "its RSA key has {bits} bits, 2048 is the least")
             }

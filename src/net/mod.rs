@@ -2,14 +2,15 @@
 //! Every wait in here is ended by what interrupts the attempt.
 
 mod authorities;
+mod certificate;
 mod configuration;
 pub(crate) mod environment;
 mod pem;
 pub(crate) mod proxy;
-mod public_key;
 pub(crate) mod resolve;
 pub(crate) mod socket;
 pub(crate) mod tls;
+mod tls_error;
 pub(crate) mod trust;
 pub(crate) mod tunnel;
 mod unverified;

@@ -2,12 +2,13 @@
 
 use std::io::{self, Read, Write};
 
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConnection};
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::socket::Socket;
+use crate::net::tls_error::reason;
 use crate::net::trust::Trust;
 use crate::sys::{Entry, Interest};
 use crate::wait::{Interrupted, Until};
@@ -38,10 +39,10 @@ impl Stream {
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
         let name = ServerName::try_from(host.trim_matches(['[', ']']))
-            .map_err(|cause| refused(host, &cause))?
+            .map_err(|_| refused(host, &"no certificate is for such a name"))?
             .to_owned();
         let tls = ClientConnection::new(trust.config()?, name)
-            .map_err(|cause| refused(host, &cause))?;
+            .map_err(|cause| refused(host, &reason(&cause)))?;
         let mut secure = Secure { tls, below: self };
         let done = secure.handshake(until);
         match done.map_err(|cause| secure.alert_before_reset(cause)) {
@@ -255,71 +256,4 @@ pub(crate) fn failure(cause: &io::Error) -> Option<Failure> {
 
 fn refused(host: &str, cause: &dyn std::fmt::Display) -> Failure {
     Failure::new(Error::Tls, format!("TLS with {host}: {cause}"))
-}
-
-/// In a person's words, where rustls speaks a programmer's.
-fn reason(cause: &rustls::Error) -> String {
-    use rustls::Error::{AlertReceived, InvalidCertificate};
-    let reason = match cause {
-        InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => "it was not issued by an authority that is trusted here",
-        InvalidCertificate(
-            CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. },
-        ) => "it was issued for another host name",
-        InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "it has expired",
-        InvalidCertificate(
-            CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => "it is not valid yet",
-        InvalidCertificate(CertificateError::Revoked) => "it was revoked",
-        InvalidCertificate(CertificateError::Other(other)) => {
-            return format!("the server's certificate is refused: {}", other.0);
-        }
-        InvalidCertificate(other) => {
-            return format!("the server's certificate is refused: {other:?}");
-        }
-        AlertReceived(alert) => return alert_text(*alert),
-        other => return format!("TLS: {other}"),
-    };
-    format!("the server's certificate is refused: {reason}")
-}
-
-/// Why the server does not want to go on.
-fn alert_text(alert: AlertDescription) -> String {
-    let text = match alert {
-        AlertDescription::CertificateRequired => {
-            "the server asks for a client certificate"
-        }
-        AlertDescription::UnknownCA => {
-            "the server does not trust the client certificate's authority"
-        }
-        AlertDescription::CertificateExpired => {
-            "the server says that the client certificate has expired"
-        }
-        AlertDescription::CertificateRevoked => {
-            "the server says that the client certificate was revoked"
-        }
-        AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::AccessDenied => {
-            "the server refuses the client certificate"
-        }
-        AlertDescription::HandshakeFailure => {
-            "the server refused the handshake: it may ask for a client \
-             certificate, or know none of the ciphers"
-        }
-        AlertDescription::ProtocolVersion => {
-            "the server speaks neither TLS 1.2 nor TLS 1.3"
-        }
-        AlertDescription::UnrecognisedName => {
-            "the server does not know the host name"
-        }
-        other => return format!("the server refused the handshake: {other:?}"),
-    };
-    text.to_owned()
 }

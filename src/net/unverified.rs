@@ -11,7 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
 use crate::net::authorities::Refusal;
-use crate::net::public_key::PublicKey;
+use crate::net::certificate::PublicKey;
 
 /// What servers may sign the handshake with, beside what can be checked: a
 /// server that has another kind of key would refuse, else.

@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use rcgen::{
     BasicConstraints, Certificate as Certified, CertificateParams, DnType,
-    IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PublicKeyData,
+    date_time_ymd,
 };
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -262,6 +263,41 @@ pub fn self_signed(
     }
     let certificate = params.self_signed(&key).expect("a certificate");
     (serve(&certificate, &key), file("self", &certificate.pem()))
+}
+
+/// A server whose certificate was issued with one that is no authority's.
+pub fn issued_by_no_authority(name: &str) -> Arc<ServerConfig> {
+    let (impostor, impostor_key) = TRUSTED.sign("impostor", 4000);
+    let params = CertificateParams::new(vec!["impostor".to_owned()]);
+    let issuer = Issuer::new(params.expect("a name"), impostor_key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec![name.to_owned()]);
+    let certificate = params.expect("a name").signed_by(&key, &issuer);
+    let mut chain = chain(&certificate.expect("a certificate"));
+    chain.push(impostor.der().clone());
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, private(&key));
+    Arc::new(config.expect("a key that fits"))
+}
+
+/// A server whose certificate is for clients.
+pub fn for_clients(name: &str) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().expect("a key");
+    let mut params =
+        CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &TRUSTED.issuer);
+    serve(&certificate.expect("a certificate"), &key)
+}
+
+/// A server that speaks HTTP/2 only.
+pub fn http2_only(name: &str) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(&trusted(name));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
 }
 
 /// A server that asks for a client certificate from the trusted authority.

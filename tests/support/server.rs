@@ -1,7 +1,7 @@
 //! A scripted server on loopback: real sockets, one step after the other, each
 //! at the test's word. Everything that waits has a deadline.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -268,6 +268,17 @@ impl Write for Stream {
         match self {
             Self::Plain(socket) => socket.write(bytes),
             Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    // An alert goes with what stands before it, or not at all.
+    fn write_vectored(
+        &mut self,
+        buffers: &[IoSlice<'_>],
+    ) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write_vectored(buffers),
+            Self::Tls(tls) => tls.write_vectored(buffers),
         }
     }
 

@@ -1,5 +1,21 @@
-//! The public key in a certificate, found whatever the rest of it is: of
-//! version 1, long expired, or with extensions that nobody knows.
+//! The version of a certificate and its public key, found whatever the rest of
+//! it is: webpki reads certificates of version 3 only.
+
+/// The version of a certificate in DER, if it is one: 1, 2 or 3.
+pub(super) fn version(certificate: &[u8]) -> Option<u8> {
+    let (certificate, _) = value(SEQUENCE, certificate)?;
+    let (fields, _) = value(SEQUENCE, certificate)?;
+    let first = element(fields)?;
+    match first.tag {
+        VERSION => match value(INTEGER, first.value)?.0 {
+            [number] => number.checked_add(1),
+            _ => None,
+        },
+        // Version 1 has no field that says so.
+        INTEGER => Some(1),
+        _ => None,
+    }
+}
 
 /// A public key, as certificates have it (RFC 5280, 4.1.2.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +111,27 @@ mod tests {
             b"0\x84\0\0\0\0",
             b"0\x83\xff\xff\xff",
             b"0\x020\0",
-            b"0\x07\x30\x05\xa0\x03\x02\x01\x02",
+            b"0\x05\x30\x03\x01\x01\xff",
             b"\x02\x01\x01",
         ] {
             assert_eq!(PublicKey::of(bytes), None, "{bytes:?}");
+            assert_eq!(version(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_told_by_its_field_or_by_none() {
+        for (fields, expected) in [
+            (&b"\xa0\x03\x02\x01\x02"[..], Some(3)),
+            (b"\xa0\x03\x02\x01\x00", Some(1)),
+            (b"\x02\x01\x07", Some(1)),
+            (b"\xa0\x04\x02\x02\x01\x00", None),
+            (b"\xa0\x03\x02\x01\xff", None),
+        ] {
+            let length = fields.len() as u8;
+            let inner = [&[SEQUENCE, length], fields].concat();
+            let outer = [&[SEQUENCE, length + 2], &*inner].concat();
+            assert_eq!(version(&outer), expected, "{fields:?}");
         }
     }
 
