@@ -98,6 +98,7 @@ pub fn attempt(
         url: options.url.clone(),
         options: Arc::new(options),
         cookies: Arc::default(),
+        turns: Arc::default(),
         interrupt: state.clone(),
     };
     let (response, mut connection) = match opening.run() {

@@ -25,9 +25,9 @@ use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::http::head::{self, Head};
 use crate::net::proxy::Proxy;
-use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
+use crate::net::turns::Turns;
 use crate::response::Response;
 use crate::settings::network::Network;
 use crate::sys::Interest;
@@ -54,6 +54,7 @@ pub(crate) struct Route {
     pub(crate) network: Arc<Network>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) response_timeout: Option<Duration>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// What is left when the head has been read: the connection, and the bytes
@@ -72,6 +73,8 @@ pub(crate) fn exchange(
         request.headers_mut().insert(PROXY_AUTHORIZATION, value);
     }
     let url = route.url.clone();
+    let turns = route.turns.clone();
+    turns.begin();
     let rest = Slot::default();
     *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
     request.headers_mut().entry(HOST).or_insert_with(|| host(&url));
@@ -91,7 +94,13 @@ pub(crate) fn exchange(
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
-    drop(response.map_err(no_connection)?);
+    drop(response.map_err(|cause| {
+        let none = no_connection(cause);
+        if let NoConnection::Failed(_) = none {
+            turns.fail();
+        }
+        none
+    })?);
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (head, rest) = rest.expect("ureq has let go of the connection");
     let refusal = forward.and_then(|proxy| proxy.refusal(head.status));
@@ -158,15 +167,14 @@ impl Connector for Wires {
 }
 
 fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
-    let Route { url, interrupt, network, .. } = route;
+    let Route { url, interrupt, network, turns, .. } = route;
     let until = Until::new(&**interrupt, deadline(route.connect_timeout));
     let stream = if let Some(path) = &network.unix_socket {
         Stream::Plain(Socket::connect_unix(path, until)?)
     } else if let Some(proxy) = proxy {
-        proxy.connect(url, &network.trust, until)?
+        proxy.connect(url, &network.trust, turns, until)?
     } else {
-        let addresses = resolve(url.host(), url.port(), until)?;
-        Stream::Plain(Socket::connect(&addresses, until)?)
+        Stream::Plain(turns.connect(url.host(), url.port(), until)?)
     };
     match url.is_secure() {
         true => stream.secure(url.host_str(), &network.trust, until),
@@ -544,6 +552,7 @@ mod tests {
             network: Arc::new(network),
             connect_timeout: Some(Duration::from_millis(20)),
             response_timeout: None,
+            turns: Arc::default(),
         };
         let proxy = route.network.proxy(&route.url)?;
         dial(&route, proxy.as_ref())

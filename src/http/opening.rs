@@ -14,6 +14,7 @@ use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
+use crate::net::turns::Turns;
 use crate::response::{self, Response};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
@@ -30,6 +31,8 @@ pub(crate) struct Opening {
     /// Where it begins.
     pub(crate) url: HttpUrl,
     pub(crate) cookies: Arc<Mutex<Cookies>>,
+    /// Which addresses to begin with.
+    pub(crate) turns: Arc<Turns>,
     /// Ends every wait in it.
     pub(crate) interrupt: Arc<dyn Interrupt>,
 }
@@ -108,6 +111,7 @@ impl Opening {
             network: self.options.network.clone(),
             connect_timeout: self.options.connect_timeout,
             response_timeout: self.options.response_timeout,
+            turns: self.turns.clone(),
         };
         let (head, rest) = exchange::exchange(request, route)?;
         if own {

@@ -13,5 +13,6 @@ pub(crate) mod tls;
 mod tls_error;
 pub(crate) mod trust;
 pub(crate) mod tunnel;
+pub(crate) mod turns;
 mod unverified;
 mod watched;

@@ -149,6 +149,11 @@ impl Socket {
         }
     }
 
+    /// The address at the other end of a TCP connection.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer_addr().ok()?.as_socket()
+    }
+
     /// What to wait for with poll.
     pub(crate) fn entry(&self, interest: Interest) -> Entry {
         Entry::new(self.0.as_fd(), interest)

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Host;
@@ -12,10 +12,9 @@ use url::Host;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::proxy::{Protocol, Proxy};
-use crate::net::resolve::resolve;
-use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
 use crate::net::trust::Trust;
+use crate::net::turns::Turns;
 use crate::response::Response;
 use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
@@ -31,15 +30,17 @@ impl Proxy {
         &self,
         url: &HttpUrl,
         trust: &Trust,
+        turns: &Turns,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
-        let stream = self.dial(trust, until).map_err(|none| match none {
-            NoConnection::Failed(cause) => {
-                self.failure(cause.error, cause.message).into()
-            }
-            NoConnection::Interrupted => NoConnection::Interrupted,
-        })?;
-        let mut tunnel = Tunnel { proxy: self, stream, until };
+        let stream =
+            self.dial(trust, turns, until).map_err(|none| match none {
+                NoConnection::Failed(cause) => {
+                    self.failure(cause.error, cause.message).into()
+                }
+                NoConnection::Interrupted => NoConnection::Interrupted,
+            })?;
+        let mut tunnel = Tunnel { proxy: self, stream, turns, until };
         match self.protocol {
             Protocol::Http | Protocol::Https => {
                 if !self.forwards(url) {
@@ -56,6 +57,7 @@ impl Proxy {
     fn dial(
         &self,
         trust: &Trust,
+        turns: &Turns,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
         let host = match &self.host {
@@ -63,8 +65,7 @@ impl Proxy {
             Host::Ipv4(address) => Host::Ipv4(*address),
             Host::Ipv6(address) => Host::Ipv6(*address),
         };
-        let addresses = resolve(host, self.port, until)?;
-        let stream = Stream::Plain(Socket::connect(&addresses, until)?);
+        let stream = Stream::Plain(turns.connect(host, self.port, until)?);
         match self.protocol {
             Protocol::Https => {
                 stream.secure(&self.host.to_string(), trust, until)
@@ -78,6 +79,7 @@ impl Proxy {
 struct Tunnel<'a> {
     proxy: &'a Proxy,
     stream: Stream,
+    turns: &'a Turns,
     until: Until<'a>,
 }
 
@@ -178,23 +180,27 @@ impl Tunnel<'_> {
     }
 
     fn ipv4_address(&self, url: &HttpUrl) -> Result<Ipv4Addr, NoConnection> {
-        let addresses = self.addresses(url)?;
-        let mut addresses = addresses.iter().map(SocketAddr::ip);
-        addresses
-            .find_map(|address| match address {
-                std::net::IpAddr::V4(address) => Some(address),
-                std::net::IpAddr::V6(_) => None,
-            })
-            .ok_or_else(|| {
-                self.refused("the host has no IPv4 address, SOCKS4 no other")
-            })
+        match self.address(url, SocketAddr::is_ipv4)?.map(|it| it.ip()) {
+            Some(IpAddr::V4(address)) => Ok(address),
+            _ => {
+                Err(self
+                    .refused("the host has no IPv4 address, SOCKS4 no other"))
+            }
+        }
     }
 
-    fn addresses(
+    /// The first of the server's own addresses that is `wanted`, for a proxy
+    /// that looks no name up.
+    fn address(
         &self,
         url: &HttpUrl,
-    ) -> Result<Vec<SocketAddr>, NoConnection> {
-        resolve(url.host(), url.port(), self.until)
+        wanted: impl Fn(&SocketAddr) -> bool,
+    ) -> Result<Option<SocketAddr>, NoConnection> {
+        let (host, port) = (url.host(), url.port());
+        let addresses = self.turns.addresses(host, port, self.until)?;
+        let address = addresses.into_iter().find(wanted);
+        address.inspect(|address| self.turns.used(*address));
+        Ok(address)
     }
 
     /// SOCKS5 (RFC 1928): methods, one of them chosen, then the request.
@@ -271,13 +277,16 @@ impl Tunnel<'_> {
                 let name = name.bytes();
                 return Ok([3, length].into_iter().chain(name).collect());
             }
-            Host::Domain(_) => self.addresses(url)?[0].ip(),
+            Host::Domain(_) => {
+                let address = self.address(url, |_| true)?;
+                address.expect("a look-up finds one, or fails").ip()
+            }
         };
         Ok(match address {
-            std::net::IpAddr::V4(address) => {
+            IpAddr::V4(address) => {
                 [1].into_iter().chain(address.octets()).collect()
             }
-            std::net::IpAddr::V6(address) => {
+            IpAddr::V6(address) => {
                 [4].into_iter().chain(address.octets()).collect()
             }
         })

@@ -12,6 +12,7 @@ use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
 use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::opening::{Opened, Opening};
+use crate::net::turns::Turns;
 use crate::parser::{Item, Parser};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
@@ -46,6 +47,7 @@ pub(crate) struct Source<H> {
     parser: Parser,
     backoff: Backoff,
     cookies: Arc<Mutex<Cookies>>,
+    turns: Arc<Turns>,
     /// Where a redirect has led, and the next request goes (R13).
     moved: Option<Box<HttpUrl>>,
     /// A redirect to there has made a GET of the request.
@@ -100,6 +102,7 @@ impl<H: Handler> Source<H> {
                 options.max_reconnection_time,
             ),
             cookies: Arc::default(),
+            turns: Arc::default(),
             moved: None,
             became_get: false,
             attempts: 0,
@@ -132,6 +135,7 @@ impl<H: Handler> Source<H> {
                 request,
                 url: self.url().clone(),
                 cookies: self.cookies.clone(),
+                turns: self.turns.clone(),
                 interrupt: self.shared.state.clone(),
             });
         }

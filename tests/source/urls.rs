@@ -1,15 +1,16 @@
 //! What a source is made for.
 
 use std::ffi::CString;
-use std::net::Ipv4Addr;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::ptr;
 
 use eventsource::ffi::{self, Error, ReadyState};
 
-use support::names;
 use support::server::{EVENT_STREAM, Server};
-use support::source::Source;
+use support::source::{Seen, Source};
+use support::{certificates, names};
 
 /// What `eventsource_new` says to these bytes; the source must be NULL.
 fn refusal(url: &[u8]) -> Error {
@@ -345,5 +346,86 @@ fn an_address_that_does_not_answer_holds_up_nobody() {
     names::resolve("half-dead.test", &addresses);
     let source = Source::connected(&server.url_at("half-dead.test", "/"));
     server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// An address that takes a connection and then says nothing, or nonsense, is
+/// not the first that the next attempt tries, with TLS and without, and
+/// through a proxy of two addresses.
+#[test]
+fn an_address_that_comes_to_nothing_is_not_the_first_again() {
+    type Fail = fn(TcpStream) -> Option<TcpStream>;
+    let fails: [(Fail, Error); 3] = [
+        (Some, Error::Timeout),
+        (|_| None, Error::Lost),
+        (
+            |mut stream| {
+                let _ = stream.write_all(b"nonsense\r\n\r\n");
+                Some(stream)
+            },
+            Error::Http,
+        ),
+    ];
+    for (number, (fail, error)) in fails.into_iter().enumerate() {
+        for way in ["http", "https", "proxy"] {
+            let server = match way {
+                "https" => Server::secure(certificates::trusted("turns.test")),
+                _ => Server::start(),
+            };
+            let dead = Server::at(&format!("127.0.0.3:{}", server.port()));
+            let addresses = [dead.address().ip(), server.address().ip()];
+            names::resolve("turns.test", &addresses);
+            let url = server.url_at("turns.test", "/");
+            let source = match way {
+                "proxy" => Source::new("http://behind.test/").with_proxy(&url),
+                _ => Source::new(&url),
+            };
+            let source = source
+                .with(ffi::eventsource_set_connect_timeout, 300)
+                .with(ffi::eventsource_set_response_timeout, 300)
+                .start();
+            let _kept = fail(dead.accept_silently());
+            let failure = match source.next() {
+                Seen::Error(failure) => failure,
+                other => panic!("on_error expected: {other:?}"),
+            };
+            let error = if way == "https" { failure.error } else { error };
+            assert_eq!(failure.error, error, "{number} {way}: {failure:?}");
+            // And so it stays, as long as the other one answers.
+            for _ in 0..3 {
+                let mut connection = server.accept();
+                connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+                source.opened();
+                source.message("x");
+                connection.finish();
+                source.ended();
+                assert!(!dead.is_asked(), "{number} {way}");
+            }
+            // An answer that is refused is an answer.
+            server.accept().answer("404 Not Found", "");
+            source.failed(Error::Status);
+        }
+    }
+}
+
+/// Each address has its turn, until one answers.
+#[test]
+fn addresses_that_come_to_nothing_take_turns() {
+    let server = Server::start();
+    let first = Server::at(&format!("127.0.0.4:{}", server.port()));
+    let second = Server::at(&format!("127.0.0.5:{}", server.port()));
+    let addresses =
+        [&first, &second, &server].map(|server| server.address().ip());
+    names::resolve("three.test", &addresses);
+    let source = Source::new(&server.url_at("three.test", "/"))
+        .deciding(|verdict| if verdict.will_retry { 0 } else { -1 })
+        .start();
+    for _ in 0..2 {
+        for server in [&first, &second, &server] {
+            drop(server.accept_silently());
+            source.retrying(Error::Lost);
+        }
+    }
+    first.accept().send(EVENT_STREAM);
     source.opened();
 }
