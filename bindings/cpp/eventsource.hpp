@@ -1374,7 +1374,8 @@ public:
     void reconnect() { detail::check(eventsource_reconnect(native_handle())); }
 
     // Closes the source, for good; a second call does nothing. It does not
-    // wait: when it returns no handler begins any more but that of on_close().
+    // wait: a handler that runs on another thread runs to its end, and one
+    // that was about to begin there may still run; then on_close() follows.
     void close() noexcept { eventsource_close(native_handle()); }
 
     // Waits until the source is closed and its last handler has returned.

@@ -85,6 +85,32 @@
 // The library never looks at what `user_data` points to, which must live
 // until eventsource_free() has returned: no callback begins after that.
 //
+// Lifetime
+// --------
+// One call of eventsource_free() ends a source. Where it is made:
+//
+// - On a thread that runs no callback of the source: it waits for the callback
+//   that runs, and for `on_close`. It must not hold a lock that a callback of
+//   the source wants: both would wait for ever.
+// - In a callback of the source: it does not wait. `on_close` is called at
+//   once, and the source is released when the callback returns. Until then,
+//   and in the rest of that callback, nothing may be called on the source.
+// - In a callback of another source: as on any other thread. Two sources whose
+//   callbacks free each other would wait for each other for ever.
+// - In pull mode: on the thread that has taken the close, or on any thread
+//   while none is inside eventsource_next() or eventsource_next_batch(). The
+//   descriptor is to be taken out of an event loop before.
+// - After fork(), in the child: it releases memory, and calls nothing.
+// - Never in a signal handler.
+//
+// From the moment that eventsource_free() may be called, no other thread may
+// begin a call with the source. So where a callback frees the source, no
+// other thread can wait for it with eventsource_wait(): it cannot know whether
+// it comes too late. Let the callback tell that thread, and free there.
+//
+// A thread must not be cancelled (pthread_cancel(3)) inside a call of the
+// library or inside a callback.
+//
 // Text
 // ----
 // Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.
@@ -377,9 +403,12 @@ typedef void (*eventsource_request_callback)(
 // Returns the delay before the next attempt in milliseconds, or a negative
 // number for no further attempt.
 //
-// `failure` says what follows by default. To keep that, return
+// `failure` says what follows by default; `delay_ms` is the delay of another
+// attempt also where `will_retry` is 0. To keep the default, return
 // `will_retry ? delay_ms : -1`; to decide otherwise, return `delay_ms` for
-// another attempt and -1 for none, whatever `will_retry` says. The source's
+// another attempt and -1 for none. The answer overrules the policy,
+// eventsource_set_max_attempts(), and a server that wants no more (status
+// 204). The source's
 // ready state is still the one before the failure.
 typedef int64_t (*eventsource_retry_callback)(
     eventsource *source,
@@ -470,12 +499,13 @@ eventsource_error eventsource_new(const char *url, eventsource **source);
 //
 // Inside a callback of the same source this function does not wait: it calls
 // `on_close` before it returns, no callback begins after that, and the source
-// is released when the running callback has returned. NULL is ignored.
+// is released when the running callback has returned. Nothing may be called on
+// the source any more, not even in the rest of that callback. NULL is ignored.
 //
-// No other thread may use the source after this call begins. The exception: a
-// callback may free the source while another thread is still inside
-// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
-// eventsource_wait(); that call returns safely.
+// No other thread may begin a call with the source once this one may begin;
+// see Lifetime, above. A thread that is already inside eventsource_connect(),
+// eventsource_close(), eventsource_reconnect() or eventsource_wait() when a
+// callback frees the source returns safely.
 void eventsource_free(eventsource *source);
 
 // Callbacks and listeners
@@ -523,7 +553,8 @@ eventsource_error eventsource_on_comment(
 // never 0, in `*id`.
 //
 // May be called at any time, from any thread, in callbacks. Listeners of a
-// type are called in the order in which they were added; a listener that is
+// type are called in the order in which they were added, and one that was
+// added twice twice; a listener that is
 // added while an event is dispatched is first called for the next event.
 // `message` is the type of events to which the stream gives none (R57). `id`
 // may be NULL if the listener will not be removed. EVENTSOURCE_ERROR_QUEUE if
@@ -537,8 +568,12 @@ eventsource_error eventsource_add_listener(
 
 // Removes the listener with the number `id`.
 //
-// May be called at any time, from any thread, in callbacks. The listener is
-// not called from here on; a call that runs on another thread runs to its end.
+// May be called at any time, from any thread, in callbacks. On the source's
+// own thread, so in callbacks, the listener is not called from here on. On
+// another thread this function does not wait: a call that runs runs to its
+// end, and one that was about to begin may still come. Its `user_data` must
+// live until another callback of the source has begun after this call, or
+// until eventsource_wait() or eventsource_free() has returned.
 // EVENTSOURCE_ERROR_VALUE if no listener has this number.
 eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 
@@ -909,10 +944,13 @@ eventsource_error eventsource_reconnect(eventsource *source);
 // Closes the source, for good.
 //
 // May be called from any thread, in callbacks, and again. This function does
-// not wait: when it returns the source is CLOSED, and no callback begins any
-// more, except for `on_close`, which follows within milliseconds, whatever the
-// source was doing. A callback that runs on another thread runs to its end;
-// eventsource_wait() waits for it. NULL is ignored.
+// not wait: when it returns the source is CLOSED, and `on_close` follows
+// within milliseconds, whatever the source was doing. A callback that runs on
+// another thread runs to its end, and one that was about to begin there may
+// still run; no other does. Inside a callback of the source that
+// callback is the last, but for `on_close`. To be sure from another thread
+// that no callback runs any more, call eventsource_wait() or
+// eventsource_free(). NULL is ignored.
 void eventsource_close(eventsource *source);
 
 // Waits until the source is CLOSED and its last callback has returned, for at
@@ -1034,7 +1072,11 @@ eventsource_error eventsource_next_batch(
 // The descriptor belongs to the source, and exists from
 // eventsource_set_queue() to eventsource_free(). The program may only wait for
 // it: to read from it takes a wake-up away. After eventsource_close() it is
-// readable until the close has been taken. May be called from any thread.
+// readable until the close has been taken. A loop that reports it only when it
+// becomes readable (EPOLLET), or once (EPOLLONESHOT), has to take items until
+// EVENTSOURCE_ERROR_TIMEOUT before it waits again. The program takes the
+// descriptor out of its loop before eventsource_free(). May be called from any
+// thread.
 int eventsource_fd(const eventsource *source);
 
 // The head of a response

@@ -156,7 +156,8 @@ pub unsafe extern "C" fn eventsource_on_comment(
 /// never 0, in `*id`.
 ///
 /// May be called at any time, from any thread, in callbacks. Listeners of a
-/// type are called in the order in which they were added; a listener that is
+/// type are called in the order in which they were added, and one that was
+/// added twice twice; a listener that is
 /// added while an event is dispatched is first called for the next event.
 /// `message` is the type of events to which the stream gives none (R57). `id`
 /// may be NULL if the listener will not be removed. EVENTSOURCE_ERROR_QUEUE if
@@ -200,8 +201,12 @@ fn listener(
 
 /// Removes the listener with the number `id`.
 ///
-/// May be called at any time, from any thread, in callbacks. The listener is
-/// not called from here on; a call that runs on another thread runs to its end.
+/// May be called at any time, from any thread, in callbacks. On the source's
+/// own thread, so in callbacks, the listener is not called from here on. On
+/// another thread this function does not wait: a call that runs runs to its
+/// end, and one that was about to begin may still come. Its `user_data` must
+/// live until another callback of the source has begun after this call, or
+/// until eventsource_wait() or eventsource_free() has returned.
 /// EVENTSOURCE_ERROR_VALUE if no listener has this number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_remove_listener(

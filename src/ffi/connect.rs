@@ -40,10 +40,13 @@ pub unsafe extern "C" fn eventsource_reconnect(source: *mut CSource) -> Error {
 /// Closes the source, for good.
 ///
 /// May be called from any thread, in callbacks, and again. This function does
-/// not wait: when it returns the source is CLOSED, and no callback begins any
-/// more, except for `on_close`, which follows within milliseconds, whatever the
-/// source was doing. A callback that runs on another thread runs to its end;
-/// eventsource_wait() waits for it. NULL is ignored.
+/// not wait: when it returns the source is CLOSED, and `on_close` follows
+/// within milliseconds, whatever the source was doing. A callback that runs on
+/// another thread runs to its end, and one that was about to begin there may
+/// still run; no other does. Inside a callback of the source that
+/// callback is the last, but for `on_close`. To be sure from another thread
+/// that no callback runs any more, call eventsource_wait() or
+/// eventsource_free(). NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_close(source: *mut CSource) {
     if let Ok(handle) = handle(source) {

@@ -82,6 +82,32 @@
 //! The library never looks at what `user_data` points to, which must live
 //! until eventsource_free() has returned: no callback begins after that.
 //!
+//! Lifetime
+//! --------
+//! One call of eventsource_free() ends a source. Where it is made:
+//!
+//! - On a thread that runs no callback of the source: it waits for the callback
+//!   that runs, and for `on_close`. It must not hold a lock that a callback of
+//!   the source wants: both would wait for ever.
+//! - In a callback of the source: it does not wait. `on_close` is called at
+//!   once, and the source is released when the callback returns. Until then,
+//!   and in the rest of that callback, nothing may be called on the source.
+//! - In a callback of another source: as on any other thread. Two sources whose
+//!   callbacks free each other would wait for each other for ever.
+//! - In pull mode: on the thread that has taken the close, or on any thread
+//!   while none is inside eventsource_next() or eventsource_next_batch(). The
+//!   descriptor is to be taken out of an event loop before.
+//! - After fork(), in the child: it releases memory, and calls nothing.
+//! - Never in a signal handler.
+//!
+//! From the moment that eventsource_free() may be called, no other thread may
+//! begin a call with the source. So where a callback frees the source, no
+//! other thread can wait for it with eventsource_wait(): it cannot know whether
+//! it comes too late. Let the callback tell that thread, and free there.
+//!
+//! A thread must not be cancelled (pthread_cancel(3)) inside a call of the
+//! library or inside a callback.
+//!
 //! Text
 //! ----
 //! Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.

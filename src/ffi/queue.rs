@@ -129,7 +129,11 @@ fn take(
 /// The descriptor belongs to the source, and exists from
 /// eventsource_set_queue() to eventsource_free(). The program may only wait for
 /// it: to read from it takes a wake-up away. After eventsource_close() it is
-/// readable until the close has been taken. May be called from any thread.
+/// readable until the close has been taken. A loop that reports it only when it
+/// becomes readable (EPOLLET), or once (EPOLLONESHOT), has to take items until
+/// EVENTSOURCE_ERROR_TIMEOUT before it waits again. The program takes the
+/// descriptor out of its loop before eventsource_free(). May be called from any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_fd(source: *const CSource) -> c_int {
     handle(source).and_then(|handle| handle.fd()).unwrap_or(-1)

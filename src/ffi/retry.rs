@@ -88,9 +88,12 @@ pub unsafe extern "C" fn eventsource_set_retry(
 /// Returns the delay before the next attempt in milliseconds, or a negative
 /// number for no further attempt.
 ///
-/// `failure` says what follows by default. To keep that, return
+/// `failure` says what follows by default; `delay_ms` is the delay of another
+/// attempt also where `will_retry` is 0. To keep the default, return
 /// `will_retry ? delay_ms : -1`; to decide otherwise, return `delay_ms` for
-/// another attempt and -1 for none, whatever `will_retry` says. The source's
+/// another attempt and -1 for none. The answer overrules the policy,
+/// eventsource_set_max_attempts(), and a server that wants no more (status
+/// 204). The source's
 /// ready state is still the one before the failure.
 pub type RetryCallback = Option<
     extern "C" fn(

@@ -72,12 +72,13 @@ pub unsafe extern "C" fn eventsource_new(
 ///
 /// Inside a callback of the same source this function does not wait: it calls
 /// `on_close` before it returns, no callback begins after that, and the source
-/// is released when the running callback has returned. NULL is ignored.
+/// is released when the running callback has returned. Nothing may be called on
+/// the source any more, not even in the rest of that callback. NULL is ignored.
 ///
-/// No other thread may use the source after this call begins. The exception: a
-/// callback may free the source while another thread is still inside
-/// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
-/// eventsource_wait(); that call returns safely.
+/// No other thread may begin a call with the source once this one may begin;
+/// see Lifetime, above. A thread that is already inside eventsource_connect(),
+/// eventsource_close(), eventsource_reconnect() or eventsource_wait() when a
+/// callback frees the source returns safely.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut CSource) {
     let Ok(handle) = handle(source) else { return };
