@@ -91,7 +91,7 @@ fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, Ending) {
                 None => true,
                 Some(byte) => digits > 0 && b"; \t\r\n".contains(byte),
             };
-        if !is_sound {
+        if !is_sound || has_lone_cr(rest) {
             return (data, Ending::Broken);
         }
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
@@ -104,14 +104,19 @@ fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, Ending) {
         let rest = &rest[end + 1..];
         let within = rest.len().min(usize::try_from(size).unwrap());
         data.extend_from_slice(&rest[..within]);
-        let rest = &rest[within..];
-        let end = rest.iter().position(|byte| *byte != b'\r');
-        match end.map(|end| rest[end]) {
-            None => return (data, Ending::More),
-            Some(b'\n') => bytes = &rest[end.unwrap() + 1..],
-            Some(_) => return (data, Ending::Broken),
-        }
+        bytes = match &rest[within..] {
+            [] | [b'\r'] => return (data, Ending::More),
+            [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] => rest,
+            _ => return (data, Ending::Broken),
+        };
     }
+}
+
+/// Whether the first line has a CR that is not at its end.
+fn has_lone_cr(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\n').next().expect("one at least");
+    let cr = line.iter().position(|byte| *byte == b'\r');
+    cr.is_some_and(|cr| cr + 1 < line.len())
 }
 
 // Attempts
