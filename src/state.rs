@@ -14,6 +14,7 @@
 use std::io;
 use std::sync::OnceLock;
 
+use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use crate::sys::{self, Wake};
 use crate::wait::Interrupt;
@@ -55,7 +56,7 @@ const READY_STATE: u8 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     word: AtomicU8,
-    wake: OnceLock<Wake>,
+    wake: OnceLock<Arc<Wake>>,
 }
 
 impl State {
@@ -63,7 +64,7 @@ impl State {
     pub(crate) fn arm(&self) -> io::Result<()> {
         if self.wake.get().is_none() {
             // Armed by one thread only: the one that connects.
-            let _ = self.wake.set(Wake::new()?);
+            let _ = self.wake.set(Arc::new(Wake::new()?));
         }
         Ok(())
     }
@@ -148,7 +149,7 @@ impl State {
     /// Whether this process was forked from the one that connected: the
     /// source's thread is not here, and what it holds is not ours to wake.
     pub(crate) fn belongs_to_parent_process(&self) -> bool {
-        self.wake.get().is_some_and(Wake::belongs_to_parent_process)
+        self.wake.get().is_some_and(|it| it.belongs_to_parent_process())
     }
 
     /// Wakes the source's thread, to look again.
@@ -169,7 +170,7 @@ impl Interrupt for State {
         self.interrupted()
     }
 
-    fn wake(&self) -> &Wake {
+    fn wake(&self) -> &Arc<Wake> {
         self.wake.get().expect("armed before the thread starts")
     }
 }

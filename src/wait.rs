@@ -5,14 +5,16 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use crate::sync::Arc;
 use crate::sys::{self, Entry, Wake};
 
 /// Ends the waits of an attempt to connect.
 pub(crate) trait Interrupt: fmt::Debug + Send + Sync {
     /// Whether the attempt has to be given up.
     fn is_raised(&self) -> bool;
-    /// Readable from the moment that the interrupt is raised.
-    fn wake(&self) -> &Wake;
+    /// Readable from the moment that the interrupt is raised. Whoever else is
+    /// to wake the attempt, so that it looks again, may write to it, too.
+    fn wake(&self) -> &Arc<Wake>;
 }
 
 /// How long blocking code may wait: until a deadline, and never past an
@@ -87,6 +89,33 @@ impl<'a> Until<'a> {
         let waited = self.wait_at_end(entries);
         entries.pop();
         waited
+    }
+
+    /// Waits until `ready` says so, which is asked again each time that
+    /// [`Until::wake`] has been written to.
+    pub(crate) fn wait_until(
+        self,
+        ready: impl Fn() -> bool,
+    ) -> Result<(), Unready> {
+        let mut entry = [self.wake().entry()];
+        loop {
+            if self.interrupt.is_raised() {
+                return Err(Unready::Interrupted);
+            }
+            if ready() {
+                return Ok(());
+            }
+            let woken = sys::poll(&mut entry, self.deadline);
+            if woken.map_err(Unready::System)? == 0 {
+                return Err(Unready::Deadline);
+            }
+            self.wake().clear();
+        }
+    }
+
+    /// Wakes the one who waits.
+    pub(crate) fn wake(&self) -> &'a Arc<Wake> {
+        self.interrupt.wake()
     }
 
     /// Waits for nothing but the deadline.

@@ -128,8 +128,10 @@
 // -----------
 // The library installs no signal handlers, raises no SIGPIPE, and prints
 // nothing. It has no threads but those of connected sources, and those of
-// look-ups of host names that were under way when a source was closed: the
-// system cannot cancel them, and they end by themselves. On these threads all
+// look-ups of host names, 32 at most. More look-ups wait, within the connect
+// timeout, until a thread is free; two of the same name share one. The system
+// cannot cancel a look-up: one that was under way when its source was closed
+// ends by itself, and holds no descriptor of the library. On these threads all
 // signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
 // SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
 // threads. A process that a callback starts inherits the blocked signals.

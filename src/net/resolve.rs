@@ -1,23 +1,55 @@
 //! Host names to addresses, by the system's own look-up, which cannot be
 //! cancelled: it runs on a thread of its own and may be left behind there.
+//!
+//! Whoever wants a name that is being looked up already waits for the same
+//! answer. Nothing is remembered beyond that: whoever comes after the answer
+//! has a look-up of its own. There are few threads; more look-ups wait until
+//! one is free.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::OnceLock;
 
 use url::Host;
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
-use crate::sys::{self, Entry, Interest};
+use crate::panic::catch;
+use crate::sync::{Arc, Mutex, lock};
+use crate::sys::{self, Wake};
 use crate::wait::{Unready, Until};
 
-/// A look-up left behind lasts until the system gives up, some ten seconds;
-/// this bounds how many there can be.
-const MAX_THREADS: usize = 1024;
+/// A look-up left behind lasts until the system gives up, some ten seconds:
+/// so many of them do not delay those of other names.
+const MAX_THREADS: usize = 32;
 
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// A look-up that everybody has left does not answer; one who comes later has a
+/// new one beside it, and no third.
+const MAX_OF_ONE_NAME: usize = 2;
+
+static TABLE: Mutex<Option<Table>> = Mutex::new(None);
+
+/// The look-ups of this process that are under way.
+struct Table {
+    process_id: u32,
+    threads: usize,
+    /// Of each name, the newest is the last.
+    by_name: HashMap<String, Vec<Arc<LookUp>>>,
+    /// Those that wait for a thread.
+    queue: VecDeque<Arc<LookUp>>,
+}
+
+/// One question to the system.
+struct LookUp {
+    name: String,
+    /// Whoever waits for the answer; changed with the table's lock held.
+    waiters: Mutex<Vec<Arc<Wake>>>,
+    answer: OnceLock<Answer>,
+}
+
+/// Addresses without a port; or the failure and its cause.
+type Answer = Result<Vec<SocketAddr>, (Error, String)>;
 
 /// The addresses of a host, in the order in which to try them.
 pub(crate) fn resolve(
@@ -37,65 +69,161 @@ fn look_up(
     port: u16,
     until: Until<'_>,
 ) -> Result<Vec<SocketAddr>, NoConnection> {
-    let failure = |error, cause: &dyn std::fmt::Display| {
+    let failure = |error, cause: &str| {
         Failure::new(error, format!("look-up of {name}: {cause}"))
     };
-    // The reader becomes ready when the thread drops the writer.
-    let (reader, writer) = io::pipe()
+    let place = Place::take(name, until)
         .map_err(|cause| failure(Error::System, &in_words(&cause)))?;
-    let (sender, receiver) = crossbeam_channel::bounded(1);
-    let wanted = name.to_owned();
-    spawn(move || {
-        let found = (wanted.as_str(), port).to_socket_addrs();
-        // Nobody receives what was left behind.
-        let _ = sender.send(found);
-        drop(writer);
-    })
-    .map_err(|cause| failure(Error::System, &in_words(&cause)))?;
-
-    match until.wait(Entry::new(reader.as_fd(), Interest::Read)) {
+    match until.wait_until(|| place.look_up.answer.get().is_some()) {
         Ok(()) => {}
         Err(Unready::Interrupted) => return Err(NoConnection::Interrupted),
         Err(Unready::Deadline) => {
-            return Err(failure(Error::Timeout, &"no answer in time").into());
+            return Err(failure(Error::Timeout, "no answer in time").into());
         }
         Err(Unready::System(cause)) => {
             return Err(failure(Error::System, &in_words(&cause)).into());
         }
     }
-    match receiver.try_recv() {
-        Ok(Ok(found)) => {
-            let addresses = interleave_families(found.collect());
-            if addresses.is_empty() {
-                return Err(failure(Error::Resolve, &"no address").into());
-            }
+    match place.look_up.answer.get().expect("waited for") {
+        Ok(found) if found.is_empty() => {
+            Err(failure(Error::Resolve, "no address").into())
+        }
+        Ok(found) => {
+            let mut addresses = interleave_families(found.clone());
+            addresses.iter_mut().for_each(|it| it.set_port(port));
             Ok(addresses)
         }
-        Ok(Err(cause)) => Err(failure(Error::Resolve, &reason(&cause)).into()),
-        Err(_) => Err(failure(Error::Internal, &"the thread died").into()),
+        Err((error, cause)) => Err(failure(*error, cause).into()),
     }
 }
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    /// One thread's place among the [`MAX_THREADS`].
-    struct Place;
-    impl Drop for Place {
-        fn drop(&mut self) {
-            THREADS.fetch_sub(1, Relaxed);
+/// A place among those who wait for one answer.
+struct Place {
+    look_up: Arc<LookUp>,
+    wake: Arc<Wake>,
+}
+
+impl Place {
+    /// Joins a look-up of `name`, or begins one.
+    fn take(name: &str, until: Until<'_>) -> io::Result<Place> {
+        let mut table = lock(&TABLE);
+        let look_up = Table::of_this_process(&mut table).look_up(name)?;
+        let wake = until.wake().clone();
+        lock(&look_up.waiters).push(wake.clone());
+        Ok(Place { look_up, wake })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = lock(&TABLE);
+        let mut waiters = lock(&self.look_up.waiters);
+        waiters.retain(|wake| !Arc::ptr_eq(wake, &self.wake));
+        if waiters.is_empty() {
+            drop(waiters);
+            Table::of_this_process(&mut table).left(&self.look_up);
         }
     }
-    let taken = THREADS.fetch_add(1, Relaxed);
-    let place = Place;
-    if taken >= MAX_THREADS {
-        return Err(io::Error::other("too many look-ups at once"));
+}
+
+impl Table {
+    /// After fork(), a child has none of its parent's threads.
+    fn of_this_process(table: &mut Option<Table>) -> &mut Table {
+        let process_id = std::process::id();
+        if table.as_ref().is_none_or(|it| it.process_id != process_id) {
+            *table = Some(Table {
+                process_id,
+                threads: 0,
+                by_name: HashMap::new(),
+                queue: VecDeque::new(),
+            });
+        }
+        table.as_mut().expect("made above")
     }
-    let work = move || {
-        let _place = place;
-        work();
-    };
-    // The system's plug-ins for names may need as much as a callback.
-    let stack = sys::stack_as_here();
-    sys::spawn("eventsource-dns", stack, work).map(drop)
+
+    /// The look-up of `name` to wait for.
+    fn look_up(&mut self, name: &str) -> io::Result<Arc<LookUp>> {
+        let known = self.by_name.get(name).map(Vec::as_slice);
+        if let Some([.., newest]) = known
+            && (newest.is_awaited()
+                || known.is_some_and(|all| all.len() >= MAX_OF_ONE_NAME))
+        {
+            return Ok(newest.clone());
+        }
+        let look_up = Arc::new(LookUp {
+            name: name.to_owned(),
+            waiters: Mutex::default(),
+            answer: OnceLock::new(),
+        });
+        if self.threads < MAX_THREADS {
+            let first = look_up.clone();
+            let work = move || work(first);
+            let stack = sys::stack_as_here();
+            drop(sys::spawn("eventsource-dns", stack, work)?);
+            self.threads += 1;
+        } else {
+            self.queue.push_back(look_up.clone());
+        }
+        let all = self.by_name.entry(name.to_owned()).or_default();
+        all.push(look_up.clone());
+        Ok(look_up)
+    }
+
+    /// Nobody waits for it any more: it is not begun, if it has not been.
+    fn left(&mut self, look_up: &Arc<LookUp>) {
+        let queued = self.queue.iter().position(|it| Arc::ptr_eq(it, look_up));
+        if let Some(place) = queued {
+            self.queue.remove(place);
+            self.forget(look_up);
+        }
+    }
+
+    /// It is under way no more.
+    fn forget(&mut self, look_up: &Arc<LookUp>) {
+        if let Some(all) = self.by_name.get_mut(&look_up.name) {
+            all.retain(|it| !Arc::ptr_eq(it, look_up));
+            if all.is_empty() {
+                self.by_name.remove(&look_up.name);
+            }
+        }
+    }
+}
+
+impl LookUp {
+    fn is_awaited(&self) -> bool {
+        !lock(&self.waiters).is_empty()
+    }
+
+    fn ask(&self) -> Answer {
+        let found = catch(|| (self.name.as_str(), 0).to_socket_addrs());
+        match found {
+            Some(Ok(found)) => Ok(found.collect()),
+            Some(Err(cause)) => Err((Error::Resolve, reason(&cause))),
+            None => Err((Error::Internal, "defect of the library".into())),
+        }
+    }
+}
+
+/// The life of a thread: one look-up, and those that have had to wait.
+fn work(mut look_up: Arc<LookUp>) {
+    loop {
+        let answer = look_up.ask();
+        let mut table = lock(&TABLE);
+        let table = Table::of_this_process(&mut table);
+        table.forget(&look_up);
+        // Nobody waits for what was left behind.
+        let _ = look_up.answer.set(answer);
+        for wake in &*lock(&look_up.waiters) {
+            wake.set();
+        }
+        look_up = match table.queue.pop_front() {
+            Some(next) => next,
+            None => {
+                table.threads -= 1;
+                return;
+            }
+        };
+    }
 }
 
 /// std puts a sentence of its own before the system's.

@@ -103,6 +103,17 @@ pub struct Staged {
 struct Crowd {
     _tcp: Vec<TcpStream>,
     _unix: Option<(UnixServer, UnixStream)>,
+    _name: Option<Hanging>,
+}
+
+/// A name whose look-up hangs until this is dropped: left behind, the look-up
+/// would take a thread from others.
+struct Hanging(String);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        names::resolve(&self.0, &[]);
+    }
 }
 
 impl Staged {
@@ -145,6 +156,7 @@ pub fn stage(phase: Phase) -> Staged {
             names::hang(&name);
             let source = Source::connected(&server.url_at(&name, "/"));
             names::wait_until_asked(&name, 1);
+            crowd._name = Some(Hanging(name));
             (source, Peer::Nobody)
         }
         Phase::Connect => {
