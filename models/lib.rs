@@ -19,6 +19,10 @@ mod pool;
 mod response;
 #[path = "../src/state.rs"]
 mod state;
+#[path = "../src/url.rs"]
+mod url;
+#[path = "../src/userinfo.rs"]
+mod userinfo;
 #[path = "../src/wait.rs"]
 mod wait;
 
@@ -367,6 +371,12 @@ fn after_a_close_from_a_third_thread_only_the_close_comes() {
     }
 }
 
+/// As a handle closes, in a signal handler perhaps.
+fn close(state: &State, queue: &Queue) {
+    state.close();
+    queue.announce_close();
+}
+
 fn close_from_a_third_thread(capacity: usize) {
     let (state, mut program, thread) =
         with_writer(capacity, |writer, state| {
@@ -376,14 +386,14 @@ fn close_from_a_third_thread(capacity: usize) {
     let closed = Arc::new(AtomicBool::new(false));
     let (tell, queue) = (closed.clone(), program.queue.clone());
     let closer = thread::spawn(move || {
-        // As a handle closes.
-        state.close();
-        queue.close(Error::None);
+        close(&state, &queue);
         tell.store(true, SeqCst);
     });
     let mut took = Vec::new();
     loop {
         let after = closed.load(SeqCst);
+        let is_over = matches!(took.last(), Some(Took::Close(_)));
+        assert!(!after || is_over || program.readable(), "the close waits");
         let Some(next) = program.next() else { break };
         assert!(!after || matches!(next, Took::Close(_)), "{next:?}");
         took.push(next);
@@ -395,4 +405,22 @@ fn close_from_a_third_thread(capacity: usize) {
     closer.join().unwrap();
     thread.join().unwrap();
     assert!(!program.readable());
+}
+
+/// One close finds the other one half done: each makes the descriptor
+/// readable, and neither does so for a close that has been taken.
+#[test]
+fn two_closes_at_once_are_one() {
+    model(3, || {
+        let (state, mut program, thread) = with_writer(1, |_, _| {});
+        let (other, queue) = (state.clone(), program.queue.clone());
+        let closer = thread::spawn(move || close(&other, &queue));
+        close(&state, &program.queue);
+        assert!(program.readable(), "the close waits");
+        assert!(matches!(program.next(), Some(Took::Close(_))));
+        assert_eq!(program.next(), None);
+        closer.join().unwrap();
+        thread.join().unwrap();
+        assert!(!program.readable());
+    });
 }

@@ -142,6 +142,10 @@ impl<'a> Until<'a> {
                 // To look, or for an interrupt that was met already.
                 _ => self.interrupt.wake().clear(),
             }
+            // By the clock, should it be readable again and again.
+            if self.has_passed() {
+                return Err(Unready::Deadline);
+            }
         }
     }
 }
@@ -170,3 +174,34 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Readable whenever it is waited for, and never raised.
+    #[derive(Debug)]
+    struct Stray(Wake);
+
+    impl Interrupt for Stray {
+        fn is_raised(&self) -> bool {
+            self.0.set();
+            false
+        }
+
+        fn wake(&self) -> &Wake {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_deadline_comes_whatever_wakes() {
+        let stray = Stray(Wake::new().unwrap());
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let waited = Until::new(&stray, Some(deadline)).sleep();
+        assert!(matches!(waited, Unready::Deadline), "{waited:?}");
+        assert!(Instant::now() >= deadline);
+    }
+}

@@ -2,10 +2,11 @@
 //! what they give to the callbacks that run on them.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 
 use support::program::{Ended, Program, build, compile, path};
-use support::streams::{HEAD, directly, serve, wait_for_the_end_of};
+use support::streams::{HEAD, directly, flood, serve, wait_for_the_end_of};
 
 /// A case of tests/c/guest.c: one event, and a connection that stays.
 fn guest(case: &str) -> Command {
@@ -13,9 +14,15 @@ fn guest(case: &str) -> Command {
         stream.write_all(format!("{HEAD}data: x\n\n").as_bytes())?;
         wait_for_the_end_of(stream)
     });
-    let mut command = directly(&compile(&path("tests/c/guest.c")));
+    let mut command = directly(&compile_guest("guest", &[]));
     command.args([case, &url]);
     command
+}
+
+fn compile_guest(name: &str, flags: &[&str]) -> PathBuf {
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c11", "-g"]).args(flags);
+    build(compiler, &[path("tests/c/guest.c").as_ref()], name)
 }
 
 fn ends_well(command: Command) {
@@ -60,13 +67,36 @@ fn callbacks_have_the_stack_that_was_set() {
     ends_well(with_static_tls("small-stack"));
 }
 
+/// Closing: a signal handler may close the source, whatever it has
+/// interrupted, in callback mode and in pull mode; and no memory is managed in
+/// there.
+#[test]
+fn a_signal_handler_may_close_a_source() {
+    ends_well(flooded("guest", &[]));
+    ends_well(flooded("guest-watch-malloc", &["-DWATCH_MALLOC"]));
+}
+
+/// Sources that are closed in handlers, while events come without end.
+fn flooded(name: &str, flags: &[&str]) -> Command {
+    let mut command = directly(&compile_guest(name, flags));
+    command.args(["close-in-handler", &serve(|_, _, stream| flood(stream))]);
+    command
+}
+
+/// Fork: in a child the parent's source does nothing, whichever thread made
+/// the child; and no descriptor that is readable for nothing keeps
+/// `eventsource_next` past its time.
+#[test]
+fn a_child_does_nothing_to_its_parents_source() {
+    ends_well(guest("fork-in-pull-mode"));
+    ends_well(guest("fork-in-callbacks"));
+}
+
 /// The same program with more static thread-local data than a small stack has
 /// room for.
 fn with_static_tls(case: &str) -> Command {
-    let mut compiler = Command::new("cc");
-    compiler.args(["-std=c11", "-g", "-DSTATIC_TLS=300*1024"]);
-    let source = path("tests/c/guest.c");
-    let program = build(compiler, &[source.as_ref()], "guest-static-tls");
+    let flags = ["-DSTATIC_TLS=300*1024"];
+    let program = compile_guest("guest-static-tls", &flags);
     let guest = guest(case);
     let mut command = directly(&program);
     command.args(guest.get_args());

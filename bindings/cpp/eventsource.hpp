@@ -1376,6 +1376,7 @@ public:
     // Closes the source, for good; a second call does nothing. It does not
     // wait: a handler that runs on another thread runs to its end, and one
     // that was about to begin there may still run; then on_close() follows.
+    // It may be called in a signal handler.
     void close() noexcept { eventsource_close(native_handle()); }
 
     // Waits until the source is closed and its last handler has returned.

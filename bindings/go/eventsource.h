@@ -135,8 +135,14 @@
 // signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
 // SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
 // threads. A process that a callback starts inherits the blocked signals.
-// After fork(), the child may free its copies of the parent's sources; the
-// parent's go on.
+//
+// After fork(), the parent's sources go on in the parent. In the child,
+// eventsource_close() and eventsource_free() release memory and do nothing
+// else: no callback is called, and nothing is written to a descriptor.
+// eventsource_next(), eventsource_wait() and eventsource_reconnect() return
+// EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The child calls no other
+// function for a source of its parent, and does not return from the callback
+// in which it was made. It may make sources of its own.
 //
 // ABI
 // ---
@@ -945,14 +951,15 @@ eventsource_error eventsource_reconnect(eventsource *source);
 
 // Closes the source, for good.
 //
-// May be called from any thread, in callbacks, and again. This function does
-// not wait: when it returns the source is CLOSED, and `on_close` follows
+// May be called from any thread, in callbacks, in signal handlers, and again.
+// This function takes no lock, allocates nothing, leaves `errno` as it is, and
+// does not wait: when it returns the source is CLOSED, and `on_close` follows
 // within milliseconds, whatever the source was doing. A callback that runs on
 // another thread runs to its end, and one that was about to begin there may
-// still run; no other does. Inside a callback of the source that
-// callback is the last, but for `on_close`. To be sure from another thread
-// that no callback runs any more, call eventsource_wait() or
-// eventsource_free(). NULL is ignored.
+// still run; no other does. Inside a callback of the source that callback is
+// the last, but for `on_close`. To be sure from another thread that no
+// callback runs any more, call eventsource_wait() or eventsource_free(). NULL
+// is ignored.
 void eventsource_close(eventsource *source);
 
 // Waits until the source is CLOSED and its last callback has returned, for at
@@ -1078,7 +1085,8 @@ eventsource_error eventsource_next_batch(
 // becomes readable (EPOLLET), or once (EPOLLONESHOT), has to take items until
 // EVENTSOURCE_ERROR_TIMEOUT before it waits again. The program takes the
 // descriptor out of its loop before eventsource_free(). May be called from any
-// thread.
+// thread. -1 in a child of the process, too: the child shares the descriptor,
+// and must not read it.
 int eventsource_fd(const eventsource *source);
 
 // The head of a response

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::convert::guard;
 use super::source::{CSource, handle};
 use crate::error::Error;
-use crate::panic::catch;
 
 /// Starts the source's thread, which connects. Returns at once.
 ///
@@ -39,18 +38,20 @@ pub unsafe extern "C" fn eventsource_reconnect(source: *mut CSource) -> Error {
 
 /// Closes the source, for good.
 ///
-/// May be called from any thread, in callbacks, and again. This function does
-/// not wait: when it returns the source is CLOSED, and `on_close` follows
+/// May be called from any thread, in callbacks, in signal handlers, and again.
+/// This function takes no lock, allocates nothing, leaves `errno` as it is, and
+/// does not wait: when it returns the source is CLOSED, and `on_close` follows
 /// within milliseconds, whatever the source was doing. A callback that runs on
 /// another thread runs to its end, and one that was about to begin there may
-/// still run; no other does. Inside a callback of the source that
-/// callback is the last, but for `on_close`. To be sure from another thread
-/// that no callback runs any more, call eventsource_wait() or
-/// eventsource_free(). NULL is ignored.
+/// still run; no other does. Inside a callback of the source that callback is
+/// the last, but for `on_close`. To be sure from another thread that no
+/// callback runs any more, call eventsource_wait() or eventsource_free(). NULL
+/// is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_close(source: *mut CSource) {
+    // Nothing in it panics: what catches panics is not for signal handlers.
     if let Ok(handle) = handle(source) {
-        let _ = catch(|| handle.clone().close());
+        handle.close();
     }
 }
 

@@ -132,8 +132,14 @@
 //! signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
 //! SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
 //! threads. A process that a callback starts inherits the blocked signals.
-//! After fork(), the child may free its copies of the parent's sources; the
-//! parent's go on.
+//!
+//! After fork(), the parent's sources go on in the parent. In the child,
+//! eventsource_close() and eventsource_free() release memory and do nothing
+//! else: no callback is called, and nothing is written to a descriptor.
+//! eventsource_next(), eventsource_wait() and eventsource_reconnect() return
+//! EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The child calls no other
+//! function for a source of its parent, and does not return from the callback
+//! in which it was made. It may make sources of its own.
 //!
 //! ABI
 //! ---

@@ -114,6 +114,10 @@ fn take(
     timeout_ms: i64,
     room: &mut [MaybeUninit<*const CItem>],
 ) -> Result<usize, Error> {
+    // Before any lock: a thread that is not here may have held it.
+    if source.handle.belongs_to_parent_process() {
+        return Err(Error::System);
+    }
     let mut taken = match source.taken.try_lock() {
         Ok(taken) => taken,
         Err(TryLockError::Poisoned(taken)) => taken.into_inner(),
@@ -133,7 +137,8 @@ fn take(
 /// becomes readable (EPOLLET), or once (EPOLLONESHOT), has to take items until
 /// EVENTSOURCE_ERROR_TIMEOUT before it waits again. The program takes the
 /// descriptor out of its loop before eventsource_free(). May be called from any
-/// thread.
+/// thread. -1 in a child of the process, too: the child shares the descriptor,
+/// and must not read it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_fd(source: *const CSource) -> c_int {
     handle(source).and_then(|handle| handle.fd()).unwrap_or(-1)

@@ -81,11 +81,16 @@ pub unsafe extern "C" fn eventsource_new(
 /// callback frees the source returns safely.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut CSource) {
-    let Ok(handle) = handle(source) else { return };
+    let Ok(used) = shared(source) else { return };
     // Kept by a callback's own thread until that has returned.
-    let handle = handle.clone();
+    let handle = used.handle.clone();
     if catch(|| handle.free()).is_none() {
         // The thread may still be there; a leak is the lesser evil.
+        return;
+    }
+    if used.handle.belongs_to_parent_process() && used.taken.try_lock().is_err()
+    {
+        // A thread of the parent was changing it at the moment of the fork.
         return;
     }
     // The program uses the source no more, nor does the source's thread,

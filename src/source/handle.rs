@@ -2,17 +2,14 @@
 //! wait, free, and the items of a queue.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::mem;
 use std::os::fd::RawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::Error;
 use crate::failure::Failure;
@@ -20,6 +17,7 @@ use crate::panic::catch;
 use crate::settings::options::Options;
 use crate::source::batch::Batch;
 use crate::source::driver;
+use crate::source::end::End;
 use crate::source::handler::{Handler, Questions};
 use crate::source::life::Source;
 use crate::source::listeners::OnEvent;
@@ -64,10 +62,15 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     /// In pull mode: what waits for the program to take it.
     queue: OnceLock<Arc<Queue>>,
-    /// Disconnected when the thread has made its last callback.
-    done: OnceLock<Receiver<Infallible>>,
+    /// Reached when the thread has made its last callback.
+    end: Arc<End>,
 
     // Written by the program's threads.
+    /// The source has been connected.
+    connected: AtomicBool,
+    /// How many calls of `close` are under way: those hold nothing else that
+    /// would keep the source from being released.
+    closing: AtomicUsize,
     /// Taken by the source's thread.
     setup: Mutex<Option<Setup>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -101,7 +104,9 @@ impl Handle {
             url,
             shared: Arc::new(Shared::new()),
             queue: OnceLock::new(),
-            done: OnceLock::new(),
+            end: Arc::default(),
+            connected: AtomicBool::new(false),
+            closing: AtomicUsize::new(0),
             setup: Mutex::new(Some(setup)),
             thread: Mutex::default(),
             with_credentials: AtomicBool::new(false),
@@ -129,8 +134,8 @@ impl Handle {
         &self,
         setup: &'a mut Option<Setup>,
     ) -> Result<&'a mut Setup, Error> {
-        let connected = self.done.get().is_some();
-        setup.as_mut().filter(|_| !connected).ok_or(Error::AlreadyConnected)
+        let setup = setup.as_mut().filter(|_| !self.is_connected());
+        setup.ok_or(Error::AlreadyConnected)
     }
 
     /// Sets what is called last of all.
@@ -179,6 +184,10 @@ impl Handle {
         })
     }
 
+    fn is_connected(&self) -> bool {
+        self.connected.load(SeqCst)
+    }
+
     fn queue(&self) -> Result<&Arc<Queue>, Error> {
         self.queue.get().ok_or(Error::Queue)
     }
@@ -217,6 +226,9 @@ impl Handle {
         }
         let settings = self.settings(&mut setup)?;
         if let Some(queue) = self.queue.get() {
+            if queue.belongs_to_parent_process() {
+                return Err(Error::System);
+            }
             let called = !settings.callbacks.is_empty()
                 || !self.shared.listeners.is_empty()
                 || lock(&self.on_close).is_some();
@@ -229,21 +241,33 @@ impl Handle {
         self.shared.state.arm().map_err(|_| Error::System)?;
         // On the program's thread, which knows whether another changes it.
         settings.options.network().read_environment();
-        let (sender, receiver) = crossbeam_channel::bounded(0);
         let handle = self.clone();
-        // Held until `thread` and `done` are set, so that a callback that
+        // Held until `thread` and `connected` are set, so that a callback that
         // frees the source finds them.
         let mut thread = lock(&self.thread);
         let stack = settings.stack.unwrap_or_else(sys::default_stack);
-        let live = move || handle.live(sender);
-        let spawned = sys::spawn("eventsource", stack, live);
+        let spawned = sys::spawn("eventsource", stack, move || handle.live());
         *thread = Some(spawned.map_err(|_| Error::System)?);
-        let _ = self.done.set(receiver);
+        self.connected.store(true, SeqCst);
+        if let Some(queue) = self.queue.get()
+            && self.shared.state.closed_by_program()
+        {
+            // By a close that came before there was anything to announce.
+            queue.announce_close();
+        }
         Ok(())
     }
 
     /// The life of the thread.
-    fn live(self: Arc<Self>, done: Sender<Infallible>) {
+    fn live(self: Arc<Self>) {
+        /// Reached also if the thread panics.
+        struct Reach(Arc<End>);
+        impl Drop for Reach {
+            fn drop(&mut self) {
+                self.0.reach();
+            }
+        }
+        let end = Reach(self.end.clone());
         // Not before `connect` has written down what there is to know of
         // this thread.
         drop(lock(&self.thread));
@@ -256,7 +280,7 @@ impl Handle {
             Some(queue) => self.drive(self.pull_source(queue)),
         }
         drop(self);
-        drop(done);
+        drop(end);
     }
 
     /// Lives the source's life, and reports its end.
@@ -308,15 +332,25 @@ impl Handle {
     }
 
     /// The callback that follows may free the source before this returns.
-    pub(crate) fn close(self: Arc<Self>) {
-        self.shared.state.close();
-        // The program learns of the close at once, whatever the thread does.
-        if let Some(queue) = self.queue.get()
-            && self.done.get().is_some()
-            && !queue.belongs_to_parent_process()
-        {
-            queue.close(Error::None);
-        }
+    ///
+    /// For signal handlers, too: no lock is taken, no memory allocated or
+    /// released, and no thread-local variable touched, which the C library may
+    /// have to allocate.
+    pub(crate) fn close(&self) {
+        sys::keep_errno(|| {
+            self.closing.fetch_add(1, SeqCst);
+            self.shared.state.close();
+            // The program learns of the close at once, whatever the thread
+            // does.
+            if let Some(queue) = self.queue.get()
+                && self.is_connected()
+                && !queue.belongs_to_parent_process()
+            {
+                queue.announce_close();
+            }
+            // The last that is touched of the source.
+            self.closing.fetch_sub(1, SeqCst);
+        });
     }
 
     /// The callbacks that follow may free the source before this returns.
@@ -324,8 +358,11 @@ impl Handle {
         if self.shared.state.ready_state() == ReadyState::Closed {
             return Err(Error::Closed);
         }
-        if self.done.get().is_none() {
+        if !self.is_connected() {
             return Err(Error::NotConnected);
+        }
+        if self.belongs_to_parent_process() {
+            return Err(Error::System);
         }
         // Items that wait from earlier connections no longer change the state.
         self.shared.count_reconnect();
@@ -344,6 +381,12 @@ impl Handle {
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
         let queue = self.queue()?;
+        if !self.is_connected() {
+            return Err(match self.shared.state.closed_by_program() {
+                true => Error::Closed,
+                false => Error::NotConnected,
+            });
+        }
         let mut deadline = None;
         loop {
             match queue.take(batch) {
@@ -354,32 +397,21 @@ impl Handle {
                 Taken::End => return Err(Error::Closed),
                 Taken::Nothing => {}
             }
-            if self.done.get().is_none() {
-                let closed = self.shared.state.closed_by_program();
-                return Err(match closed {
-                    true => Error::Closed,
-                    false => Error::NotConnected,
-                });
-            }
             if self.is_current() {
                 return Err(Error::Callback);
             }
-            if queue.belongs_to_parent_process() {
+            if let Some(timeout) = timeout {
+                // By the clock, whatever has made the descriptor readable.
+                let now = Instant::now();
+                // A time longer than the clock can count is one for ever.
+                let end =
+                    deadline.get_or_insert_with(|| now.checked_add(timeout));
+                if end.is_some_and(|end| now >= end) {
+                    return Err(Error::Timeout);
+                }
+            }
+            if queue.wait(deadline.flatten()).is_err() {
                 return Err(Error::System);
-            }
-            if timeout == Some(Duration::ZERO) {
-                return Err(Error::Timeout);
-            }
-            // A time longer than the clock can count is one for ever.
-            if deadline.is_none()
-                && let Some(timeout) = timeout
-            {
-                deadline = Instant::now().checked_add(timeout);
-            }
-            match queue.wait(deadline) {
-                Ok(true) => {}
-                Ok(false) => return Err(Error::Timeout),
-                Err(_) => return Err(Error::System),
             }
         }
     }
@@ -408,7 +440,11 @@ impl Handle {
 
     /// Readable while an item waits.
     pub(crate) fn fd(&self) -> Result<RawFd, Error> {
-        Ok(self.queue()?.fd())
+        let queue = self.queue()?;
+        match queue.belongs_to_parent_process() {
+            true => Err(Error::System),
+            false => Ok(queue.fd()),
+        }
     }
 
     /// Waits until the last callback has returned, which may free the source.
@@ -416,39 +452,60 @@ impl Handle {
         self: Arc<Self>,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
+        if self.belongs_to_parent_process() {
+            return Err(Error::System);
+        }
         if self.is_current() {
             return Err(Error::Callback);
         }
-        let done = self.done.get().ok_or(Error::NotConnected)?;
-        if self.shared.state.belongs_to_parent_process() {
-            return Err(Error::System);
+        if !self.is_connected() {
+            return Err(Error::NotConnected);
         }
-        let ended = match timeout {
-            None => done.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(timeout) => done.recv_timeout(timeout),
-        };
-        match ended {
-            Err(RecvTimeoutError::Disconnected) => Ok(()),
-            Err(RecvTimeoutError::Timeout) => Err(Error::Timeout),
-            Ok(never) => match never {},
-        }
+        let end = self.end.clone();
+        drop(self);
+        if end.wait(timeout) { Ok(()) } else { Err(Error::Timeout) }
     }
 
     /// Closes the source, and waits for its thread. On that thread itself
     /// there is no waiting: the last callback is made here, and the thread
     /// ends by itself.
     pub(crate) fn free(self: Arc<Self>) {
-        self.clone().close();
+        self.close();
+        if self.belongs_to_parent_process() {
+            return self.let_go();
+        }
         let thread = lock(&self.thread).take();
         if self.is_current() {
             let reason = self.shared.failed();
             self.report_close(reason.unwrap_or(Error::None));
-        } else if self.shared.state.belongs_to_parent_process() {
-            // fork(2) has copied no thread.
-            mem::forget(thread);
         } else if let Some(thread) = thread {
             let _ = thread.join();
         }
+    }
+
+    /// Frees the parent's source in a child process. fork(2) has copied one
+    /// thread: the source's may be missing, what it held is held for ever, and
+    /// a lock that somebody held is locked.
+    fn let_go(self: Arc<Self>) {
+        match self.thread.try_lock() {
+            // To detach a thread that is not there would be undefined.
+            Ok(mut thread) => mem::forget(thread.take()),
+            Err(TryLockError::Poisoned(thread)) => {
+                mem::forget(thread.into_inner().take());
+            }
+            Err(TryLockError::WouldBlock) => mem::forget(self.clone()),
+        }
+    }
+
+    /// Whether this process was forked from the one that connected the source,
+    /// or made its queue: the source's thread is not here, and what others
+    /// wake it by is not ours to write to.
+    pub(crate) fn belongs_to_parent_process(&self) -> bool {
+        self.shared.state.belongs_to_parent_process()
+            || self
+                .queue
+                .get()
+                .is_some_and(|queue| queue.belongs_to_parent_process())
     }
 
     /// Whether this is the source's own thread: a callback is under way.
@@ -474,5 +531,20 @@ impl Handle {
         look: impl FnOnce(&[u8]) -> T,
     ) -> T {
         self.shared.with_last_event_id(look)
+    }
+}
+
+impl Drop for Handle {
+    /// Nobody holds the source any more, but a `close` that has led to this may
+    /// not have returned yet.
+    fn drop(&mut self) {
+        let mut pause = Duration::ZERO;
+        // In a child process it never will.
+        while self.closing.load(SeqCst) > 0 && !self.belongs_to_parent_process()
+        {
+            // Not yielding alone: this thread may be of a higher priority.
+            thread::sleep(pause);
+            pause = Duration::from_micros(50);
+        }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod backoff;
 pub(crate) mod batch;
 pub(crate) mod driver;
+pub(crate) mod end;
 pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod life;

@@ -3,7 +3,8 @@
 //! Items cross from the source's thread to the program's in batches, one for
 //! all that a read has brought: the lock between the two is taken for a batch,
 //! not for an item. The descriptor is written and cleared with the lock held,
-//! and so is readable exactly while an item waits. The writer says when the
+//! and so is readable exactly while an item waits. Only a close of the program
+//! takes no lock, see [`Queue::announce_close`]. The writer says when the
 //! queue is full; whoever drives the source then reads nothing until it has
 //! room again.
 
@@ -20,6 +21,7 @@ use crate::parser::{Event, Text};
 use crate::response::Response;
 use crate::source::batch::{Batch, Kept, Size};
 use crate::state::State;
+use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::sys::{self, Wake};
 
@@ -36,10 +38,13 @@ pub(crate) enum Taken {
 /// The program's end, and what both ends share.
 pub(crate) struct Queue {
     shared: Mutex<Shared>,
-    /// Readable while `Shared::waits`.
+    /// Readable while `Shared::waits`, and from a close of the program on
+    /// until `close_taken`.
     wake: Wake,
     /// Wakes the source's thread.
     state: Arc<State>,
+    /// The program has taken the last item. Written with the lock held.
+    close_taken: AtomicBool,
 }
 
 struct Shared {
@@ -66,7 +71,8 @@ impl Queue {
             full: false,
             closed: false,
         });
-        Ok(Queue { shared, wake: Wake::new()?, state })
+        let close_taken = AtomicBool::new(false);
+        Ok(Queue { shared, wake: Wake::new()?, state, close_taken })
     }
 
     /// Sets with how many items the queue is full, and with how many bytes of
@@ -84,7 +90,8 @@ impl Queue {
     }
 
     /// Takes the next item into the program's `batch`; if none is left there,
-    /// the next batch comes into its place.
+    /// the next batch comes into its place. For a source that was connected:
+    /// no other has a last item.
     pub(crate) fn take(&self, batch: &mut Batch) -> Taken {
         // What had come when the program closed the source is dropped.
         let dropped = self.state.closed_by_program() && !batch.closes();
@@ -93,9 +100,11 @@ impl Queue {
             batch.recycle();
             let mut shared = self.lock();
             if let Some(size) = left {
-                // The dropped items no longer count; the close item may not
-                // have been queued yet.
-                shared.release(size, &self.wake, &self.state);
+                // The dropped items no longer count.
+                self.release(&mut shared, size);
+            }
+            if self.state.closed_by_program() {
+                self.put_close(&mut shared, Error::None);
             }
             match shared.batches.pop_front() {
                 Some(next) => *batch = next,
@@ -120,28 +129,100 @@ impl Queue {
     fn step(&self, batch: &mut Batch) {
         batch.next += 1;
         if batch.left() == 0 {
+            let mut shared = self.lock();
+            if batch.closes() {
+                self.close_taken.store(true, SeqCst);
+            }
             // Now, for a loop that looks at nothing but the descriptor.
-            self.lock().release(batch.size(), &self.wake, &self.state);
+            self.release(&mut shared, batch.size());
         }
     }
 
-    /// Waits until there is something to take; false if it is the deadline
+    /// Waits until there may be something to take; false if it is the deadline
     /// that came.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        Ok(sys::poll(&mut [self.wake.entry()], deadline)? > 0)
+        let ready = sys::poll(&mut [self.wake.entry()], deadline)? > 0;
+        if ready {
+            let shared = self.lock();
+            if !shared.waits {
+                // So that what the program or a child of it has written there
+                // does not end the next wait, too.
+                self.clear();
+            }
+        }
+        Ok(ready)
     }
 
-    /// Puts the last item, unless that has been done, and if the program has
-    /// closed the source in the place of all that wait.
+    /// The source's thread puts the last item, unless that has been done, and
+    /// if the program has closed the source in the place of all that wait.
     pub(crate) fn close(&self, reason: Error) {
-        let mut shared = self.lock();
+        self.put_close(&mut self.lock(), reason);
+    }
+
+    fn put_close(&self, shared: &mut Shared, reason: Error) {
         if self.state.closed_by_program() {
             shared.batches.retain(Batch::closes);
         }
         if !mem::replace(&mut shared.closed, true) {
             let mut last = Batch::default();
             last.push(Kept::Close(reason), None);
-            shared.put(last, &self.wake);
+            self.put(shared, last);
+        }
+    }
+
+    /// The program has closed the source: makes the descriptor readable for the
+    /// last item, which whoever takes it puts. Takes no lock and no memory, as
+    /// a signal handler may do neither.
+    pub(crate) fn announce_close(&self) {
+        if self.close_taken.load(SeqCst) {
+            return;
+        }
+        self.wake.set();
+        // Whoever has taken it meanwhile may have cleared the descriptor before
+        // it was written here.
+        if self.close_taken.load(SeqCst) {
+            self.wake.clear();
+        }
+    }
+
+    /// Makes the descriptor unreadable, but for a close that was announced. With
+    /// the lock held.
+    fn clear(&self) {
+        self.wake.clear();
+        // After the clear, as a close writes the state before the descriptor.
+        let announced = self.state.closed_by_program();
+        if announced && !self.close_taken.load(SeqCst) {
+            self.wake.set();
+        }
+    }
+
+    fn put(&self, shared: &mut Shared, batch: Batch) {
+        shared.held.items += batch.size().items;
+        shared.held.bytes += batch.size().bytes;
+        shared.batches.push_back(batch);
+        self.set_waits(shared, true);
+    }
+
+    /// All items of the batch of this size have been taken.
+    fn release(&self, shared: &mut Shared, size: Size) {
+        shared.held.items -= size.items;
+        shared.held.bytes -= size.bytes;
+        // Not for the first free place: a wake-up costs more than an item.
+        let half = Size {
+            items: shared.limit.items / 2 + 1,
+            bytes: shared.limit.bytes / 2 + 1,
+        };
+        if shared.full && shared.held.leaves_room(half) {
+            shared.full = false;
+            self.state.signal();
+        }
+        let waits = !shared.batches.is_empty();
+        self.set_waits(shared, waits);
+    }
+
+    fn set_waits(&self, shared: &mut Shared, waits: bool) {
+        if mem::replace(&mut shared.waits, waits) != waits {
+            if waits { self.wake.set() } else { self.clear() }
         }
     }
 
@@ -156,41 +237,12 @@ impl Queue {
 }
 
 impl Shared {
-    fn put(&mut self, batch: Batch, wake: &Wake) {
-        self.held.items += batch.size().items;
-        self.held.bytes += batch.size().bytes;
-        self.batches.push_back(batch);
-        self.set_waits(true, wake);
-    }
-
-    /// All items of the batch of this size have been taken.
-    fn release(&mut self, size: Size, wake: &Wake, state: &State) {
-        self.held.items -= size.items;
-        self.held.bytes -= size.bytes;
-        // Not for the first free place: a wake-up costs more than an item.
-        let half = Size {
-            items: self.limit.items / 2 + 1,
-            bytes: self.limit.bytes / 2 + 1,
-        };
-        if self.full && self.held.leaves_room(half) {
-            self.full = false;
-            state.signal();
-        }
-        self.set_waits(!self.batches.is_empty(), wake);
-    }
-
     /// How much more may be put.
     fn room(&self) -> Size {
         let (limit, held) = (self.limit, self.held);
         Size {
             items: limit.items.saturating_sub(held.items),
             bytes: limit.bytes.saturating_sub(held.bytes),
-        }
-    }
-
-    fn set_waits(&mut self, waits: bool, wake: &Wake) {
-        if mem::replace(&mut self.waits, waits) != waits {
-            if waits { wake.set() } else { wake.clear() }
         }
     }
 }
@@ -288,7 +340,7 @@ impl Writer {
         if shared.closed {
             return;
         }
-        shared.put(batch, &self.queue.wake);
+        self.queue.put(&mut shared, batch);
         shared.full = !shared.held.leaves_room(shared.limit);
         self.full = shared.full;
         self.room = shared.room();

@@ -3,11 +3,13 @@
 
 #![allow(unsafe_code, reason = "system calls; each block says why it holds")]
 
+mod errno;
 mod poll;
 mod stack;
 mod thread;
 mod wake;
 
+pub(crate) use errno::keep_errno;
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use stack::release_dead_stack;
 pub(crate) use thread::{LEAST_STACK, default_stack, spawn, stack_as_here};

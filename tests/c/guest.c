@@ -8,9 +8,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -216,6 +219,362 @@ static void small_stack(const char *url)
     eventsource_free(source);
 }
 
+// close-in-handler
+
+static eventsource *volatile to_close;
+static volatile sig_atomic_t in_handler, closed_in_handler, pulls;
+
+#ifdef WATCH_MALLOC
+#define ROUNDS 500
+
+// The C library's own functions, in whose place these are called by all.
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void __libc_free(void *memory);
+
+static void watch(void)
+{
+    // Other threads may, at the same time.
+    if (in_handler && pthread_equal(pthread_self(), main_thread)) {
+        static const char text[] = "memory is managed in a signal handler\n";
+
+        _exit(write(STDOUT_FILENO, text, sizeof text - 1) < 0 ? 3 : 2);
+    }
+}
+
+void *malloc(size_t size)
+{
+    watch();
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    watch();
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    watch();
+    return __libc_realloc(memory, size);
+}
+
+void free(void *memory)
+{
+    watch();
+    __libc_free(memory);
+}
+#else
+#define ROUNDS 2000
+#endif
+
+static int is_readable(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+
+    return poll(&entry, 1, 0) == 1;
+}
+
+static void close_in_handler(int signal)
+{
+    eventsource *source = to_close;
+
+    (void)signal;
+    if (!source)
+        return;
+    to_close = NULL;
+    errno = 12345;
+    in_handler = 1;
+    eventsource_close(source);
+    in_handler = 0;
+    CHECK(errno == 12345);
+    CHECK(eventsource_ready_state(source) == EVENTSOURCE_STATE_CLOSED);
+    if (pulls)
+        CHECK(is_readable(eventsource_fd(source)));
+    errno = 0;
+    closed_in_handler = 1;
+}
+
+// A number from 0 to `below`.
+static long chance(long below)
+{
+    static unsigned long state = 88172645463325252;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % below;
+}
+
+// Takes items until the close has been taken.
+static void take_to_the_end(eventsource *source)
+{
+    const eventsource_item *item;
+    int was_closed;
+
+    for (;;) {
+        was_closed = closed_in_handler;
+        // Sometimes as a loop does, which waits for the descriptor.
+        if (chance(2) == 0) {
+            struct pollfd entry = {.fd = eventsource_fd(source),
+                                   .events = POLLIN};
+
+            CHECK(poll(&entry, 1, 10000) == 1 || errno == EINTR);
+        }
+        CHECK(!eventsource_next(source, 10000, &item));
+        if (item->type == EVENTSOURCE_ITEM_TYPE_CLOSE)
+            break;
+        CHECK(!was_closed);
+    }
+    CHECK(item->reason == EVENTSOURCE_ERROR_NONE);
+    CHECK(eventsource_next(source, 0, &item) == EVENTSOURCE_ERROR_CLOSED);
+    CHECK(!is_readable(eventsource_fd(source)));
+}
+
+static void in_handlers(const char *url)
+{
+    struct sigaction action = {.sa_handler = close_in_handler};
+
+    main_thread = pthread_self();
+    CHECK(!sigaction(SIGALRM, &action, NULL));
+    for (int round = 0; round < ROUNDS; round++) {
+        struct itimerval soon = {.it_value.tv_usec = 1 + chance(2000)};
+        eventsource *source = new_source(url);
+        int has_queue = round % 4 != 0;
+
+        if (has_queue)
+            CHECK(!eventsource_set_queue(source, 1 + chance(100)));
+        closed_in_handler = 0;
+        pulls = 0;
+        to_close = source;
+        CHECK(!setitimer(ITIMER_REAL, &soon, NULL));
+        switch (eventsource_connect(source)) {
+        case EVENTSOURCE_ERROR_NONE:
+            // From here on a close is an item.
+            pulls = has_queue;
+            if (pulls)
+                take_to_the_end(source);
+            CHECK(!eventsource_wait(source, 10000));
+            break;
+        case EVENTSOURCE_ERROR_CLOSED:
+            break;
+        default:
+            CHECK(!"connected");
+        }
+        CHECK(closed_in_handler);
+        eventsource_free(source);
+    }
+}
+
+// fork
+
+// How a child ends that is well.
+#define CHILD 7
+
+// Makes a child, which ends after 10 seconds if it hangs.
+static pid_t child(void)
+{
+    pid_t id = fork();
+
+    CHECK(id >= 0);
+    if (id == 0)
+        alarm(10);
+    return id;
+}
+
+static void wait_for_child(pid_t id)
+{
+    int status;
+
+    CHECK(waitpid(id, &status, 0) == id);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == CHILD);
+}
+
+// In a child: takes nothing of the parent's source, and lets it go.
+static void let_go(eventsource *source, int fd)
+{
+    const eventsource_item *item;
+    size_t count;
+    int was_readable = fd >= 0 && is_readable(fd);
+
+    CHECK(eventsource_next(source, 10000, &item) == EVENTSOURCE_ERROR_SYSTEM
+          || fd < 0);
+    CHECK(!item);
+    CHECK(eventsource_next_batch(source, 10000, &item, 1, &count)
+              == EVENTSOURCE_ERROR_SYSTEM
+          || fd < 0);
+    CHECK(eventsource_fd(source) == -1);
+    CHECK(eventsource_wait(source, 10000) == EVENTSOURCE_ERROR_SYSTEM);
+    CHECK(eventsource_reconnect(source) == EVENTSOURCE_ERROR_SYSTEM);
+    eventsource_close(source);
+    CHECK(eventsource_ready_state(source) == EVENTSOURCE_STATE_CLOSED);
+    eventsource_free(source);
+    CHECK(fd < 0 || is_readable(fd) == was_readable);
+}
+
+static int queue_fd;
+
+static void fork_in_request(eventsource *source, eventsource_request *request,
+                            void *user_data)
+{
+    pid_t id = child();
+
+    (void)request, (void)user_data;
+    if (id == 0) {
+        let_go(source, queue_fd);
+        _exit(CHILD);
+    }
+    wait_for_child(id);
+    CHECK(!is_readable(queue_fd));
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    CHECK(!clock_gettime(CLOCK_MONOTONIC, &now));
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+// Nothing comes, and that takes time and no work.
+static void times_out(eventsource *source)
+{
+    const eventsource_item *item;
+    int64_t start = now_ms();
+    clock_t work = clock();
+
+    alarm(10);
+    CHECK(eventsource_next(source, 300, &item) == EVENTSOURCE_ERROR_TIMEOUT);
+    alarm(0);
+    CHECK(now_ms() - start >= 300);
+    CHECK(clock() - work < CLOCKS_PER_SEC / 10);
+}
+
+static void fork_in_pull_mode(const char *url)
+{
+    eventsource *source = new_source(url);
+    const eventsource_item *item;
+    const uint64_t one = 1;
+    int ends[2], fd;
+    pid_t id;
+
+    CHECK(!eventsource_set_queue(source, 10));
+    CHECK(!eventsource_on_request(source, fork_in_request, NULL));
+    queue_fd = fd = eventsource_fd(source);
+    CHECK(!eventsource_connect(source));
+    CHECK(!eventsource_next(source, 10000, &item));
+    CHECK(item->type == EVENTSOURCE_ITEM_TYPE_OPEN);
+
+    // What waits is the parent's.
+    while (!is_readable(fd))
+        poll(NULL, 0, 1);
+    id = child();
+    if (id == 0) {
+        let_go(source, fd);
+        _exit(CHILD);
+    }
+    wait_for_child(id);
+    CHECK(!eventsource_next(source, 10000, &item));
+    CHECK(item->type == EVENTSOURCE_ITEM_TYPE_EVENT);
+    CHECK(!strcmp(item->event->data, "x"));
+    CHECK(!is_readable(fd));
+
+    // A child that does not know what it does, in the worst of moments.
+    id = child();
+    if (id == 0) {
+        poll(NULL, 0, 100);
+        _exit(write(fd, &one, sizeof one) == sizeof one ? CHILD : 1);
+    }
+    times_out(source);
+    wait_for_child(id);
+    CHECK(!is_readable(fd));
+
+    eventsource_close(source);
+    CHECK(!eventsource_next(source, 10000, &item));
+    CHECK(item->type == EVENTSOURCE_ITEM_TYPE_CLOSE);
+    CHECK(!eventsource_wait(source, 10000));
+    eventsource_free(source);
+
+    // A descriptor that stays readable.
+    source = new_source(url);
+    CHECK(!eventsource_set_queue(source, 10));
+    CHECK(!eventsource_connect(source));
+    CHECK(!eventsource_next(source, 10000, &item));
+    CHECK(!eventsource_next(source, 10000, &item));
+    CHECK(!pipe(ends));
+    CHECK(!close(ends[1]));
+    CHECK(dup2(ends[0], eventsource_fd(source)) >= 0);
+    alarm(10);
+    CHECK(eventsource_next(source, 300, &item) == EVENTSOURCE_ERROR_TIMEOUT);
+    alarm(0);
+    eventsource_free(source);
+}
+
+static int closes;
+
+static void count_close(eventsource *source, eventsource_error reason,
+                        void *user_data)
+{
+    (void)source, (void)reason, (void)user_data;
+    closes++;
+}
+
+static void fork_in_event(eventsource *source, const eventsource_event *event,
+                          void *user_data)
+{
+    pid_t id = child();
+
+    (void)event;
+    if (id == 0) {
+        let_go(source, -1);
+        CHECK(closes == 0);
+        _exit(CHILD);
+    }
+    wait_for_child(id);
+    tell(user_data);
+}
+
+static void fork_in_callbacks(const char *url)
+{
+    eventsource *source = new_source(url);
+    int ends[2];
+    pid_t id;
+
+    CHECK(!pipe(ends));
+    CHECK(!eventsource_on_event(source, fork_in_event, &ends[1]));
+    CHECK(!eventsource_on_close(source, count_close, NULL));
+    CHECK(!eventsource_connect(source));
+    await(ends[0]);
+    id = child();
+    if (id == 0) {
+        let_go(source, -1);
+        CHECK(closes == 0);
+        _exit(CHILD);
+    }
+    wait_for_child(id);
+    CHECK(eventsource_ready_state(source) == EVENTSOURCE_STATE_OPEN);
+    CHECK(closes == 0);
+    eventsource_close(source);
+    CHECK(!eventsource_wait(source, 10000));
+    CHECK(closes == 1);
+
+    // What is over, and what never began.
+    id = child();
+    if (id == 0) {
+        eventsource *fresh = new_source(url);
+
+        eventsource_free(source);
+        eventsource_free(fresh);
+        CHECK(closes == 1);
+        _exit(CHILD);
+    }
+    wait_for_child(id);
+    eventsource_free(source);
+    CHECK(closes == 1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -225,6 +584,9 @@ int main(int argc, char **argv)
         {"signals", signals},
         {"stack", stack},
         {"small-stack", small_stack},
+        {"close-in-handler", in_handlers},
+        {"fork-in-pull-mode", fork_in_pull_mode},
+        {"fork-in-callbacks", fork_in_callbacks},
     };
 
     CHECK(argc == 3);
