@@ -434,6 +434,10 @@ impl Received {
     /// responses are passed over (RFC 9110, 15.2).
     fn head(&mut self) -> Result<Option<Head>, Failure> {
         loop {
+            let empty = head::empty_lines(&self.bytes[self.start..self.end]);
+            if empty > 0 {
+                (self.start, self.seen) = (self.start + empty, 0);
+            }
             let received = &self.bytes[self.start..self.end];
             let length = head::length(received, self.seen)?;
             self.seen = received.len();

@@ -21,6 +21,16 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
 }
 
+/// How many bytes of empty lines come before the head: a server may have ended
+/// its last response with one too many (RFC 9112, 2.2).
+pub(crate) fn empty_lines(received: &[u8]) -> usize {
+    let mut rest = received;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    received.len() - rest.len()
+}
+
 /// The length of the head that `received` begins with, up to its empty line;
 /// nothing if there is more to come. The first `seen` bytes were there
 /// when this was last asked.
@@ -30,18 +40,13 @@ pub(crate) fn length(
 ) -> Result<Option<usize>, Failure> {
     const NAME: &[u8] = b"HTTP/";
 
-    let start = start(received);
-    let begins = received[start..].iter().zip(NAME);
-    if !received[start..].is_empty()
-        && received[start..] != *b"\r"
-        && !begins
-            .into_iter()
-            .all(|(byte, it)| byte.to_ascii_uppercase() == *it)
-    {
+    let name = &received[..received.len().min(NAME.len())];
+    // Half of an empty line, perhaps.
+    if *name != *b"\r" && !name.eq_ignore_ascii_case(&NAME[..name.len()]) {
         return Err(bad("the response is not HTTP"));
     }
     // An empty line may have been cut after its LF, or after its CR.
-    let mut from = seen.saturating_sub(2).max(start);
+    let mut from = seen.saturating_sub(2);
     while let Some(found) = find(&received[from..], b'\n') {
         from += found + 1;
         match &received[from..] {
@@ -55,7 +60,6 @@ pub(crate) fn length(
 
 /// Reads a whole head.
 pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
-    let head = &head[start(head)..];
     let lone_cr = head.windows(2).any(|two| two[0] == b'\r' && two[1] != b'\n');
     if lone_cr || find(head, 0).is_some() {
         return Err(bad("a NUL or a lone CR in the head of the response"));
@@ -86,16 +90,6 @@ pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
         keep(&mut headers, name, value)?;
     }
     Ok(Head { status, headers })
-}
-
-/// RFC 9112, 2.2: where the head begins, behind the empty lines of a server
-/// that ended its last response with one too many.
-fn start(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
-        rest = after;
-    }
-    bytes.len() - rest.len()
 }
 
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
