@@ -183,7 +183,7 @@ mod tests {
 
     /// Readable whenever it is waited for, and never raised.
     #[derive(Debug)]
-    struct Stray(Wake);
+    struct Stray(Arc<Wake>);
 
     impl Interrupt for Stray {
         fn is_raised(&self) -> bool {
@@ -191,14 +191,14 @@ mod tests {
             false
         }
 
-        fn wake(&self) -> &Wake {
+        fn wake(&self) -> &Arc<Wake> {
             &self.0
         }
     }
 
     #[test]
     fn a_deadline_comes_whatever_wakes() {
-        let stray = Stray(Wake::new().unwrap());
+        let stray = Stray(Arc::new(Wake::new().unwrap()));
         let deadline = Instant::now() + Duration::from_millis(50);
         let waited = Until::new(&stray, Some(deadline)).sleep();
         assert!(matches!(waited, Unready::Deadline), "{waited:?}");
