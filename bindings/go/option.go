@@ -191,6 +191,16 @@ func WithMaxEventSize(bytes uint) Option {
 	})
 }
 
+// WithStackSize sets the size of the stack of the source's thread, in bytes,
+// 131072 or more; 0, the default, is what a thread has by default, commonly
+// 8 MiB of address space. Less is for programs that lock their memory. Go code
+// does not run on this stack.
+func WithStackSize(bytes uint) Option {
+	return option("WithStackSize", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_stack_size(s.source, C.size_t(bytes))
+	})
+}
+
 // WithCAFile sets the file with the certificates of the authorities to trust,
 // in PEM, in the place of the system's. It is read by Connect.
 func WithCAFile(path string) Option {

@@ -591,6 +591,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithProxy("ftp://secret@127.0.0.1"), ErrScheme, "WithProxy"},
 		{"", WithUnixSocket(""), ErrValue, "WithUnixSocket"},
 		{"", WithQueue(0), ErrValue, "WithQueue"},
+		{"", WithStackSize(1), ErrValue, "WithStackSize"},
 	} {
 		if test.url == "" {
 			test.url = "http://127.0.0.1/"
@@ -618,7 +619,8 @@ func TestOptionsThatAreSent(t *testing.T) {
 		WithConnectTimeout(time.Minute), WithResponseTimeout(time.Minute),
 		WithIdleTimeout(time.Minute), WithMaxAttempts(3), WithMaxRedirects(0),
 		WithReconnectionTime(time.Millisecond), WithCredentials(true),
-		WithMaxReconnectionTime(time.Second), WithVerifyPeer(true))
+		WithMaxReconnectionTime(time.Second), WithVerifyPeer(true),
+		WithStackSize(256<<10))
 	if !source.WithCredentials() {
 		t.Error("no credentials")
 	}
