@@ -57,7 +57,8 @@ impl CResponse {
     fn line(&self, index: usize) -> Option<&(CString, CString)> {
         let lines = self.lines.get_or_init(|| {
             let lines = self.headers.iter().filter_map(|(name, value)| {
-                let value = CString::new(response::text(value).as_bytes()).ok()?;
+                let value =
+                    CString::new(response::text(value).as_bytes()).ok()?;
                 Some((CString::new(name.as_str()).ok()?, value))
             });
             lines.collect()
