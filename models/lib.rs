@@ -342,6 +342,31 @@ fn nothing_is_lost_and_nothing_doubled_in_a_full_queue() {
     });
 }
 
+/// The writer waits until all was taken, as before another attempt, and sleeps
+/// no longer than that.
+#[test]
+fn a_writer_that_waits_until_all_is_taken_is_woken() {
+    model(3, || {
+        let taken = Arc::new(AtomicBool::new(false));
+        let told = taken.clone();
+        let (_, mut program, thread) = with_writer(4, move |writer, state| {
+            put(writer, state, b"a");
+            put(writer, state, b"b");
+            hand_over(writer, state);
+            state.wait_until(|| writer.is_taken());
+            assert!(told.load(SeqCst), "the last has not been taken");
+            put(writer, state, b"c");
+            hand_over(writer, state);
+        });
+        assert_eq!(program.next(), Some(Took::Comment(b'a')));
+        taken.store(true, SeqCst);
+        assert_eq!(program.next(), Some(Took::Comment(b'b')));
+        assert_eq!(program.next(), Some(Took::Comment(b'c')));
+        assert_eq!(program.next(), Some(Took::Close(Error::Lost)));
+        thread.join().unwrap();
+    });
+}
+
 #[test]
 fn the_descriptor_is_readable_exactly_while_an_item_waits() {
     model(3, || {

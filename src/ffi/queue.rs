@@ -20,7 +20,8 @@ use crate::error::Error;
 /// long as that of one event may be (eventsource_set_max_event_size()). While
 /// the queue is full the source reads nothing: the server is slowed down,
 /// nothing is lost. With a few hundred items both sides can work at once, as
-/// items cross in batches.
+/// items cross in batches. After a failure the next attempt begins when the
+/// program has taken the failure, and its delay has passed (R26).
 ///
 /// The ready state and the last event ID string are those of the last item
 /// taken. EVENTSOURCE_ERROR_VALUE if `capacity` is 0, EVENTSOURCE_ERROR_SYSTEM

@@ -34,9 +34,15 @@ pub(crate) fn drive<H: Handler>(
             Next::Wait(deadline) => {
                 // What callbacks have used is dead for all of the wait.
                 sys::release_dead_stack();
-                // Over or interrupted: either way an attempt begins, or the
-                // source finds that it was closed.
-                Until::new(state, deadline).sleep();
+                match Until::new(state, deadline).sleep() {
+                    // An attempt begins, or the source finds that it was
+                    // closed.
+                    Unready::Interrupted => source.begin(),
+                    Unready::Deadline | Unready::System(_) => source.due(),
+                }
+            }
+            Next::Tell => {
+                state.wait_until(|| source.has_told());
                 source.begin()
             }
             Next::Over(reason) => return reason,

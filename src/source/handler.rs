@@ -47,6 +47,9 @@ pub(crate) trait Handler: Send {
     fn flush(&mut self);
     /// A connection was refused or lost, or an event was dropped.
     fn error(&mut self, failure: &Failure, plan: RetryPlan);
+    /// Whether the program knows all that was reported. If it does not, the
+    /// state is signalled when it does.
+    fn has_told(&self) -> bool;
 }
 
 /// The callbacks that decide something: sources with a queue have them, too.

@@ -33,8 +33,11 @@ pub(crate) enum Next {
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
-    /// The deadline has to pass; then [`Source::begin`].
+    /// The deadline has to pass; then [`Source::due`].
     Wait(Option<Instant>),
+    /// [`Source::has_told`] has to be true, which is asked again after each
+    /// signal; then [`Source::begin`].
+    Tell,
     /// Nothing: the source is CLOSED, for this reason.
     Over(Error),
 }
@@ -141,6 +144,17 @@ impl<H: Handler> Source<H> {
         }
         log::debug!("{}: closed", self.options.url.loggable());
         Next::Over(Error::None)
+    }
+
+    /// The delay before an attempt is over. R26 (4): the attempt waits until
+    /// the program has been told of the failure before it.
+    pub(crate) fn due(&mut self) -> Next {
+        if self.has_told() { self.begin() } else { Next::Tell }
+    }
+
+    /// Whether the program knows all that was reported.
+    pub(crate) fn has_told(&self) -> bool {
+        self.handler.has_told()
     }
 
     fn state(&self) -> &State {

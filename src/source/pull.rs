@@ -92,4 +92,8 @@ impl Handler for PullHandler {
         self.queue.error(failure, plan);
         self.wait_for_room();
     }
+
+    fn has_told(&self) -> bool {
+        self.queue.is_taken()
+    }
 }

@@ -146,4 +146,8 @@ impl Handler for PushHandler {
             on_error(failure, plan);
         }
     }
+
+    fn has_told(&self) -> bool {
+        true
+    }
 }

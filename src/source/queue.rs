@@ -57,6 +57,8 @@ struct Shared {
     waits: bool,
     /// The source's thread sleeps until there is room.
     full: bool,
+    /// The source's thread sleeps until all has been taken.
+    untaken: bool,
     /// The last item has been put.
     closed: bool,
 }
@@ -69,6 +71,7 @@ impl Queue {
             held: Size::default(),
             waits: false,
             full: false,
+            untaken: false,
             closed: false,
         });
         let close_taken = AtomicBool::new(false);
@@ -216,6 +219,10 @@ impl Queue {
             shared.full = false;
             self.state.signal();
         }
+        if shared.untaken && shared.held.items == 0 {
+            shared.untaken = false;
+            self.state.signal();
+        }
         let waits = !shared.batches.is_empty();
         self.set_waits(shared, waits);
     }
@@ -355,6 +362,14 @@ impl Writer {
     /// Whether the program has made room. It signals the state when it does.
     pub(crate) fn has_room(&self) -> bool {
         !self.queue.lock().full
+    }
+
+    /// Whether the program has taken all that was put. If it has not, the state
+    /// is signalled when it has.
+    pub(crate) fn is_taken(&self) -> bool {
+        let mut shared = self.queue.lock();
+        shared.untaken = shared.held.items > 0;
+        !shared.untaken
     }
 
     /// Goes on: there is room, or the wait for it was given up.

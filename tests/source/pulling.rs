@@ -3,6 +3,7 @@
 use std::ptr;
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use eventsource::ffi::{self, CSource, Error, ReadyState};
 
@@ -108,9 +109,8 @@ fn tells_everything_in_order() {
     let mut connection = stream(&server);
     connection.chunk(":hello\nid: 1\nevent: greeting\ndata: a\ndata: b\n\n");
     connection.reset();
-    let mut connection = stream(&server);
-    connection.chunk("data: c\n\n");
     // All of it waits; nothing is told yet.
+    assert!(readable(fd(*source), 10_000));
     assert_eq!(source.ready_state(), ReadyState::Connecting);
     assert_eq!(source.last_event_id(), "");
     match source.item() {
@@ -143,6 +143,8 @@ fn tells_everything_in_order() {
         other => panic!("{other:?}"),
     }
     assert_eq!(source.ready_state(), ReadyState::Connecting);
+    let mut connection = stream(&server);
+    connection.chunk("data: c\n\n");
     source.opened();
     source.event("c");
     source.is_empty();
@@ -360,6 +362,78 @@ fn takes_the_end_of_a_stream_that_ends_for_good() {
     source.event("a");
     source.event("b");
     assert_eq!(source.item(), Seen::Close(Error::Ended));
+}
+
+/// R26 (4). Pull mode: the next attempt waits until the failure before it was
+/// taken, with all that came before; and for the delay.
+#[test]
+fn comes_back_when_the_failure_has_been_taken() {
+    let server = Server::start();
+    let source = Puller::connected(&server.url("/"), 100);
+    for round in 0..3 {
+        let mut connection = stream(&server);
+        connection.send("retry: 1\nid: 1\ndata: a\n\n");
+        connection.finish();
+        while waiting(&source) <= round {
+            thread::yield_now();
+        }
+        // A hundred times the delay: nothing else could tell that nobody
+        // comes.
+        thread::sleep(Duration::from_millis(100));
+        assert!(!server.is_asked(), "before anything was taken");
+        source.opened();
+        source.event("a");
+        assert!(readable(fd(*source), 10_000));
+        thread::sleep(Duration::from_millis(10));
+        assert!(!server.is_asked(), "before the failure was taken");
+        assert!(matches!(source.item(), Seen::Error(_)));
+    }
+    drop(server.accept());
+    assert!(matches!(source.item(), Seen::Error(_)));
+
+    // Taken at once, it waits for the delay all the same.
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM.to_owned() + "retry: 300\ndata: a\n\n");
+    connection.finish();
+    source.opened();
+    source.event("a");
+    assert!(matches!(source.item(), Seen::Error(_)));
+    let taken = Instant::now();
+    server.accept();
+    assert!(taken.elapsed() >= Duration::from_millis(250));
+}
+
+/// Pull mode: while a source waits for its failure to be taken, it can be
+/// closed, freed, and told to reconnect at once.
+#[test]
+fn a_failure_that_is_not_taken_holds_up_nothing_else() {
+    for action in ["close", "free", "reconnect"] {
+        let server = Server::start();
+        let source = Puller::connected(&server.url("/"), 100);
+        let mut connection = stream(&server);
+        connection.send("data: a\n\n");
+        connection.finish();
+        source.opened();
+        source.event("a");
+        assert!(readable(fd(*source), 10_000));
+        thread::sleep(Duration::from_millis(20));
+        match action {
+            "close" => {
+                source.close();
+                assert_eq!(source.item(), Seen::Close(Error::None));
+                assert_eq!(source.wait(10_000), Error::None);
+            }
+            "free" => drop(source),
+            _ => {
+                assert_eq!(source.reconnect(), Error::None);
+                let mut connection = stream(&server);
+                assert!(matches!(source.item(), Seen::Error(_)));
+                source.opened();
+                connection.send("data: b\n\n");
+                source.event("b");
+            }
+        }
+    }
 }
 
 /// Pull mode, reconnecting: CONNECTING from the wish on, whatever waits of
