@@ -1,8 +1,7 @@
 //! Why a connection was refused, lost or given up.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::error::Error;
 use crate::response::Response;
@@ -22,6 +21,8 @@ pub(crate) struct Failure {
     pub(crate) body: Vec<u8>,
     /// Another attempt is known to end in the same way (R19).
     pub(crate) is_futile: bool,
+    /// The system's error, an `errno`, if the system reported one.
+    pub(crate) system_error: Option<i32>,
 }
 
 impl Failure {
@@ -35,12 +36,18 @@ impl Failure {
             response: None,
             body: Vec::new(),
             is_futile: false,
+            system_error: None,
         }
     }
 
     /// The same failure, after which no attempt follows unbidden.
     pub(crate) fn futile(self) -> Failure {
         Failure { is_futile: true, ..self }
+    }
+
+    /// The same failure, with the system's error if that is the cause.
+    pub(crate) fn caused_by(self, cause: &io::Error) -> Failure {
+        Failure { system_error: cause.raw_os_error(), ..self }
     }
 
     /// The same failure, with the response that caused it.

@@ -624,6 +624,13 @@ public:
         return detail::view(failure_->message);
     }
 
+    // The error of the system, such as std::errc::connection_refused; none if
+    // the failure has another cause.
+    std::error_code system_error() const noexcept
+    {
+        return {failure_->system_error, std::system_category()};
+    }
+
     // The status of the response, 200 if it was accepted, if one came.
     std::optional<int> http_status() const noexcept
     {

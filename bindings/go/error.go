@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 // #include "eventsource.h"
@@ -78,6 +80,19 @@ const (
 
 func (e Error) Error() string {
 	return C.GoString(C.eventsource_strerror(C.int(e)))
+}
+
+// Timeout returns whether e is [ErrTimeout]; with it an Error is a
+// [net.Error].
+func (e Error) Timeout() bool {
+	return e == ErrTimeout
+}
+
+// Temporary returns the same as Timeout.
+//
+// Deprecated: [Failure.WillRetry] tells whether the source tries again.
+func (e Error) Temporary() bool {
+	return e.Timeout()
 }
 
 // Version returns the version of the library that is running, such as

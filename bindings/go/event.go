@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 // #include "eventsource.h"
@@ -6,6 +8,7 @@ import "C"
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -66,13 +69,16 @@ func newResponse(response *C.eventsource_response) *Response {
 }
 
 // Failure tells why a connection was refused, lost or given up, or that an
-// event was dropped for its size, and what comes next. It is an error whose
-// cause is its Reason.
+// event was dropped for its size, and what comes next. It is an error that
+// unwraps to its Reason and to its SystemError, and a [net.Error].
 type Failure struct {
 	Reason Error
 	// Message is the same in one line for a person, with the cause. It holds
 	// nothing secret: no header of the request, no data.
 	Message string
+	// SystemError is the error of the system, such as [syscall.ECONNREFUSED]; 0
+	// if the failure has another cause.
+	SystemError syscall.Errno
 	// HTTPStatus is the status of the response, 200 if it was accepted; 0 if
 	// none came.
 	HTTPStatus int
@@ -94,9 +100,25 @@ func (f *Failure) Error() string {
 	return "eventsource: " + f.Message
 }
 
-// Unwrap returns the reason.
-func (f *Failure) Unwrap() error {
-	return f.Reason
+// Unwrap returns the Reason, and the SystemError if there is one.
+func (f *Failure) Unwrap() []error {
+	if f.SystemError == 0 {
+		return []error{f.Reason}
+	}
+	return []error{f.Reason, f.SystemError}
+}
+
+// Timeout returns whether a time limit has passed: of the source, or of the
+// system.
+func (f *Failure) Timeout() bool {
+	return f.Reason.Timeout() || f.SystemError.Timeout()
+}
+
+// Temporary returns WillRetry.
+//
+// Deprecated: it makes a Failure a [net.Error]; WillRetry says the same.
+func (f *Failure) Temporary() bool {
+	return f.WillRetry
 }
 
 func newFailure(failure *C.eventsource_failure) *Failure {
@@ -104,14 +126,15 @@ func newFailure(failure *C.eventsource_failure) *Failure {
 		return nil
 	}
 	return &Failure{
-		Reason:     Error(failure.error),
-		Message:    C.GoString(failure.message),
-		HTTPStatus: int(failure.http_status),
-		Response:   newResponse(failure.response),
-		Body:       text(failure.body, failure.body_len),
-		Attempt:    int(failure.attempt),
-		WillRetry:  failure.will_retry != 0,
-		Delay:      duration(failure.delay_ms),
+		Reason:      Error(failure.error),
+		Message:     C.GoString(failure.message),
+		SystemError: syscall.Errno(failure.system_error),
+		HTTPStatus:  int(failure.http_status),
+		Response:    newResponse(failure.response),
+		Body:        text(failure.body, failure.body_len),
+		Attempt:     int(failure.attempt),
+		WillRetry:   failure.will_retry != 0,
+		Delay:       duration(failure.delay_ms),
 	}
 }
 

@@ -372,6 +372,9 @@ typedef struct eventsource_failure {
     const char *body;
     // The length of `body` in bytes.
     size_t body_len;
+    // The system's error, an `errno` such as ECONNREFUSED; 0 if the system
+    // reported none.
+    int system_error;
 } eventsource_failure;
 
 // Called once for each connection that was refused, lost or given up, and for

@@ -84,6 +84,9 @@ pub struct CFailure {
     pub body: *const c_char,
     /// The length of `body` in bytes.
     pub body_len: usize,
+    /// The system's error, an `errno` such as ECONNREFUSED; 0 if the system
+    /// reported none.
+    pub system_error: c_int,
 }
 
 /// What a [`CFailure`] borrows from.
@@ -93,6 +96,7 @@ pub(super) struct FailureText {
     response: Option<CResponse>,
     /// With a NUL after it.
     body: Vec<u8>,
+    system_error: Option<c_int>,
 }
 
 impl FailureText {
@@ -103,6 +107,7 @@ impl FailureText {
             status: cause.status,
             response: cause.response.as_deref().map(CResponse::new),
             body: [&cause.body[..], &[0]].concat(),
+            system_error: cause.system_error,
         }
     }
 
@@ -118,6 +123,7 @@ impl FailureText {
             delay_ms: milliseconds(plan.delay.unwrap_or_default()),
             body: self.body.as_ptr().cast(),
             body_len: self.body.len() - 1,
+            system_error: self.system_error.unwrap_or(0),
         }
     }
 }

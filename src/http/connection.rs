@@ -142,6 +142,6 @@ impl Connection {
 fn broken(cause: &io::Error) -> Failure {
     tls::failure(cause).unwrap_or_else(|| {
         let message = format!("stream broken: {}", in_words(cause));
-        Failure::new(Error::Lost, message)
+        Failure::new(Error::Lost, message).caused_by(cause)
     })
 }

@@ -515,7 +515,7 @@ fn failure(cause: ureq::Error) -> Failure {
 }
 
 fn before_the_head(cause: &io::Error) -> Failure {
-    match cause.kind() {
+    let failure = match cause.kind() {
         io::ErrorKind::TimedOut => {
             Failure::new(Error::Timeout, "no response in time")
         }
@@ -527,7 +527,8 @@ fn before_the_head(cause: &io::Error) -> Failure {
             Error::Lost,
             format!("connection lost before the response: {}", in_words(cause)),
         ),
-    }
+    };
+    failure.caused_by(cause)
 }
 
 #[cfg(test)]

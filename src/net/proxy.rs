@@ -128,7 +128,13 @@ impl Proxy {
         error: Error,
         message: impl fmt::Display,
     ) -> Failure {
-        Failure::new(error, format!("proxy {self}: {message}"))
+        self.named(Failure::new(error, message.to_string()))
+    }
+
+    /// The same failure, which names the proxy.
+    pub(super) fn named(&self, failure: Failure) -> Failure {
+        let message = format!("proxy {self}: {}", failure.message);
+        Failure { message, ..failure }
     }
 }
 

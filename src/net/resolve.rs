@@ -72,8 +72,10 @@ fn look_up(
     let failure = |error, cause: &str| {
         Failure::new(error, format!("look-up of {name}: {cause}"))
     };
-    let place = Place::take(name, until)
-        .map_err(|cause| failure(Error::System, &in_words(&cause)))?;
+    let system = |cause: io::Error| {
+        failure(Error::System, &in_words(&cause)).caused_by(&cause)
+    };
+    let place = Place::take(name, until).map_err(system)?;
     match until.wait_until(|| place.look_up.answer.get().is_some()) {
         Ok(()) => {}
         Err(Unready::Interrupted) => return Err(NoConnection::Interrupted),
@@ -81,7 +83,7 @@ fn look_up(
             return Err(failure(Error::Timeout, "no answer in time").into());
         }
         Err(Unready::System(cause)) => {
-            return Err(failure(Error::System, &in_words(&cause)).into());
+            return Err(system(cause).into());
         }
     }
     match place.look_up.answer.get().expect("waited for") {

@@ -87,8 +87,8 @@ impl Socket {
                 }
                 Err(Unready::Deadline) => continue,
                 Err(Unready::System(cause)) => {
-                    let message = in_words(&cause);
-                    return Err(Failure::new(Error::System, message).into());
+                    let failure = Failure::new(Error::System, in_words(&cause));
+                    return Err(failure.caused_by(&cause).into());
                 }
             }
             // Backwards, so that `remove` moves none that is still to be looked
@@ -121,8 +121,9 @@ impl Socket {
                 format!("connecting to {}: {cause}", path.display()),
             )
         };
-        let system =
-            |cause: io::Error| failure(Error::System, &in_words(&cause));
+        let system = |cause: io::Error| {
+            failure(Error::System, &in_words(&cause)).caused_by(&cause)
+        };
         let address = unix_address(path).map_err(system)?;
         let socket =
             Socket2::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
@@ -132,9 +133,8 @@ impl Socket {
                 Ok(()) => return Ok(Socket(socket)),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 Err(cause) => {
-                    return Err(
-                        failure(Error::Connect, &in_words(&cause)).into()
-                    );
+                    let failure = failure(Error::Connect, &in_words(&cause));
+                    return Err(failure.caused_by(&cause).into());
                 }
             }
             match until.at_most(Instant::now() + UNIX_RETRY).sleep() {
@@ -202,8 +202,8 @@ fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
         }
         _ => Error::Connect,
     };
-    let cause = in_words(cause);
-    Failure::new(error, format!("connecting to {address}: {cause}"))
+    let message = format!("connecting to {address}: {}", in_words(cause));
+    Failure::new(error, message).caused_by(cause)
 }
 
 /// The address of a Unix socket. On Linux `@name` is an abstract one.

@@ -59,8 +59,9 @@ impl Stream {
                     host,
                     &"connection closed by the server during the handshake",
                 ),
-                _ => failure(&cause)
-                    .unwrap_or_else(|| refused(host, &in_words(&cause))),
+                _ => failure(&cause).unwrap_or_else(|| {
+                    refused(host, &in_words(&cause)).caused_by(&cause)
+                }),
             }
             .into()),
         }
@@ -248,7 +249,7 @@ impl Secure {
 pub(crate) fn failure(cause: &io::Error) -> Option<Failure> {
     let inner = cause.get_ref()?;
     if let Some(failure) = inner.downcast_ref::<Failure>() {
-        return Some(Failure::new(failure.error, failure.message.clone()));
+        return Some(failure.clone());
     }
     let cause = inner.downcast_ref::<rustls::Error>()?;
     Some(Failure::new(Error::Tls, reason(cause)))

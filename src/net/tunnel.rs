@@ -35,9 +35,7 @@ impl Proxy {
     ) -> Result<Stream, NoConnection> {
         let stream =
             self.dial(trust, turns, until).map_err(|none| match none {
-                NoConnection::Failed(cause) => {
-                    self.failure(cause.error, cause.message).into()
-                }
+                NoConnection::Failed(cause) => self.named(cause).into(),
                 NoConnection::Interrupted => NoConnection::Interrupted,
             })?;
         let mut tunnel = Tunnel { proxy: self, stream, turns, until };
@@ -338,14 +336,13 @@ impl Tunnel<'_> {
             return NoConnection::Interrupted;
         }
         match tls::failure(cause) {
-            Some(failure) => {
-                self.proxy.failure(failure.error, failure.message).into()
-            }
+            Some(failure) => self.proxy.named(failure).into(),
             None if cause.kind() == io::ErrorKind::TimedOut => {
                 self.proxy.failure(Error::Timeout, "no answer in time").into()
             }
             None => {
-                self.refused(format!("connection lost: {}", in_words(cause)))
+                let why = format!("connection lost: {}", in_words(cause));
+                self.refusal(why).caused_by(cause).into()
             }
         }
     }

@@ -298,7 +298,7 @@ impl<H: Handler> Source<H> {
     /// The open connection cannot be waited for.
     pub(crate) fn broken(&mut self, cause: &io::Error) -> Next {
         let message = format!("stream broken: {}", in_words(cause));
-        self.lost(Failure::new(Error::Lost, message))
+        self.lost(Failure::new(Error::Lost, message).caused_by(cause))
     }
 
     /// The body has ended in good order (R27). The stream has only if it is

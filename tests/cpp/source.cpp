@@ -1000,10 +1000,22 @@ void errors_are_error_codes()
     } catch (const std::system_error &error) {
         CHECK(error.code() == Errc::url);
     }
+    sse::EventSource nowhere(server);
+    nowhere.set_unix_socket("/nowhere");
+    nowhere.set_retry(sse::Retry::never);
+    nowhere.on_error([&](const sse::Failure &failure) {
+        CHECK(failure.system_error() == std::errc::no_such_file_or_directory);
+    });
+    nowhere.connect();
+    nowhere.wait();
+    CHECK(nowhere.close_reason() == Errc::connect);
+
     sse::EventSource source(server + "/none");
     std::error_code told, reason;
-    source.on_error(
-        [&](const sse::Failure &failure) { told = failure.code(); });
+    source.on_error([&](const sse::Failure &failure) {
+        told = failure.code();
+        CHECK(!failure.system_error());
+    });
     source.on_close([&](Errc why) { reason = why; });
     source.connect();
     source.wait();

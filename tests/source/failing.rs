@@ -9,7 +9,7 @@ use eventsource::ffi::{self, Error, LogLevel, Retry};
 
 use support::certificates;
 use support::names;
-use support::server::{EVENT_STREAM, NOBODY, Server, free_path};
+use support::server::{Connection, EVENT_STREAM, NOBODY, Server, free_path};
 use support::source::{Seen, Source};
 
 /// R63. The beginning of the body of a refused response is there, however it
@@ -49,6 +49,52 @@ fn tells_what_the_server_says() {
             other => panic!("on_error expected: {other:?}"),
         };
         assert_eq!(failure.body, told, "{head}");
+    }
+}
+
+/// The error of the system is told where the system is the cause.
+#[test]
+fn tells_the_error_of_the_system() {
+    let server = Server::start();
+    let reset = |connection: Connection| connection.reset();
+    let break_off = |mut connection: Connection| {
+        connection.send(EVENT_STREAM);
+        connection.reset();
+    };
+    let end = |mut connection: Connection| {
+        connection.send(EVENT_STREAM);
+        connection.finish();
+    };
+    let close = |connection: Connection| drop(connection);
+    let refuse = |mut connection: Connection| {
+        connection.send("HTTP/1.1 404 -\r\nContent-Length: 0\r\n\r\n");
+    };
+    let url = server.url("/");
+    let of = |source: &Source| loop {
+        match source.next() {
+            Seen::Error(failure) => return failure.system_error,
+            Seen::Open(_) => {}
+            other => panic!("on_error expected: {other:?}"),
+        }
+    };
+
+    let source = Source::connected(NOBODY);
+    assert_eq!(of(&source), libc::ECONNREFUSED);
+    let source = Source::new(&url).with_proxy(NOBODY).start();
+    assert_eq!(of(&source), libc::ECONNREFUSED);
+    let source = Source::new(&url).with_unix_socket("/nowhere".as_ref());
+    assert_eq!(of(&source.start()), libc::ENOENT);
+    for (answer, error) in [
+        (&reset as &dyn Fn(Connection), libc::ECONNRESET),
+        (&break_off, libc::ECONNRESET),
+        (&end, 0),
+        (&close, 0),
+        (&refuse, 0),
+    ] {
+        let source = Source::connected(&url);
+        answer(server.accept());
+        assert_eq!(of(&source), error);
+        source.close();
     }
 }
 

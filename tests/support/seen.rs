@@ -44,6 +44,8 @@ pub struct Failure {
     pub will_retry: bool,
     pub delay_ms: u64,
     pub body: String,
+    /// Zero for none.
+    pub system_error: i32,
 }
 
 impl Seen {
@@ -131,6 +133,7 @@ impl Failure {
             will_retry: failure.will_retry != 0,
             delay_ms: failure.delay_ms,
             body: counted(failure.body, failure.body_len),
+            system_error: failure.system_error,
         }
     }
 }
