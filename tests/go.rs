@@ -61,6 +61,29 @@ fn the_module_is_formatted_and_vetted() {
 }
 
 #[test]
+fn the_module_says_what_it_needs_where_it_cannot_be_built() {
+    const NEEDS: &str = "eventsource needs Linux and cgo: build for \
+                         GOOS=linux, with CGO_ENABLED=1";
+    for (variable, value) in
+        [("CGO_ENABLED", "0"), ("GOOS", "darwin"), ("GOOS", "windows")]
+    {
+        for arguments in [
+            &["build", "./..."] as &[&str],
+            &["vet", "./..."],
+            &["build", "../../examples/listen.go"],
+        ] {
+            let output = go(arguments).env(variable, value).output();
+            let output = output.expect("go");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{variable}={value}");
+            let errors = said.lines().filter(|line| !line.starts_with('#'));
+            assert_eq!(errors.count(), 1, "{said}");
+            assert!(said.contains(NEEDS), "{said}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_shows_the_example_that_is_tested() {
     let shown = in_the_readme("go");
     let example = fs::read_to_string(path("bindings/go/example_test.go"));

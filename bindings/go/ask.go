@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 /*
@@ -61,6 +63,7 @@ static void eventsource_go_set_log(int level)
 import "C"
 
 import (
+	"fmt"
 	"runtime/cgo"
 	"sync/atomic"
 	"time"
@@ -111,10 +114,14 @@ func (r *Request) SetMethod(method string) error {
 // to send a fresh token, or to ask in another way when coming back. What it
 // changes holds for this attempt.
 //
+// An error that it returns ends the source: the attempt is not made, and the
+// last error of the range wraps that error.
+//
 // It is called on the source's thread, whether or not a goroutine ranges, and
-// may take its time: the attempt waits for it, [Source.Close] does not. A
-// panic in it ends the program, as in a goroutine of its own.
-func OnRequest(onRequest func(*Request)) Option {
+// may take its time: the attempt waits for it, [Source.Close] does not. It may
+// be called before [Connect] has returned the source. A panic in it ends the
+// program, as in a goroutine of its own.
+func OnRequest(onRequest func(*Request) error) Option {
 	return option("OnRequest", func(s *Source) C.eventsource_error {
 		s.onRequest = onRequest
 		return C.eventsource_go_ask_request(s.source, s.handle())
@@ -151,9 +158,28 @@ func eventsource_go_request(request *C.eventsource_request, handle C.uintptr_t) 
 		return
 	}
 	asked := &Request{request}
-	s.onRequest(asked)
+	err := s.onRequest(asked)
 	asked.request = nil
+	if err != nil {
+		s.refuse(err)
+	}
 	s.release()
+}
+
+// refuse closes the library's source because OnRequest returned err. The range
+// goes on to the close that follows, and ends with the error.
+func (s *Source) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = fmt.Errorf("eventsource: OnRequest: %w", err)
+	C.eventsource_close(s.source)
+}
+
+// refused returns the error with which OnRequest has ended the source.
+func (s *Source) refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal
 }
 
 //export eventsource_go_retry

@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 // Package eventsource follows streams of server-sent events: it is
 // `new EventSource(url)` for Go programs.
 //
@@ -33,6 +35,12 @@
 //	if errors.Is(err, eventsource.ErrTimeout) {
 //		...
 //	}
+//	if errors.Is(err, syscall.ECONNREFUSED) {
+//		...
+//	}
+//
+// A failure is also a [net.Error], whose Timeout method tells whether a time
+// limit has passed.
 //
 // # Threads
 //
@@ -47,7 +55,28 @@
 // What the program is given is Go's, and its to keep. A source has no
 // finalizer: it lives until Close, also when it has closed itself.
 //
+// # What differs from C
+//
+// A source always has a queue, and [Source.Events] takes the place of
+// callbacks, listeners and eventsource_next: there is no add_listener, since a
+// loop looks at [Event.Type], no wait, since the range ends, and no parser
+// alone. [OnOpen] and [OnComment] are called by the goroutine that ranges;
+// only [OnRequest] and [OnRetry] run on the library's thread.
+//
+// [Connect] makes a source and connects it, so that every setting is an
+// [Option]. C's error numbers are values of type [Error]; EVENTSOURCE_ERROR_NONE
+// is nil. An error of [OnRequest] ends the source, where C has no such answer.
+// Strings are never NULL: [WithoutHeader] and [Request.DelHeader] remove a
+// header, and an option that is left out is what NULL is in C. Times are
+// [time.Duration]; a part of a millisecond counts as a whole one.
+//
+// [Source.ReadyState] and [Source.LastEventID] are as of the last item that
+// the range has reported, and all methods may be called after [Source.Close].
+//
 // # Linking
+//
+// The package needs Linux and cgo; without these it does not compile, and the
+// compiler says so.
 //
 // The library is found by pkg-config, and is shared. With the build tag
 // eventsource_static its archive goes into the program, from where the linker
@@ -115,14 +144,14 @@ func (state ReadyState) String() string {
 	return fmt.Sprintf("ReadyState(%d)", int(state))
 }
 
-// Source follows an event stream. [Connect] makes one.
+// Source follows an event stream. [Connect] makes one; a zero Source is closed.
 type Source struct {
 	url             string
 	withCredentials bool
 
 	onOpen    func(*Response)
 	onComment func(string)
-	onRequest func(*Request)
+	onRequest func(*Request) error
 	onRetry   func(*Failure) (time.Duration, bool)
 	// The source, for the callbacks that ask; zero if there are none.
 	callbacks cgo.Handle
@@ -154,6 +183,8 @@ type Source struct {
 	users       int
 	state       ReadyState
 	lastEventID string
+	// Why OnRequest has ended the source, if it has.
+	refusal error
 	// As of the end.
 	stats Stats
 }
@@ -185,6 +216,9 @@ func Connect(url string, options ...Option) (*Source, error) {
 
 func (s *Source) connect(options []Option) error {
 	for _, option := range append([]Option{WithQueue(queue)}, options...) {
+		if option.set == nil {
+			continue
+		}
 		if err := option.set(s); err != nil {
 			return fmt.Errorf("%s: %w", option.name, err)
 		}
@@ -206,7 +240,7 @@ func (s *Source) poll() error {
 	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL,
 		uintptr(C.eventsource_fd(s.source)), syscall.F_DUPFD_CLOEXEC, 0)
 	if errno != 0 {
-		return ErrSystem
+		return fmt.Errorf("%w: %w", ErrSystem, errno)
 	}
 	s.file = os.NewFile(fd, "eventsource")
 	var err error
@@ -318,6 +352,10 @@ func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) b
 		return yield(Event{}, failure)
 	case C.EVENTSOURCE_ITEM_TYPE_CLOSE:
 		s.changed()
+		if refusal := s.refused(); refusal != nil {
+			yield(Event{}, refusal)
+			return false
+		}
 		reason := errorOf(item.reason)
 		if reason != nil && reason != ErrEnded && !s.told {
 			yield(Event{}, reason)
@@ -375,6 +413,9 @@ func lastEventID(source *C.eventsource) string {
 func (s *Source) ReadyState() ReadyState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.source == nil {
+		return Closed
+	}
 	return s.state
 }
 
@@ -404,7 +445,7 @@ func (s *Source) WithCredentials() bool {
 func (s *Source) Reconnect() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed.Load() {
+	if s.closed.Load() || s.source == nil {
 		return ErrClosed
 	}
 	if err := errorOf(C.eventsource_reconnect(s.source)); err != nil {
@@ -419,7 +460,7 @@ func (s *Source) Reconnect() error {
 // waits for nothing that the network or the program does. It returns nil.
 func (s *Source) Close() error {
 	s.mu.Lock()
-	if s.closed.Swap(true) {
+	if s.closed.Swap(true) || s.source == nil {
 		s.mu.Unlock()
 		return nil
 	}
@@ -434,7 +475,7 @@ func (s *Source) Close() error {
 func (s *Source) use() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed.Load() {
+	if s.closed.Load() || s.source == nil {
 		return false
 	}
 	s.users++

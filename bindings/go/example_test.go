@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource_test
 
 import (
@@ -87,14 +89,17 @@ func ExampleOnRequest() {
 				r.Header.Get("Authorization"))
 		}))
 	defer server.Close()
-	newToken := func(number uint64) string {
-		return fmt.Sprintf("token %d", number)
+	newToken := func(number uint64) (string, error) {
+		return fmt.Sprintf("token %d", number), nil
 	}
 
 	source, err := eventsource.Connect(server.URL,
-		eventsource.OnRequest(func(request *eventsource.Request) {
-			request.SetHeader("Authorization",
-				"Bearer "+newToken(request.Attempt()))
+		eventsource.OnRequest(func(request *eventsource.Request) error {
+			token, err := newToken(request.Attempt())
+			if err != nil {
+				return err // ends the source, and its range
+			}
+			return request.SetHeader("Authorization", "Bearer "+token)
 		}))
 	if err != nil {
 		log.Fatal(err)

@@ -1,4 +1,4 @@
-//go:build eventsource_static
+//go:build cgo && linux && eventsource_static
 
 package eventsource
 

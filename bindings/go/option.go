@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 // #include "eventsource.h"
@@ -9,7 +11,7 @@ import (
 )
 
 // Option is something that [Connect] is told. Of two that say the same the
-// later one holds.
+// later one holds. A zero Option does nothing.
 type Option struct {
 	// For the error, if it cannot be.
 	name string

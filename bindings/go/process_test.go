@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 import (
@@ -68,7 +70,7 @@ func TestAThousandSourcesLeaveNothingBehind(t *testing.T) {
 	url, ended := idle(t)
 	open := func(n int) {
 		for range n {
-			source := connect(t, url, OnRequest(func(*Request) {}))
+			source := connect(t, url, OnRequest(func(*Request) error { return nil }))
 			for _, err := range source.Events(patience(t)) {
 				if err != nil {
 					t.Fatal(err)
@@ -138,7 +140,7 @@ func TestGoroutinesThatWaitHoldNoThread(t *testing.T) {
 
 func TestAPanicInAFunctionThatIsAskedEndsTheProgram(t *testing.T) {
 	if url := os.Getenv("PANIC"); url != "" {
-		source := connect(t, url, OnRequest(func(*Request) {
+		source := connect(t, url, OnRequest(func(*Request) error {
 			panic("of the program")
 		}))
 		for range source.Events(context.Background()) {

@@ -1,3 +1,5 @@
+//go:build cgo && linux
+
 package eventsource
 
 import (
@@ -6,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -487,7 +492,7 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 	})
 	var kept *Request
 	source := connect(t, url, WithMethod("REPORT"), WithRetry(RetryStandard),
-		WithHeader("X-Old", "old"), OnRequest(func(request *Request) {
+		WithHeader("X-Old", "old"), OnRequest(func(request *Request) error {
 			kept = request
 			token := fmt.Sprintf("token-%d", request.Attempt())
 			if err := request.SetHeader("Authorization", token); err != nil {
@@ -503,6 +508,7 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 				request.DelHeader("X-Old")
 				request.SetMethod("GET")
 			}
+			return nil
 		}))
 	lost := "error " + ErrLost.Error()
 	expect(t, take(t, source, 3),
@@ -540,10 +546,11 @@ func TestTheProgramDecidesWhetherToComeBack(t *testing.T) {
 
 func TestCloseDoesNotWaitForAFunctionThatIsAsked(t *testing.T) {
 	asked, answer, returned := make(chan bool), make(chan bool), make(chan bool)
-	source := connect(t, serve(t, says("")), OnRequest(func(*Request) {
+	source := connect(t, serve(t, says("")), OnRequest(func(*Request) error {
 		asked <- true
 		<-answer
 		close(returned)
+		return errors.New("too late: the source is closed")
 	}))
 	<-asked
 	source.Close()
@@ -555,9 +562,10 @@ func TestASourceMayBeClosedInAFunctionThatIsAsked(t *testing.T) {
 	for range 20 {
 		give := make(chan *Source, 1)
 		closed := make(chan bool)
-		source := connect(t, serve(t, says("")), OnRequest(func(*Request) {
+		source := connect(t, serve(t, says("")), OnRequest(func(*Request) error {
 			(<-give).Close()
 			close(closed)
+			return nil
 		}))
 		give <- source
 		expect(t, all(t, source))
@@ -565,7 +573,162 @@ func TestASourceMayBeClosedInAFunctionThatIsAsked(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfOnRequestEndsTheSource(t *testing.T) {
+	var connections atomic.Int32
+	url := serve(t, func(_ int, _ *http.Request, send func(string)) error {
+		connections.Add(1)
+		send("retry: 1\ndata: 1\n\n")
+		return errors.New("lost")
+	})
+	noToken := errors.New("no token could be had")
+	for _, attempts := range []uint64{0, 1} {
+		connections.Store(0)
+		lost := make(chan bool, 1)
+		source := connect(t, url, OnRequest(func(request *Request) error {
+			if request.Attempt() <= attempts {
+				return nil
+			}
+			if attempts > 0 {
+				<-lost
+			}
+			return noToken
+		}))
+		var seen []error
+		for _, err := range source.Events(patience(t)) {
+			seen = append(seen, err)
+			if errors.Is(err, ErrLost) {
+				lost <- true
+			}
+		}
+		// An event and its end for each attempt, and the error.
+		if len(seen) != 2*int(attempts)+1 ||
+			!errors.Is(seen[len(seen)-1], noToken) ||
+			!strings.Contains(fmt.Sprint(seen), "OnRequest") {
+			t.Error(seen)
+		}
+		if source.ReadyState() != Closed || source.Reconnect() != ErrClosed {
+			t.Error(source.ReadyState())
+		}
+		expect(t, all(t, source))
+		if n := connections.Load(); n != int32(attempts) {
+			t.Errorf("%d connections", n)
+		}
+	}
+}
+
+// Errors
+
+func TestAFailureUnwrapsToTheErrorOfTheSystem(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + listener.Addr().String()
+	listener.Close()
+	reset := func(_ int, _ *http.Request, send func(string)) error {
+		send("data: 1\n\n")
+		return errors.New("reset")
+	}
+	for _, test := range []struct {
+		source *Source
+		wanted syscall.Errno
+		reason Error
+	}{
+		{connect(t, url, WithRetry(RetryNever)), syscall.ECONNREFUSED, ErrConnect},
+		{connect(t, url, WithRetry(RetryNever), WithUnixSocket("/nowhere")),
+			syscall.ENOENT, ErrConnect},
+		{connect(t, serveReset(t)), syscall.ECONNRESET, ErrLost},
+		{connect(t, serve(t, reset), WithRetry(RetryNever)), 0, ErrLost},
+	} {
+		var last error
+		for _, err := range test.source.Events(patience(t)) {
+			if err != nil {
+				last = err
+				test.source.Close()
+			}
+		}
+		last = fmt.Errorf("wrapped: %w", last)
+		var number syscall.Errno
+		if !errors.Is(last, test.reason) ||
+			errors.As(last, &number) != (test.wanted != 0) ||
+			number != test.wanted {
+			t.Errorf("%v: %d, not %d", last, number, test.wanted)
+		}
+		if test.wanted == syscall.ENOENT && !errors.Is(last, fs.ErrNotExist) {
+			t.Error(last)
+		}
+		var of net.Error
+		if !errors.As(last, &of) || of.Timeout() {
+			t.Errorf("%v is a timeout", last)
+		}
+	}
+}
+
+// serveReset returns the URL of a server that sends an event, and resets.
+func serveReset(t testing.TB) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 4096))
+			conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func TestATimeoutIsANetErrorThatSaysSo(t *testing.T) {
+	source := connect(t, serve(t, says("data: 1\n\n")),
+		WithIdleTimeout(time.Millisecond))
+	for _, err := range source.Events(patience(t)) {
+		if err == nil {
+			continue
+		}
+		var of net.Error
+		if !errors.As(fmt.Errorf("wrapped: %w", err), &of) || !of.Timeout() {
+			t.Errorf("%v is no timeout", err)
+		}
+		break
+	}
+	var of net.Error = ErrTimeout
+	if !of.Timeout() || ErrLost.Timeout() {
+		t.Error("what is a timeout?")
+	}
+	if !(&Failure{Reason: ErrConnect, SystemError: syscall.ETIMEDOUT}).Timeout() {
+		t.Error("the system's is none")
+	}
+}
+
 // Options
+
+func TestAnOptionThatIsZeroDoesNothing(t *testing.T) {
+	url := serve(t, says("data: 1\n\n"))
+	source := connect(t, url, Option{}, OnOpen(nil), OnComment(nil),
+		OnRequest(nil), OnRetry(nil), WithBody(nil), WithMethod("GET"), Option{})
+	expect(t, take(t, source, 1), "message 1")
+}
+
+func TestASourceThatIsZeroIsClosed(t *testing.T) {
+	var source Source
+	expect(t, all(t, &source))
+	if source.Reconnect() != ErrClosed || source.Stats() != (Stats{}) ||
+		source.URL() != "" || source.LastEventID() != "" ||
+		source.ReadyState() != Closed || source.WithCredentials() {
+		t.Error("it is not")
+	}
+	if source.Close() != nil || source.Close() != nil {
+		t.Error("an error")
+	}
+	expect(t, all(t, &source))
+}
 
 func TestWhatCannotBeIsRefused(t *testing.T) {
 	for _, test := range []struct {
