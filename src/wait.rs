@@ -106,7 +106,8 @@ impl<'a> Until<'a> {
                 return Ok(());
             }
             let woken = sys::poll(&mut entry, self.deadline);
-            if woken.map_err(Unready::System)? == 0 {
+            // By the clock, should it be readable again and again.
+            if woken.map_err(Unready::System)? == 0 || self.has_passed() {
                 return Err(Unready::Deadline);
             }
             self.wake().clear();
@@ -199,9 +200,15 @@ mod tests {
     #[test]
     fn a_deadline_comes_whatever_wakes() {
         let stray = Stray(Arc::new(Wake::new().unwrap()));
-        let deadline = Instant::now() + Duration::from_millis(50);
-        let waited = Until::new(&stray, Some(deadline)).sleep();
-        assert!(matches!(waited, Unready::Deadline), "{waited:?}");
-        assert!(Instant::now() >= deadline);
+        let waits: [fn(Until<'_>) -> Unready; 2] = [
+            |until| until.sleep(),
+            |until| until.wait_until(|| false).unwrap_err(),
+        ];
+        for wait in waits {
+            let deadline = Instant::now() + Duration::from_millis(50);
+            let waited = wait(Until::new(&stray, Some(deadline)));
+            assert!(matches!(waited, Unready::Deadline), "{waited:?}");
+            assert!(Instant::now() >= deadline);
+        }
     }
 }
