@@ -178,3 +178,54 @@ fn escaped(location: &[u8]) -> Vec<u8> {
 fn bad(message: &str) -> Failure {
     Failure::new(Error::Http, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is mutated: as much of what a head can hold as fits.
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nD :e\n\tf\r\n\
+        none\r\nContent-Length: 1\r\nLocation: /\x01\xff\r\n\r\nbody\n\n";
+
+    /// Some head, near to one that is in order.
+    fn mutated(random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut head = HEAD.to_vec();
+        for _ in 0..random.usize(..4) {
+            let place = random.usize(..head.len());
+            let byte = *random.choice(b"\r\n\0\t :,xH\x7f\xff").unwrap();
+            match random.u8(..3) {
+                0 => head[place] = byte,
+                1 => head.insert(place, byte),
+                _ => drop(head.remove(place)),
+            }
+        }
+        head
+    }
+
+    /// However a head is cut, its end is found where it is, and whatever is
+    /// in it, it is read or refused.
+    #[test]
+    fn a_head_is_found_and_read_however_it_comes() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let bytes = mutated(&mut random);
+            let whole = length(&bytes, 0).ok();
+            let mut seen = 0;
+            let pieces = loop {
+                let more = (seen + 1 + random.usize(..9)).min(bytes.len());
+                match length(&bytes[..more], seen) {
+                    Ok(None) if more < bytes.len() => seen = more,
+                    pieces => break pieces.ok(),
+                }
+            };
+            assert_eq!(pieces, whole, "{}", bytes.escape_ascii());
+            let Some(Some(length)) = whole else { continue };
+            if let Ok(head) = super::read(&bytes[..length]) {
+                assert!(head.status < 1000);
+                read += 1;
+            }
+        }
+        assert!(read > 10_000, "{read} were in order");
+    }
+}
