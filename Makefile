@@ -102,10 +102,11 @@ sanitize: ## Tests sources under AddressSanitizer
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
 		--lib --test source --test faults
 
-# The queue's models are limited to orders with two or three preemptions.
+# The queue's models are limited to orders with two or three preemptions. The
+# unit tests of the files that are modelled run elsewhere, without loom.
 models: ## Takes the models of models/ through every order of their threads
 	cd models && CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
-		$(CARGO) test --locked
+		$(CARGO) test --locked -- --skip ::tests::
 
 fuzz: TIME ?= 60
 fuzz: ## Fuzzes each target of fuzz/ for TIME seconds (60)

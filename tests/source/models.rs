@@ -117,7 +117,9 @@ fn a_refusal_says_why() {
     ));
     let failure = source.failed(Error::Status);
     assert_eq!(failure.body, body);
-    assert_eq!(failure.message, "unexpected status 429");
+    let message = "unexpected status 429; EVENTSOURCE_RETRY_UNTIL_OPEN would \
+                   ask again";
+    assert_eq!(failure.message, message);
     let headers = failure.response.expect("a response").headers;
     assert_eq!(headers["retry-after"], "7");
     assert!(!server.is_asked(), "not repeated");
