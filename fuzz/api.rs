@@ -273,7 +273,10 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
         2 => source.set_method(text),
         3 => source.set_body(script.bytes()),
         4 => source.set(eventsource_set_max_redirects, number as _),
-        5 => source.set(eventsource_set_with_credentials, what as _),
+        5 => {
+            source.set(eventsource_set_trust_redirects, i32::from(what & 1));
+            source.set(eventsource_set_with_credentials, what as _)
+        }
         6 => source.set(eventsource_set_connect_timeout, number as _),
         7 => source.set(eventsource_set_response_timeout, number as _),
         8 => source.set(eventsource_set_idle_timeout, number as _),

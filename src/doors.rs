@@ -96,6 +96,7 @@ pub fn attempt(
     let opening = Opening {
         request: options.request.clone(),
         url: options.url.clone(),
+        left_origin: false,
         options: Arc::new(options),
         cookies: Arc::default(),
         turns: Arc::default(),

@@ -26,6 +26,7 @@
 //!
 //! [`ffi`] is the C door, and its text is the header.
 
+mod credentials;
 mod error;
 mod failure;
 mod panic;

@@ -89,6 +89,11 @@ impl HttpUrl {
         format!("{}{}", self.origin(), self.0.path())
     }
 
+    pub(crate) fn remove_user_info(&mut self) {
+        self.0.set_username("").expect(NO_HOST);
+        self.0.set_password(None).expect(NO_HOST);
+    }
+
     pub(crate) fn user_info(&self) -> Option<UserInfo> {
         UserInfo::of(&self.0)
     }

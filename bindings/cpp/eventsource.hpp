@@ -1133,14 +1133,24 @@ public:
         detail::check(eventsource_set_max_redirects(native_handle(), n));
     }
 
-    // Whether headers, password and cookies go to other origins, if redirects
-    // lead there. Off by default. The source has no list of public suffixes:
-    // with credentials, a cookie for example.co.uk can be set by any site under
-    // co.uk. Turn credentials on only for servers that you trust to redirect.
+    // Whether other origins, if redirects lead there, get the credentials that
+    // are their own: the cookies that they have set, and the client certificate
+    // that they ask for. Off by default. The source has no list of public
+    // suffixes: with credentials, a cookie for example.co.uk can be set by any
+    // site under co.uk.
     void set_with_credentials(bool with_credentials)
     {
         detail::check(eventsource_set_with_credentials(native_handle(),
                                                        with_credentials));
+    }
+
+    // Whether redirects may take the program's secrets to other origins: the
+    // headers that it has set, but for those that only say how it asks, and the
+    // URL's user name and password. Off by default. Trust redirects only if
+    // every server that is asked may learn the secrets, and may send them on.
+    void set_trust_redirects(bool trust)
+    {
+        detail::check(eventsource_set_trust_redirects(native_handle(), trust));
     }
 
     // Timeouts: when one has passed, the failure is Errc::timeout. 0 is no

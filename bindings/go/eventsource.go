@@ -433,8 +433,8 @@ func (s *Source) URL() string {
 	return s.url
 }
 
-// WithCredentials returns whether credentials go to other origins: what the
-// option [WithCredentials] said.
+// WithCredentials returns whether other origins get their own credentials:
+// what the option [WithCredentials] said.
 func (s *Source) WithCredentials() bool {
 	return s.withCredentials
 }

@@ -599,8 +599,9 @@ eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 // `Cache-Control: no-cache`, `Pragma: no-cache`,
 // `User-Agent: libeventsource/VERSION`. If a redirect leads to another origin
 // than that of the source's URL, the headers set here are not sent there (see
-// eventsource_set_with_credentials()), except for `Content-Type`, which goes
-// where the body goes.
+// eventsource_set_trust_redirects()), except for `Accept`, `Accept-Language`,
+// `Cache-Control`, `Content-Type`, `Origin`, `Pragma` and `User-Agent`, and
+// for what describes a body that is sent there.
 //
 // EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (because
 // of a line break, for example; in `Authorization` and `Host` also because of
@@ -655,19 +656,39 @@ eventsource_error eventsource_set_max_redirects(
     eventsource *source,
     uint32_t n);
 
-// Sets whether credentials are sent to other origins than that of the source's
-// URL, if redirects lead there (R4): 1 for yes, 0, the default, for no.
+// Sets whether other origins than that of the source's URL, if redirects lead
+// there, get the credentials that are their own (R4): 1 for yes, 0, the
+// default, for no.
 //
-// Credentials are the headers that the program has set, except for `Host`, the
-// URL's user name and password, and cookies. Cookies that servers set are kept
-// in memory as long as the source lives, and sent back to the servers they are
-// for, unless the program sets or removes the header `Cookie`. The source has
-// no list of public suffixes: with credentials, any site under co.uk can set a
-// cookie for all of co.uk. Turn credentials on only for servers that you trust
-// to redirect. EVENTSOURCE_ERROR_VALUE for another number.
+// These are the cookies that they have set, and the client certificate that
+// they ask for; what the program has set for the source's URL is none of
+// theirs: see eventsource_set_trust_redirects(). Cookies are kept in memory as
+// long as the source lives, and sent back to the servers they are for, at
+// most 16 KiB of them in a request, unless the program sets or removes the
+// header `Cookie`. The source has no list of public suffixes: with
+// credentials, any site under co.uk can set a cookie for all of co.uk.
+//
+// Once a redirect has led to another origin, all that follows counts as
+// another origin, also if a redirect leads back to the first: the other server
+// may have chosen the URL. That holds for reconnections, too, until one fails
+// and the source begins at its own URL again. EVENTSOURCE_ERROR_VALUE for
+// another number.
 eventsource_error eventsource_set_with_credentials(
     eventsource *source,
     int with_credentials);
+
+// Sets whether redirects may take the program's secrets to other origins than
+// that of the source's URL: 1 for yes, 0, the default, for no.
+//
+// Secrets are all headers that the program has set, but for those that
+// eventsource_set_header() names, and the URL's user name and password. `Host`
+// stays behind in any case. A user name and password in a redirect to another
+// origin are never sent. Trust redirects only if every server that is asked
+// may learn the secrets, and may send them on. EVENTSOURCE_ERROR_VALUE for
+// another number.
+eventsource_error eventsource_set_trust_redirects(
+    eventsource *source,
+    int trust);
 
 // The request before an attempt
 // -----------------------------
@@ -1001,7 +1022,7 @@ size_t eventsource_last_event_id(
     char *buffer,
     size_t size);
 
-// Returns 1 if credentials are sent to other origins (R4), else 0; 0 if
+// Returns 1 if other origins get their own credentials (R4), else 0; 0 if
 // `source` is NULL.
 int eventsource_with_credentials(const eventsource *source);
 

@@ -37,8 +37,10 @@ const (
 // WithHeader sets a header of the request.
 //
 // It replaces a header that was set before, and a default, such as
-// `User-Agent`. The headers set here are not sent to other origins, if
-// redirects lead there (see [WithCredentials]). It is [ErrHeader] if HTTP
+// `User-Agent`. If redirects lead to other origins, the headers set here are
+// not sent there (see [WithTrustRedirects]), except for `Accept`,
+// `Accept-Language`, `Cache-Control`, `Content-Type`, `Origin`, `Pragma` and
+// `User-Agent`. It is [ErrHeader] if HTTP
 // cannot carry it (in `Authorization` and `Host`, what is not ASCII), if
 // `Accept-Encoding` asks for more than `identity`, `gzip` and `x-gzip`, if
 // there are 10,000 headers, or if it is the library's own: `Connection`,
@@ -125,15 +127,25 @@ func WithMaxRedirects(n uint32) Option {
 	})
 }
 
-// WithCredentials sets whether credentials go to other origins than that of
-// the source's URL, if redirects lead there. They do not by default.
-//
-// Credentials are the headers that the program has set, `Host` excepted, user
-// and password of the URL, and cookies, which are kept as long as the source
-// lives.
+// WithCredentials sets whether other origins than that of the source's URL, if
+// redirects lead there, get the credentials that are their own: the cookies
+// that they have set, which are kept as long as the source lives, and the
+// client certificate that they ask for. They do not by default.
 func WithCredentials(with bool) Option {
 	return option("WithCredentials", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_with_credentials(s.source, number(with))
+	})
+}
+
+// WithTrustRedirects sets whether redirects may take the program's secrets to
+// other origins: the headers that it has set, but for those that only say how
+// it asks, and user name and password of the URL. They may not by default.
+//
+// Trust redirects only if every server that is asked may learn the secrets,
+// and may send them on.
+func WithTrustRedirects(trust bool) Option {
+	return option("WithTrustRedirects", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_trust_redirects(s.source, number(trust))
 	})
 }
 

@@ -783,7 +783,7 @@ func TestOptionsThatAreSent(t *testing.T) {
 		WithIdleTimeout(time.Minute), WithMaxAttempts(3), WithMaxRedirects(0),
 		WithReconnectionTime(time.Millisecond), WithCredentials(true),
 		WithMaxReconnectionTime(time.Second), WithVerifyPeer(true),
-		WithStackSize(256<<10))
+		WithStackSize(256<<10), WithTrustRedirects(true))
 	if !source.WithCredentials() {
 		t.Error("no credentials")
 	}

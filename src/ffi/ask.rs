@@ -13,8 +13,9 @@ use crate::error::Error;
 /// `Cache-Control: no-cache`, `Pragma: no-cache`,
 /// `User-Agent: libeventsource/VERSION`. If a redirect leads to another origin
 /// than that of the source's URL, the headers set here are not sent there (see
-/// eventsource_set_with_credentials()), except for `Content-Type`, which goes
-/// where the body goes.
+/// eventsource_set_trust_redirects()), except for `Accept`, `Accept-Language`,
+/// `Cache-Control`, `Content-Type`, `Origin`, `Pragma` and `User-Agent`, and
+/// for what describes a body that is sent there.
 ///
 /// EVENTSOURCE_ERROR_HEADER if HTTP cannot carry the name or the value (because
 /// of a line break, for example; in `Authorization` and `Host` also because of
@@ -102,16 +103,23 @@ pub unsafe extern "C" fn eventsource_set_max_redirects(
     guard(|| set(source, |setup| setup.options.max_redirects = n))
 }
 
-/// Sets whether credentials are sent to other origins than that of the source's
-/// URL, if redirects lead there (R4): 1 for yes, 0, the default, for no.
+/// Sets whether other origins than that of the source's URL, if redirects lead
+/// there, get the credentials that are their own (R4): 1 for yes, 0, the
+/// default, for no.
 ///
-/// Credentials are the headers that the program has set, except for `Host`, the
-/// URL's user name and password, and cookies. Cookies that servers set are kept
-/// in memory as long as the source lives, and sent back to the servers they are
-/// for, unless the program sets or removes the header `Cookie`. The source has
-/// no list of public suffixes: with credentials, any site under co.uk can set a
-/// cookie for all of co.uk. Turn credentials on only for servers that you trust
-/// to redirect. EVENTSOURCE_ERROR_VALUE for another number.
+/// These are the cookies that they have set, and the client certificate that
+/// they ask for; what the program has set for the source's URL is none of
+/// theirs: see eventsource_set_trust_redirects(). Cookies are kept in memory as
+/// long as the source lives, and sent back to the servers they are for, at
+/// most 16 KiB of them in a request, unless the program sets or removes the
+/// header `Cookie`. The source has no list of public suffixes: with
+/// credentials, any site under co.uk can set a cookie for all of co.uk.
+///
+/// Once a redirect has led to another origin, all that follows counts as
+/// another origin, also if a redirect leads back to the first: the other server
+/// may have chosen the URL. That holds for reconnections, too, until one fails
+/// and the source begins at its own URL again. EVENTSOURCE_ERROR_VALUE for
+/// another number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_with_credentials(
     source: *mut CSource,
@@ -120,5 +128,25 @@ pub unsafe extern "C" fn eventsource_set_with_credentials(
     guard(|| {
         let wanted = flag(with_credentials)?;
         handle(source)?.set_with_credentials(wanted)
+    })
+}
+
+/// Sets whether redirects may take the program's secrets to other origins than
+/// that of the source's URL: 1 for yes, 0, the default, for no.
+///
+/// Secrets are all headers that the program has set, but for those that
+/// eventsource_set_header() names, and the URL's user name and password. `Host`
+/// stays behind in any case. A user name and password in a redirect to another
+/// origin are never sent. Trust redirects only if every server that is asked
+/// may learn the secrets, and may send them on. EVENTSOURCE_ERROR_VALUE for
+/// another number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_trust_redirects(
+    source: *mut CSource,
+    trust: c_int,
+) -> Error {
+    guard(|| {
+        let wanted = flag(trust)?;
+        set(source, |setup| setup.options.trust_redirects = wanted)
     })
 }

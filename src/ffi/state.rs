@@ -60,7 +60,7 @@ pub unsafe extern "C" fn eventsource_last_event_id(
     copied.unwrap_or(0)
 }
 
-/// Returns 1 if credentials are sent to other origins (R4), else 0; 0 if
+/// Returns 1 if other origins get their own credentials (R4), else 0; 0 if
 /// `source` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_with_credentials(

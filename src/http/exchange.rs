@@ -21,6 +21,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
 };
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::http::head::{self, Head};
@@ -52,6 +53,8 @@ pub(crate) struct Route {
     pub(crate) url: HttpUrl,
     pub(crate) interrupt: Arc<dyn Interrupt>,
     pub(crate) network: Arc<Network>,
+    /// Whether the server may see it.
+    pub(crate) client_certificate: Credentials,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turns: Arc<Turns>,
@@ -177,7 +180,10 @@ fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
         Stream::Plain(turns.connect(url.host(), url.port(), until)?)
     };
     match url.is_secure() {
-        true => stream.secure(url.host_str(), &network.trust, until),
+        true => {
+            let config = network.trust.config(route.client_certificate)?;
+            stream.secure(url.host_str(), config, until)
+        }
         false => Ok(stream),
     }
 }
@@ -555,6 +561,7 @@ mod tests {
             url: HttpUrl::parse(url).unwrap(),
             interrupt: state,
             network: Arc::new(network),
+            client_certificate: Credentials::Send,
             connect_timeout: Some(Duration::from_millis(20)),
             response_timeout: None,
             turns: Arc::default(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
 use crate::http::body::Body;
@@ -30,6 +31,10 @@ pub(crate) struct Opening {
     pub(crate) request: Request,
     /// Where it begins.
     pub(crate) url: HttpUrl,
+    /// Whether the redirects that led there have left the origin of the
+    /// source's URL. Who has been asked for secrets may have chosen the URL:
+    /// there is no way back.
+    pub(crate) left_origin: bool,
     pub(crate) cookies: Arc<Mutex<Cookies>>,
     /// Which addresses to begin with.
     pub(crate) turns: Arc<Turns>,
@@ -44,6 +49,8 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// A redirect has made a GET of the request.
     pub(crate) became_get: bool,
+    /// Redirects have left the origin of the source's URL.
+    pub(crate) left_origin: bool,
 }
 
 impl Opening {
@@ -53,14 +60,15 @@ impl Opening {
     // as the stream lasts.
     #[inline(never)]
     pub(crate) fn run(mut self) -> Result<Opened, NoConnection> {
-        let mut own = true;
         let mut became_get = false;
         let mut redirects = 0;
         loop {
-            // Credentials, once withheld, stay withheld for the chain.
-            own &= self.options.with_credentials
-                || self.url.has_origin_of(&self.options.url);
-            let (response, rest) = self.ask(own)?;
+            self.left_origin |= !self.url.has_origin_of(&self.options.url);
+            if self.left_origin {
+                // Another server's idea of who is to log in here.
+                self.url.remove_user_info();
+            }
+            let (response, rest) = self.ask()?;
             let location = match location(&response) {
                 Ok(Some(location)) => location,
                 Ok(None) => return self.accept(response, rest, became_get),
@@ -85,23 +93,31 @@ impl Opening {
     }
 
     /// One request, one response.
-    fn ask(&self, own: bool) -> Result<(Response, Rest), NoConnection> {
+    fn ask(&self) -> Result<(Response, Rest), NoConnection> {
         let url = &self.url;
+        let Options { with_credentials, trust_redirects, .. } = *self.options;
+        let at_home = !self.left_origin;
+        // What the program has set is for the URL that it has set...
+        let secrets = Credentials::if_allowed(at_home || trust_redirects);
+        // ...what is asked for by name, for whoever asks.
+        let own = Credentials::if_allowed(at_home || with_credentials);
         let mut request = http::Request::new(self.request.body());
         *request.method_mut() = self.request.method();
-        let mut headers = self.request.headers(own);
+        let mut headers = self.request.headers(secrets);
         if !url.has_origin_of(&self.options.url) {
             // The name of another server is no credential.
             headers.remove(header::HOST);
         }
-        let kept = if own { lock(&self.cookies).header(url) } else { None };
-        if let Some(value) =
-            kept.filter(|_| !self.request.decides(&header::COOKIE))
+        if own.are_sent()
+            && !self.request.decides(&header::COOKIE)
+            && let Some(value) = lock(&self.cookies).header(url)
         {
             headers.insert(header::COOKIE, value);
         }
-        let sources = if own { authorization(&self.options.url) } else { None };
-        if let Some(value) = authorization(url).or(sources) {
+        if secrets.are_sent()
+            && let Some(value) =
+                authorization(url).or_else(|| authorization(&self.options.url))
+        {
             headers.entry(header::AUTHORIZATION).or_insert(value);
         }
         *request.headers_mut() = headers;
@@ -109,12 +125,13 @@ impl Opening {
             url: url.clone(),
             interrupt: self.interrupt.clone(),
             network: self.options.network.clone(),
+            client_certificate: own,
             connect_timeout: self.options.connect_timeout,
             response_timeout: self.options.response_timeout,
             turns: self.turns.clone(),
         };
         let (head, rest) = exchange::exchange(request, route)?;
-        if own {
+        if own.are_sent() {
             lock(&self.cookies).keep(&head.headers, url);
         }
         let response = Response {
@@ -143,7 +160,13 @@ impl Opening {
         let (stream, unread) = rest;
         let mut connection = Connection::new(stream, unread, body);
         let Some(mut failure) = refusal else {
-            return Ok(Opened { response, connection, became_get });
+            let left_origin = self.left_origin;
+            return Ok(Opened {
+                response,
+                connection,
+                became_get,
+                left_origin,
+            });
         };
         if !matches!(response.status, 101 | 204 | 304) {
             failure.body = connection.excerpt(&*self.interrupt);

@@ -10,6 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::authorities::Authorities;
@@ -116,13 +117,17 @@ impl Trust {
         }
     }
 
-    /// The configuration for all this, as the files are now.
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
+    /// The configuration for all this, as the files are now; with the client
+    /// certificate, or without.
+    pub(crate) fn config(
+        &self,
+        identity: Credentials,
+    ) -> Result<Arc<ClientConfig>, Failure> {
         let authorities = match self.verify_peer {
             true => Some(self.authorities()?),
             false => None,
         };
-        match &self.identity {
+        match self.identity.as_ref().filter(|_| identity.are_sent()) {
             Some(Identity(identity)) => {
                 let identity = identity.current().map_err(failure)?;
                 Ok(self.with_identity(authorities, identity))

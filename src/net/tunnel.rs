@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Host;
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::proxy::{Protocol, Proxy};
@@ -66,7 +67,9 @@ impl Proxy {
         let stream = Stream::Plain(turns.connect(host, self.port, until)?);
         match self.protocol {
             Protocol::Https => {
-                stream.secure(&self.host.to_string(), trust, until)
+                // The program has chosen the proxy itself.
+                let config = trust.config(Credentials::Send)?;
+                stream.secure(&self.host.to_string(), config, until)
             }
             _ => Ok(stream),
         }

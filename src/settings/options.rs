@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) max_redirects: u32,
     /// Whether other origins are sent what is meant for the URL's own (R4).
     pub(crate) with_credentials: bool,
+    /// Whether other origins are sent the program's secrets.
+    pub(crate) trust_redirects: bool,
     /// Unless it was told, a source that asks by GET comes back and another
     /// does not: what is paid for is not asked for twice by accident.
     pub(crate) retry: Option<Retry>,
@@ -59,6 +61,7 @@ impl Options {
             max_event_size: MAX_EVENT_SIZE,
             max_redirects: MAX_REDIRECTS,
             with_credentials: false,
+            trust_redirects: false,
             retry: None,
             max_attempts: 0,
             max_reconnection_time: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 
 /// Headers that the library writes itself, or HTTP/1.1 connections do.
@@ -33,6 +34,17 @@ const OF_THE_BODY: [HeaderName; 4] = [
     header::CONTENT_LANGUAGE,
     header::CONTENT_LOCATION,
     header::CONTENT_TYPE,
+];
+
+/// What programs set here says how they ask, not who they are.
+const NO_SECRETS: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_TYPE,
+    header::ORIGIN,
+    header::PRAGMA,
+    header::USER_AGENT,
 ];
 
 /// A request without its URL: what the program has set for all of them, then
@@ -141,9 +153,10 @@ impl Request {
         self.headers.retain(|(name, _)| !OF_THE_BODY.contains(name));
     }
 
-    /// The headers to send; the program's own only if the origin that is
-    /// asked may see them. What describes the body goes where the body goes.
-    pub(crate) fn headers(&self, own: bool) -> HeaderMap {
+    /// The headers to send. Of the program's own a server that is not to see
+    /// its secrets gets those that hold none, and those that describe the body,
+    /// which go where the body goes.
+    pub(crate) fn headers(&self, secrets: Credentials) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let defaults = [
             (header::ACCEPT, "text/event-stream"), // R9
@@ -172,8 +185,9 @@ impl Request {
             headers.insert(LAST_EVENT_ID, value);
         }
         for (name, value) in &self.headers {
-            let of_the_body = has_body && OF_THE_BODY.contains(name);
-            if !own && !of_the_body {
+            let is_open = NO_SECRETS.contains(name)
+                || has_body && OF_THE_BODY.contains(name);
+            if !secrets.are_sent() && !is_open {
                 continue;
             }
             match value {

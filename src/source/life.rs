@@ -29,7 +29,7 @@ use crate::url::HttpUrl;
 /// [`Source::begin`], whatever was waited for.
 pub(crate) enum Next {
     /// The attempt is to be made, which blocks; then [`Source::opened`].
-    Open(Opening),
+    Open(Box<Opening>),
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
@@ -55,6 +55,8 @@ pub(crate) struct Source<H> {
     moved: Option<Box<HttpUrl>>,
     /// A redirect to there has made a GET of the request.
     became_get: bool,
+    /// Redirects to there have left the origin of the source's URL.
+    left_origin: bool,
     attempts: u64,
     /// When the attempt that is under way began.
     started: Instant,
@@ -108,6 +110,7 @@ impl<H: Handler> Source<H> {
             turns: Arc::default(),
             moved: None,
             became_get: false,
+            left_origin: false,
             attempts: 0,
             started: Instant::now(),
             retry: options.retry.unwrap_or(Retry::Standard),
@@ -133,14 +136,15 @@ impl<H: Handler> Source<H> {
                 continue;
             }
             self.started = Instant::now();
-            return Next::Open(Opening {
+            return Next::Open(Box::new(Opening {
                 options: self.options.clone(),
                 request,
                 url: self.url().clone(),
+                left_origin: self.left_origin,
                 cookies: self.cookies.clone(),
                 turns: self.turns.clone(),
                 interrupt: self.shared.state.clone(),
-            });
+            }));
         }
         log::debug!("{}: closed", self.options.url.loggable());
         Next::Over(Error::None)
@@ -208,6 +212,7 @@ impl<H: Handler> Source<H> {
                 // asked for ever, the next attempt begins at the original URL.
                 self.moved = None;
                 self.became_get = false;
+                self.left_origin = false;
                 self.follow_up(failure, Reached::Nothing, false)
             }
         }
@@ -215,11 +220,12 @@ impl<H: Handler> Source<H> {
 
     /// § 9.2.3, "announce the connection" (R25).
     fn announce(&mut self, opened: Opened) -> Next {
-        let Opened { response, connection, became_get } = opened;
+        let Opened { response, connection, became_get, left_origin } = opened;
         self.shared.stats.time_to_headers.set(self.started.elapsed());
         let moved = response.url != self.options.url;
         self.moved = moved.then(|| Box::new(response.url.clone()));
         self.became_get |= became_get;
+        self.left_origin = left_origin;
         self.is_get |= became_get;
         if !self.state().open() {
             return self.begin();

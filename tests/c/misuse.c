@@ -223,6 +223,8 @@ static void null_everywhere(void)
     EXPECT(VALUE, eventsource_set_body(source, "x", SIZE_MAX));
     EXPECT(NULL, eventsource_set_max_redirects(NULL, 1));
     EXPECT(NULL, eventsource_set_with_credentials(NULL, 1));
+    EXPECT(NULL, eventsource_set_trust_redirects(NULL, 1));
+    EXPECT(VALUE, eventsource_set_trust_redirects(source, 2));
     EXPECT(NULL, eventsource_set_connect_timeout(NULL, 1));
     EXPECT(NULL, eventsource_set_response_timeout(NULL, 1));
     EXPECT(NULL, eventsource_set_idle_timeout(NULL, 1));

@@ -298,6 +298,7 @@ void takes_every_setting()
     CHECK(!source.with_credentials());
     source.set_with_credentials(true);
     CHECK(source.with_credentials());
+    source.set_trust_redirects(true);
     source.set_max_redirects(0);
     source.set_connect_timeout(1s);
     source.set_response_timeout(2min);

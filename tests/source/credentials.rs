@@ -28,37 +28,57 @@ fn ends(source: &Source) {
     source.ended();
 }
 
-/// R4. With credentials the program's headers, and the URL's user and
-/// password, follow a redirect to another origin; `Host` names a server.
+/// What the program trusts redirects with: its headers, and the URL's user and
+/// password. `Host` names a server, and stays behind.
 #[test]
-fn credentials_are_sent_on_if_the_program_wants() {
+fn secrets_are_sent_on_if_the_program_trusts_redirects() {
     let (first, second) = (Server::start(), Server::start());
-    let _source = with_credentials(&first.url_at("user:pass@127.0.0.1", "/"))
+    let source = Source::new(&first.url_at("user:pass@127.0.0.1", "/"))
         .with_header("Cookie", "a=b")
         .with_header("X-Key", "1")
         .with_header("Host", "first.example")
-        .start();
+        .with(ffi::eventsource_set_trust_redirects, 1);
+    for number in [2, -1] {
+        let error = source.set(ffi::eventsource_set_trust_redirects, number);
+        assert_eq!(error, Error::Value, "{number}");
+    }
+    let source = source.start();
+    assert_eq!(source.with_credentials(), 0);
     first.accept().redirect("302 Found", &second.url("/"));
-    let request = &second.accept().request;
-    let authorization = request.header("authorization");
-    assert_eq!(authorization, Some("Basic dXNlcjpwYXNz"));
-    assert_eq!(request.header("cookie"), Some("a=b"));
-    assert_eq!(request.header("x-key"), Some("1"));
-    let host = second.address().to_string();
-    assert_eq!(request.header("host"), Some(&*host));
+    for _ in 0..2 {
+        let connection = second.accept();
+        let request = &connection.request;
+        let authorization = request.header("authorization");
+        assert_eq!(authorization, Some("Basic dXNlcjpwYXNz"));
+        assert_eq!(request.header("cookie"), Some("a=b"));
+        assert_eq!(request.header("x-key"), Some("1"));
+        let host = second.address().to_string();
+        assert_eq!(request.header("host"), Some(&*host));
+        serve(connection, "");
+        ends(&source);
+    }
 }
 
-/// Credentials of the redirect's own URL go before the source's.
+/// R4. Credentials are the target's own: the program's secrets are none of its
+/// business.
 #[test]
-fn user_and_password_of_a_redirect_are_its_own() {
+fn credentials_are_not_the_programs_secrets() {
     let (first, second) = (Server::start(), Server::start());
-    let _source =
-        with_credentials(&first.url_at("user:pass@127.0.0.1", "/")).start();
-    let there = second.url_at("user@127.0.0.1", "/");
-    first.accept().redirect("302 Found", &there);
+    let _source = with_credentials(&first.url_at("user:pass@127.0.0.1", "/"))
+        .with_header("X-Key", "1")
+        .start();
+    first.accept().redirect("302 Found", &second.url("/"));
     let connection = second.accept();
-    let authorization = connection.request.header("authorization");
-    assert_eq!(authorization, Some("Basic dXNlcjo="));
+    assert_eq!(connection.request.header("authorization"), None);
+    assert_eq!(connection.request.header("x-key"), None);
+    let _source = with_credentials(&first.url("/"))
+        .with_header("Authorization", "Bearer 1")
+        .with_header("Cookie", "a=b")
+        .start();
+    first.accept().redirect("302 Found", &second.url("/"));
+    let connection = second.accept();
+    assert_eq!(connection.request.header("authorization"), None);
+    assert_eq!(connection.request.header("cookie"), None);
 }
 
 /// Within the origin user and password go along, whatever a redirect says.

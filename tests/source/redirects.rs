@@ -1,9 +1,9 @@
 //! Where a source is sent.
 
-use eventsource::ffi::{Error, Retry};
+use eventsource::ffi::{self, Error, Retry};
 
 use support::certificates;
-use support::server::{Connection, EVENT_STREAM, Server};
+use support::server::{Connection, EVENT_STREAM, Request, Server};
 use support::source::Source;
 
 const REDIRECTS: [&str; 5] = [
@@ -250,7 +250,24 @@ fn secretive(url: &str) -> Source {
         .with_header("X-Key", "1")
         .with_header("User-Agent", "me/1")
         .with_header("Accept", "text/event-stream, text/html")
+        .with_header("Accept-Language", "de")
+        .with_header("Cache-Control", "no-store")
+        .with_header("Content-Type", "text/x")
+        .with_header("Origin", "https://app.example")
+        .without_header("Pragma")
         .with_last_event_id("ü7")
+}
+
+/// The program's headers that hold no secret.
+fn says_how_it_asks(request: &Request) {
+    let accept = request.header("accept");
+    assert_eq!(accept, Some("text/event-stream, text/html"));
+    assert_eq!(request.header("accept-language"), Some("de"));
+    assert_eq!(request.header("cache-control"), Some("no-store"));
+    assert_eq!(request.header("content-type"), Some("text/x"));
+    assert_eq!(request.header("origin"), Some("https://app.example"));
+    assert_eq!(request.header("pragma"), None);
+    assert_eq!(request.header("user-agent"), Some("me/1"));
 }
 
 fn keeps_its_secrets(connection: &Connection, server: &Server) {
@@ -258,15 +275,14 @@ fn keeps_its_secrets(connection: &Connection, server: &Server) {
     assert_eq!(request.header("authorization"), None);
     assert_eq!(request.header("cookie"), None);
     assert_eq!(request.header("x-key"), None);
-    assert_ne!(request.header("user-agent"), Some("me/1"));
-    assert_eq!(request.header("accept"), Some("text/event-stream"));
     assert_eq!(request.header("last-event-id"), Some("ü7"));
+    says_how_it_asks(request);
     let host = server.address().to_string();
     assert_eq!(request.header("host"), Some(&*host));
 }
 
-/// Redirects: to another origin go `Accept` and `Last-Event-ID`, but nothing
-/// that the program has set - not with a later reconnection either.
+/// Redirects: to another origin go `Last-Event-ID` and what says how the
+/// program asks, but no secret - not with a later reconnection either.
 #[test]
 fn withholds_the_programs_headers_from_other_origins() {
     let (first, second) = (Server::start(), Server::start());
@@ -303,6 +319,70 @@ fn withholds_user_password_and_host_from_other_origins() {
     assert_eq!(connection.request.header("host"), Some(&*host));
 }
 
+/// Redirects: who has been at another origin comes back from there as a
+/// stranger, who may have been told the URL by it: in the chain, and with each
+/// reconnection. The source's own URL, once it is asked again, is another
+/// matter.
+#[test]
+fn there_is_no_way_back_to_the_origin() {
+    let (first, second) = (Server::start(), Server::start());
+    for path in ["/back", "/"] {
+        let source = secretive(&first.url("/")).start();
+        let connection = first.accept();
+        assert_eq!(connection.request.header("x-key"), Some("1"));
+        connection.redirect("302 Found", &second.url("/"));
+        second.accept().redirect("302 Found", &first.url(path));
+        for _ in 0..2 {
+            let mut connection = first.accept();
+            assert_eq!(connection.request.target, path);
+            keeps_its_secrets(&connection, &first);
+            connection.send(EVENT_STREAM);
+            connection.send("data: x\n\n");
+            source.opened();
+            source.message("x");
+            connection.finish();
+            source.ended();
+        }
+        first.accept().reset();
+        source.retrying(Error::Lost);
+        let connection = first.accept();
+        assert_eq!(connection.request.target, "/");
+        assert_eq!(connection.request.header("x-key"), Some("1"));
+    }
+}
+
+/// Redirects: a server does not choose who logs in at another.
+#[test]
+fn user_and_password_in_a_redirect_stay_within_its_origin() {
+    let (first, second) = (Server::start(), Server::start());
+    let source = Source::new(&first.url_at("127.0.0.1", "/"))
+        .with(ffi::eventsource_set_with_credentials, 1)
+        .with(ffi::eventsource_set_trust_redirects, 1)
+        .start();
+    // Its own.
+    let there = first.url_at("admin:guess@127.0.0.1", "/1");
+    first.accept().redirect("302 Found", &there);
+    let connection = first.accept();
+    let authorization = connection.request.header("authorization");
+    assert_eq!(authorization, Some("Basic YWRtaW46Z3Vlc3M="));
+    // Another's.
+    let there = second.url_at("admin:guess@127.0.0.1", "/2");
+    connection.redirect("302 Found", &there);
+    let connection = second.accept();
+    assert_eq!(connection.request.header("authorization"), None);
+    // Its own, but chosen by whom the program does not know.
+    let there = second.url_at("admin:guess@127.0.0.1", "/3");
+    connection.redirect("302 Found", &there);
+    let connection = second.accept();
+    assert_eq!(connection.request.header("authorization"), None);
+    let there = first.url_at("admin:guess@127.0.0.1", "/4");
+    connection.redirect("302 Found", &there);
+    let mut connection = first.accept();
+    assert_eq!(connection.request.header("authorization"), None);
+    connection.send(EVENT_STREAM);
+    assert_eq!(source.opened().url, first.url("/4"));
+}
+
 /// Redirects: another host name is another origin, also at the same address.
 #[test]
 fn another_name_is_another_origin() {
@@ -326,8 +406,8 @@ fn sends_the_programs_headers_within_the_origin() {
     assert_eq!(request.header("authorization"), Some("Bearer 1"));
     assert_eq!(request.header("cookie"), Some("a=b"));
     assert_eq!(request.header("x-key"), Some("1"));
-    assert_eq!(request.header("user-agent"), Some("me/1"));
     assert_eq!(request.header("last-event-id"), Some("ü7"));
+    says_how_it_asks(request);
 }
 
 /// R19. Redirects: from https to http is refused, for good; the message tells

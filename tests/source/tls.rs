@@ -595,6 +595,43 @@ fn shows_a_client_certificate() {
     }
 }
 
+/// The client certificate is not shown to other origins, however the program
+/// trusts redirects, unless it wants credentials there; nor to the first that
+/// a redirect from there leads back to.
+#[test]
+fn keeps_the_client_certificate_from_other_origins() {
+    let client = certificates::signed("client.test", 4000);
+    for version in certificates::VERSIONS {
+        for with in [0, 1] {
+            let asking = certificates::asking("127.0.0.1", version);
+            let first = Server::secure(asking.clone());
+            let second = Server::secure(asking);
+            let source = Source::new(&first.url("/"))
+                .with_client_certificate(&client)
+                .with(ffi::eventsource_set_with_credentials, with)
+                .with(ffi::eventsource_set_trust_redirects, 1 - with)
+                .start();
+            first.accept().redirect("302 Found", &second.url("/"));
+            if with == 1 {
+                second.accept().send(EVENT_STREAM);
+                source.opened();
+                continue;
+            }
+            assert!(second.try_accept().is_err());
+            let failure = source.retrying(Error::Tls);
+            assert!(
+                failure.message.contains("client certificate"),
+                "{failure:?}"
+            );
+            let open = Server::secure(certificates::trusted("127.0.0.1"));
+            first.accept().redirect("302 Found", &open.url("/"));
+            open.accept().redirect("302 Found", &first.url("/back"));
+            assert!(first.try_accept().is_err());
+            source.retrying(Error::Tls);
+        }
+    }
+}
+
 /// A server that does not get the client certificate it wants says so, and
 /// so does the message.
 #[test]
