@@ -15,6 +15,7 @@ MANDIR ?= $(PREFIX)/share/man
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 CMAKEDIR = $(LIBDIR)/cmake/eventsource
 DOCDIR = $(PREFIX)/share/doc/libeventsource
+DATADIR = $(PREFIX)/share/eventsource
 D = $(DESTDIR)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SO = libeventsource.so
@@ -133,7 +134,7 @@ compare: library ## Measures this library beside six other clients
 # for each function that it describes.
 install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
-		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)
+		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR) $(D)$(DATADIR)
 	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
 	install -m 644 $(RELEASE)/libeventsource.a $(D)$(LIBDIR)
 	install -m 755 $(RELEASE)/$(SO) $(D)$(LIBDIR)/$(SO).$(VERSION)
@@ -149,6 +150,7 @@ install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 			echo ".so man3/$${page#man/}" >$(D)$(MANDIR)/man3/$$name.3 || exit; \
 	done; done
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
+	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
 	test -n "$(DESTDIR)" || ldconfig || true
 
 uninstall: ## Removes what install has installed, given the same variables
@@ -158,7 +160,7 @@ uninstall: ## Removes what install has installed, given the same variables
 	for name in `$(NAMES) man/*.3`; do \
 		rm -f $(D)$(MANDIR)/man3/$$name.3; \
 	done
-	rm -rf $(D)$(CMAKEDIR) $(D)$(DOCDIR)
+	rm -rf $(D)$(CMAKEDIR) $(D)$(DOCDIR) $(D)$(DATADIR)
 	test -n "$(DESTDIR)" || ldconfig || true
 
 $(RELEASE)/$(SO):

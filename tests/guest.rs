@@ -1,10 +1,13 @@
 //! The library as a guest in a C program: what its threads leave alone, and
 //! what they give to the callbacks that run on them.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
+use support::certificates;
 use support::program::{Ended, Program, build, compile, path};
 use support::streams::{HEAD, directly, flood, serve, wait_for_the_end_of};
 
@@ -90,6 +93,56 @@ fn flooded(name: &str, flags: &[&str]) -> Command {
 fn a_child_does_nothing_to_its_parents_source() {
     ends_well(guest("fork-in-pull-mode"));
     ends_well(guest("fork-in-callbacks"));
+}
+
+/// Memory: a program that waits for a source and frees it is clean under
+/// valgrind, in callback mode and in pull mode; and what stays is little: no
+/// receive buffer, no batch of items.
+#[test]
+fn valgrind_finds_nothing() {
+    for case in ["event", "many-items"] {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--leak-check=full", "--error-exitcode=9"]);
+        valgrind.arg("--errors-for-leak-kinds=definite,indirect,possible");
+        valgrind.arg(compile_guest("guest", &[])).arg(case);
+        valgrind.arg(serve(|_, _, stream| flood(stream)));
+        let ended = Program::start(valgrind).end();
+        assert_eq!(ended.status, Some(0), "{ended:#?}");
+        let (_, bytes) = ended.stderr.split_once("still reachable: ").unwrap();
+        let (bytes, _) = bytes.split_once(" bytes").unwrap();
+        let bytes: usize = bytes.replace(',', "").parse().unwrap();
+        assert!(bytes < 16 * 1024, "{case}: {}", ended.stderr);
+    }
+}
+
+/// Memory: with the suppressions that are installed, so is one that follows an
+/// https URL and trusts the system's store.
+#[test]
+fn valgrind_finds_nothing_in_tls_that_is_not_told() {
+    let config = certificates::trusted("127.0.0.1");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    thread::spawn(move || {
+        let (client, _) = listener.accept().expect("a client");
+        let tls = rustls::ServerConnection::new(config).expect("TLS");
+        let mut stream = rustls::StreamOwned::new(tls, client);
+        let read = stream.read(&mut [0; 4096]);
+        assert!(read.expect("a request") > 0);
+        let event = format!("{HEAD}data: x\n\n");
+        stream.write_all(event.as_bytes()).expect("a client that reads");
+        // Until the client leaves.
+        _ = stream.read(&mut [0; 4096]);
+    });
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--leak-check=full", "--error-exitcode=9"]);
+    valgrind.arg("--errors-for-leak-kinds=definite,indirect,possible");
+    let suppressions = path("packaging/valgrind.supp");
+    valgrind.arg(format!("--suppressions={}", suppressions.display()));
+    valgrind.arg(compile_guest("guest", &[])).arg("event");
+    valgrind.arg(format!("https://{address}/"));
+    let ended = Program::start(valgrind).end();
+    assert_eq!(ended.status, Some(0), "{ended:#?}");
+    assert_eq!(ended.stderr, "");
 }
 
 /// The same program with more static thread-local data than a small stack has

@@ -30,4 +30,9 @@ impl Buffer {
     pub(crate) fn give_back(self) {
         POOL.give_back(self);
     }
+
+    /// Releases those that nobody uses.
+    pub(crate) fn empty_pool() {
+        POOL.empty();
+    }
 }

@@ -111,6 +111,11 @@ impl Batch {
         POOL.give_back(Batch { entries, names, text, ..Batch::default() });
     }
 
+    /// Releases those that nobody uses.
+    pub(super) fn empty_pool() {
+        POOL.empty();
+    }
+
     pub(super) fn size(&self) -> Size {
         Size { items: self.entries.len(), bytes: self.text.len() }
     }

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::http::buffer::Buffer;
 use crate::panic::catch;
+use crate::pool::User;
 use crate::settings::options::Options;
 use crate::source::batch::Batch;
 use crate::source::driver;
@@ -268,6 +270,7 @@ impl Handle {
             }
         }
         let end = Reach(self.end.clone());
+        let user = User::new();
         // Not before `connect` has written down what there is to know of
         // this thread.
         drop(lock(&self.thread));
@@ -280,6 +283,10 @@ impl Handle {
             Some(queue) => self.drive(self.pull_source(queue)),
         }
         drop(self);
+        if user.is_last_to_leave() {
+            Buffer::empty_pool();
+            Batch::empty_pool();
+        }
         drop(end);
     }
 

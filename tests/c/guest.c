@@ -219,6 +219,42 @@ static void small_stack(const char *url)
     eventsource_free(source);
 }
 
+// event
+
+static void close_at_event(eventsource *source, const eventsource_event *event,
+                           void *user_data)
+{
+    (void)event, (void)user_data;
+    eventsource_close(source);
+}
+
+static void event(const char *url)
+{
+    eventsource *source = new_source(url);
+
+    CHECK(!eventsource_on_event(source, close_at_event, NULL));
+    CHECK(!eventsource_connect(source));
+    CHECK(!eventsource_wait(source, -1));
+    eventsource_free(source);
+}
+
+static void many_items(const char *url)
+{
+    eventsource *source = new_source(url);
+    const eventsource_item *item;
+
+    CHECK(!eventsource_set_queue(source, 1000));
+    CHECK(!eventsource_connect(source));
+    for (int count = 0; count < 20000; count++)
+        CHECK(!eventsource_next(source, -1, &item));
+    eventsource_close(source);
+    CHECK(!eventsource_wait(source, -1));
+    // With the last thread of a source gone, the batch is not kept either.
+    CHECK(!eventsource_next(source, -1, &item));
+    CHECK(item->type == EVENTSOURCE_ITEM_TYPE_CLOSE);
+    eventsource_free(source);
+}
+
 // close-in-handler
 
 static eventsource *volatile to_close;
@@ -583,6 +619,8 @@ int main(int argc, char **argv)
     } cases[] = {
         {"signals", signals},
         {"stack", stack},
+        {"event", event},
+        {"many-items", many_items},
         {"small-stack", small_stack},
         {"close-in-handler", in_handlers},
         {"fork-in-pull-mode", fork_in_pull_mode},

@@ -104,6 +104,7 @@ fn installs_what_a_c_library_has() {
         "share/doc/libeventsource/STANDARD.md",
         "share/doc/libeventsource/listen.c",
         "share/doc/libeventsource/listen.cpp",
+        "share/eventsource/valgrind.supp",
         "share/man/man3/eventsource.3",
     ]
     .map(str::to_owned)
