@@ -1119,7 +1119,8 @@ public:
     }
 
     // For a program that resumes where an earlier run stopped; with an empty
-    // `id` no Last-Event-ID is sent. Errc::value if it has a line break.
+    // `id`, or one over 16 KiB, no Last-Event-ID is sent. Errc::value if it has
+    // a line break.
     void set_last_event_id(const Text &id)
     {
         detail::check(

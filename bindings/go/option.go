@@ -66,7 +66,8 @@ func WithoutHeader(name string) Option {
 }
 
 // WithLastEventID presets the last event ID string, for a program that
-// resumes where an earlier run stopped; an empty id sends none.
+// resumes where an earlier run stopped; an empty id sends none, nor does one
+// over 16 KiB.
 func WithLastEventID(id string) Option {
 	return textOption("WithLastEventID", id,
 		func(s *Source, id *C.char) C.eventsource_error {

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn eventsource_set_header(
 
 /// Presets the last event ID string, so that a program can resume where an
 /// earlier run stopped. The first request sends it as `Last-Event-ID` (R35); if
-/// `id` is empty, the header is not sent.
+/// `id` is empty, or longer than 16 KiB (R37), the header is not sent.
 ///
 /// EVENTSOURCE_ERROR_VALUE if `id` has a line break.
 #[unsafe(no_mangle)]

@@ -28,6 +28,12 @@ const MAX_HEADERS: usize = 10_000;
 pub(crate) const LAST_EVENT_ID: HeaderName =
     HeaderName::from_static("last-event-id");
 
+/// Whether an id is short enough to be sent (R37): servers refuse requests
+/// whose headers are longer, each time.
+pub(crate) fn fits_a_header(id: &[u8]) -> bool {
+    id.len() <= 16 * 1024
+}
+
 /// Fetch, "request-body-header name": they go when the body goes.
 const OF_THE_BODY: [HeaderName; 4] = [
     header::CONTENT_ENCODING,
@@ -179,6 +185,7 @@ impl Request {
         // R35, R37: raw UTF-8; left out if empty or if no header can carry
         // it.
         if !self.last_event_id.is_empty()
+            && fits_a_header(self.last_event_id.as_bytes())
             && let Ok(value) =
                 HeaderValue::from_bytes(self.last_event_id.as_bytes())
         {

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::mem;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
@@ -50,6 +51,13 @@ struct Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Name(u32);
 
+/// Where a name stands.
+enum Stored {
+    Here(Span),
+    /// With its NUL: too long to be copied into each batch.
+    Shared(Arc<[u8]>),
+}
+
 /// How much there is, or may be.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
@@ -69,8 +77,10 @@ impl Size {
 pub(crate) struct Batch {
     entries: Vec<Entry>,
     pub(super) next: usize,
-    names: Vec<Span>,
+    names: Vec<Stored>,
     text: Vec<u8>,
+    /// Bytes of shared names that no batch before this had.
+    shared: usize,
     /// Of all its events: they came over one connection.
     pub(super) origin: Option<Box<CStr>>,
     /// How often the program had asked to reconnect when the attempt began. If
@@ -117,6 +127,12 @@ impl Batch {
     }
 
     pub(super) fn size(&self) -> Size {
+        let bytes = self.text.len() + self.shared;
+        Size { items: self.entries.len(), bytes }
+    }
+
+    /// The capacity that would have been enough for this batch.
+    pub(super) fn capacity(&self) -> Size {
         Size { items: self.entries.len(), bytes: self.text.len() }
     }
 
@@ -146,13 +162,33 @@ impl Batch {
 
     pub(super) fn add_name(&mut self, name: Text<'_>) -> Name {
         let span = self.add(name);
-        self.names.push(span);
+        self.store(Stored::Here(span))
+    }
+
+    /// Adds a name that other batches have, too; `is_first` if they are yet to
+    /// come.
+    pub(super) fn share_name(
+        &mut self,
+        name: &Arc<[u8]>,
+        is_first: bool,
+    ) -> Name {
+        if is_first {
+            self.shared += name.len();
+        }
+        self.store(Stored::Shared(name.clone()))
+    }
+
+    fn store(&mut self, name: Stored) -> Name {
+        self.names.push(name);
         let last = self.names.len() - 1;
         Name(last.try_into().expect("a batch has come in one read"))
     }
 
     pub(super) fn name(&self, name: Name) -> Text<'_> {
-        self.text(self.names[name.0 as usize])
+        match &self.names[name.0 as usize] {
+            Stored::Here(span) => self.text(*span),
+            Stored::Shared(name) => Text::with_nul(name),
+        }
     }
 
     /// Type and id of the last item, if it is an event.

@@ -13,9 +13,9 @@ use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::opening::{Opened, Opening};
 use crate::net::turns::Turns;
-use crate::parser::{Item, Parser};
+use crate::parser::{Item, Parser, Text};
 use crate::settings::options::Options;
-use crate::settings::request::Request;
+use crate::settings::request::{Request, fits_a_header};
 use crate::settings::retry::{Reached, Retry, advice, retry_after};
 use crate::source::backoff::Backoff;
 use crate::source::handler::Handler;
@@ -177,7 +177,10 @@ impl<H: Handler> Source<H> {
             self.shared.stats.reconnects.add(1);
         }
         let mut request = self.options.request.clone();
-        request.last_event_id = self.parser.last_event_id().as_str().to_owned();
+        // One that is not sent need not be copied.
+        let id = Some(self.parser.last_event_id());
+        let id = id.filter(|id| fits_a_header(id.bytes()));
+        request.last_event_id = id.map_or("", Text::as_str).to_owned();
         if self.became_get {
             request.become_get();
         }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::source::batch::{Batch, Kept, Size};
+use crate::source::batch::{Batch, Kept, Name, Size};
 use crate::state::State;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
@@ -268,9 +268,14 @@ pub(crate) struct Writer {
     full: bool,
     /// The last event ID string changes with the next item.
     new_last_event_id: Option<Box<[u8]>>,
+    /// The last event ID string, with its NUL, if it is a long one.
+    long_id: Option<std::sync::Arc<[u8]>>,
 }
 
 impl Writer {
+    /// From this length on an id is not copied into each batch, but shared.
+    const LONG_ID: usize = 1024;
+
     pub(crate) fn new(queue: Arc<Queue>) -> Writer {
         let room = queue.lock().limit;
         Writer {
@@ -281,6 +286,7 @@ impl Writer {
             reconnects: 0,
             full: false,
             new_last_event_id: None,
+            long_id: None,
         }
     }
 
@@ -311,8 +317,9 @@ impl Writer {
             self.new_last_event_id.take().is_some() || event.sets_last_event_id;
         let last_event_id = match before {
             Some((_, known)) if !new_id => known,
-            _ => batch.add_name(event.last_event_id),
+            _ => self.add_id(event.last_event_id, new_id),
         };
+        let batch = &mut self.batch;
         let data = batch.add(event.data);
         let kept = Kept::Event { event_type, last_event_id, data };
         batch.push(kept, new_id.then_some(last_event_id));
@@ -341,7 +348,7 @@ impl Writer {
         if self.batch.left() == 0 {
             return;
         }
-        self.usual = self.batch.size();
+        self.usual = self.batch.capacity();
         let batch = mem::take(&mut self.batch);
         let mut shared = self.queue.lock();
         if shared.closed {
@@ -390,9 +397,23 @@ impl Writer {
 
     fn put(&mut self, kept: Kept) {
         let id = self.new_last_event_id.take();
-        let id = id.map(|id| self.batch.add_name(Text::with_nul(&id)));
+        let id = id.map(|id| self.add_id(Text::with_nul(&id), true));
         self.batch.push(kept, id);
         self.make_room();
+    }
+
+    /// Adds the last event ID string to the batch.
+    fn add_id(&mut self, id: Text<'_>, is_new: bool) -> Name {
+        let id = id.bytes_with_nul();
+        if id.len() < Writer::LONG_ID {
+            return self.batch.add_name(Text::with_nul(id));
+        }
+        let known = self.long_id.take().filter(|_| !is_new);
+        let is_first = known.is_none();
+        let id = known.unwrap_or_else(|| id.into());
+        let name = self.batch.share_name(&id, is_first);
+        self.long_id = Some(id);
+        name
     }
 
     fn make_room(&mut self) {

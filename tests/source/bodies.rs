@@ -1,6 +1,7 @@
 //! How a stream may come, and how it may end.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use eventsource::ffi::Error;
 use flate2::write::GzEncoder;
@@ -853,6 +854,25 @@ fn dispatches_what_came_before_a_broken_place() {
     assert!(source.lost().message.starts_with("bad gzip"));
     let again = server.accept();
     assert_eq!(again.request.header("last-event-id"), Some("7"));
+}
+
+/// Compression, closing: half a gigabyte of nothing in one read does not hold
+/// up a close.
+#[test]
+fn a_close_does_not_wait_for_a_gzip_bomb() {
+    let gzip = |bytes: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+    let bomb = gzip(&vec![b'\n'; 16 << 20]).repeat(30);
+    let (_server, source, mut connection) = opened(gzip_head(""));
+    connection.send([gzip(b"data: x\n\n"), bomb].concat());
+    source.message("x");
+    let start = Instant::now();
+    source.close();
+    source.closed(Error::None);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 /// Compression, Fetch, "handle content codings": what is no coding is none;

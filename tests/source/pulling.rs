@@ -483,6 +483,78 @@ fn the_last_event_id_comes_with_the_items() {
     assert_eq!(source.last_event_id(), "");
 }
 
+/// A long id is stored once for all events that have it, however many reads
+/// they come in: else each of them would fill the queue.
+#[test]
+fn a_long_id_is_stored_once() {
+    const EVENTS: u64 = 50;
+    let server = Server::start();
+    let source = Puller::new(&server.url("/"), 1000);
+    assert_eq!(source.set_max_event_size(1 << 20), Error::None);
+    // SAFETY: not freed before the test is over.
+    let wanted = unsafe { ffi::eventsource_set_comments(source.as_ptr(), 1) };
+    assert_eq!(wanted, Error::None);
+    assert_eq!(source.connect(), Error::None);
+    let (long, other) = ("x".repeat(500 << 10), "y".repeat(400 << 10));
+    let mut connection = stream(&server);
+    let mut sent = 0;
+    let mut send = |text: &str, id: &str, seen: &mut Vec<_>| {
+        connection.send(text);
+        seen.push(id.to_owned());
+        sent += 1;
+        support::until("the queue has the event", || waiting(&source) == sent);
+    };
+    let mut ids = Vec::new();
+    send(&format!("id: {long}\ndata: x\n\n"), &long, &mut ids);
+    for _ in 0..EVENTS {
+        send(": comment\ndata: x\n\n", &long, &mut ids);
+    }
+    // One that comes by itself, and a short one.
+    send(&format!("id: {other}\n\ndata: x\n\n"), &other, &mut ids);
+    for _ in 0..EVENTS {
+        send("data: x\n\n", &other, &mut ids);
+    }
+    send("id: 7\ndata: x\n\n", "7", &mut ids);
+    send("data: x\n\n", "7", &mut ids);
+    source.opened();
+    for id in ids {
+        let event = loop {
+            match source.item() {
+                Seen::Comment(_) => {}
+                Seen::Event(event) => break event,
+                other => panic!("an event expected: {other:?}"),
+            }
+        };
+        assert!(event.id == id, "{} bytes", event.id.len());
+        let (kept, length) = source.last_event_id_in(id.len() + 1);
+        assert!(length == id.len() && kept == id, "{length} bytes");
+    }
+    source.is_empty();
+}
+
+/// The same of an id that the program has preset.
+#[test]
+fn a_long_id_that_was_preset_is_stored_once() {
+    let server = Server::start();
+    let source = Puller::new(&server.url("/"), 1000);
+    let long = "x".repeat(50_000);
+    assert_eq!(source.set_max_event_size(100_000), Error::None);
+    assert_eq!(source.set_last_event_id(&long), Error::None);
+    assert_eq!(source.connect(), Error::None);
+    let mut connection = stream(&server);
+    for number in 1..=20 {
+        connection.send("data: x\n\n");
+        support::until("the event", || waiting(&source) == number);
+    }
+    source.opened();
+    for _ in 0..20 {
+        match source.item() {
+            Seen::Event(event) => assert!(event.id == long),
+            other => panic!("an event expected: {other:?}"),
+        }
+    }
+}
+
 /// An event over the limit is told of in its place.
 #[test]
 fn tells_of_what_was_too_large() {
