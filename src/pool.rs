@@ -18,7 +18,7 @@ impl User {
 
     /// Leaves; true if nobody else is there, so that the pools are to be
     /// emptied.
-    pub(crate) fn is_last_to_leave(self) -> bool {
+    pub(crate) fn leaves_last(self) -> bool {
         USERS.fetch_sub(1, SeqCst) == 1
     }
 }

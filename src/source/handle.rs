@@ -283,7 +283,7 @@ impl Handle {
             Some(queue) => self.drive(self.pull_source(queue)),
         }
         drop(self);
-        if user.is_last_to_leave() {
+        if user.leaves_last() {
             Buffer::empty_pool();
             Batch::empty_pool();
         }
