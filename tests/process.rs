@@ -3,15 +3,16 @@
 
 #![expect(unsafe_code, reason = "the C API, fork and signals are tested")]
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use eventsource::ffi::Error;
 use support::phases::{Phase, stage};
+use support::program::scratch;
 use support::server::{CHUNKED, EVENT_STREAM, NOBODY, Server};
 use support::source::{Seen, Source};
-use support::{ALONE, alone, certificates, names, until};
+use support::{ALONE, alone, certificates, names, promptly, until};
 
 /// Names what /proc/self/`table` lists: threads (`task`), descriptors (`fd`).
 fn count(table: &str) -> usize {
@@ -438,6 +439,83 @@ fn the_first_descriptors_are_like_others() {
             // SAFETY: ours again.
             unsafe { libc::dup2(kept, fd) };
         }
+    });
+}
+
+/// Logging: no lock is held while the program is told a line, whatever led to
+/// the line: the callback may call any function of the source.
+#[test]
+fn a_log_callback_may_use_the_source() {
+    use eventsource::ffi;
+    use std::sync::atomic::AtomicPtr;
+
+    static SOURCE: AtomicPtr<ffi::CSource> =
+        AtomicPtr::new(std::ptr::null_mut());
+    static LINES: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn on_log(
+        _: ffi::LogLevel,
+        _: *const c_char,
+        _: *mut std::ffi::c_void,
+    ) {
+        LINES.fetch_add(1, SeqCst);
+        let source = SOURCE.load(SeqCst);
+        let never = std::ptr::null_mut();
+        // SAFETY: NULL, or a source that is freed after the last line.
+        unsafe {
+            ffi::eventsource_set_header(source, c"X".as_ptr(), c"".as_ptr());
+            ffi::eventsource_set_proxy(source, c"".as_ptr());
+            ffi::eventsource_set_ca_file(source, std::ptr::null());
+            ffi::eventsource_set_queue(source, 0);
+            ffi::eventsource_on_comment(source, None, never);
+            ffi::eventsource_set_last_event_id(source, c"1".as_ptr());
+            ffi::eventsource_last_event_id(source, std::ptr::null_mut(), 0);
+            ffi::eventsource_ready_state(source);
+            let mut id = 0;
+            let message = c"message".as_ptr();
+            ffi::eventsource_add_listener(
+                source,
+                message,
+                Some(nothing),
+                never,
+                &mut id,
+            );
+            ffi::eventsource_remove_listener(source, id);
+            ffi::eventsource_wait(source, 0);
+        }
+    }
+    extern "C" fn nothing(
+        _: *mut ffi::CSource,
+        _: *const ffi::CEvent,
+        _: *mut std::ffi::c_void,
+    ) {
+    }
+
+    alone("a_log_callback_may_use_the_source", || {
+        ffi::eventsource_set_log(4, Some(on_log), std::ptr::null_mut());
+        let server = Server::start();
+        // A bundle with one broken certificate.
+        let _ = certificates::trusted("127.0.0.1");
+        let bundle = std::env::var("SSL_CERT_FILE").expect("set above");
+        let bundle = std::fs::read_to_string(bundle).expect("a bundle");
+        let broken = bundle.replacen("\nMI", "\nAA", 1);
+        let file = scratch("broken-bundle.pem");
+        std::fs::write(&file, bundle + &broken).expect("scratch space");
+        promptly("a source that logs", move || {
+            let source = Source::new(&server.url("/"));
+            SOURCE.store(source.handle().as_ptr(), SeqCst);
+            assert_eq!(LINES.load(SeqCst), 0);
+            assert_eq!(source.set_ca_file(Some(&file)), Error::None);
+            assert_eq!(LINES.load(SeqCst), 1, "a certificate is broken");
+            let source = source.start();
+            let mut connection = server.accept();
+            connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+            connection.finish();
+            server.accept().answer("404 Not Found", "");
+            source.skip_to_close();
+            assert_eq!(source.wait(10_000), Error::None);
+            assert!(LINES.load(SeqCst) > 4, "connecting, open, lost, refused");
+        });
     });
 }
 
