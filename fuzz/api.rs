@@ -144,7 +144,7 @@ impl Watched {
             4 => self.listen("ping", None),
             5 => _ = source.unlisten(u64::from(what) / 16),
             6 => assert!(source.last_event_id_in(size).1 < 100),
-            7 => _ = source.stats_in((size * 8).min(size_of::<Stats>())),
+            7 => _ = source.stats_in((size * 8).min(size_of::<CStats>())),
             8 => _ = source.url(),
             9 => _ = source.with_credentials(),
             10 => {
