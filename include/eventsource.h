@@ -85,6 +85,14 @@
 // The library never looks at what `user_data` points to, which must live
 // until eventsource_free() has returned: no callback begins after that.
 //
+// Where there is no memory for what a server or the program makes large
+// (events, ids, comments, header values, bodies), an event is dropped,
+// EVENTSOURCE_ERROR_TOO_LARGE, and a setting is refused,
+// EVENTSOURCE_ERROR_SYSTEM. Where there is none even for what is small
+// (objects of the library, URLs, names, messages, heads, which have 256 KiB at
+// most, and the receive buffer of half a MiB), or for the head of a request,
+// the process is aborted.
+//
 // Lifetime
 // --------
 // One call of eventsource_free() ends a source. Where it is made:
@@ -222,7 +230,8 @@ typedef enum eventsource_error {
     // The stream ended in good order. If the source does not ask for it
     // again, that is no failure: only `on_close` is called.
     EVENTSOURCE_ERROR_ENDED = 21,
-    // An event over the size limit was dropped. The stream goes on.
+    // An event over the size limit, or over what memory there was, was
+    // dropped. The stream goes on.
     EVENTSOURCE_ERROR_TOO_LARGE = 22,
     // The library has a defect.
     EVENTSOURCE_ERROR_INTERNAL = 23,
@@ -836,7 +845,11 @@ eventsource_error eventsource_set_idle_timeout(
 // limit.
 //
 // A larger event is dropped as it comes, its id is kept, `on_error` is called
-// with EVENTSOURCE_ERROR_TOO_LARGE, and the stream goes on.
+// with EVENTSOURCE_ERROR_TOO_LARGE, and the stream goes on. Type, id and data
+// together may have 64 KiB more than the limit. While an event comes, the
+// source takes 2.2 times the limit at most; a long last event ID string takes
+// twice its length besides, and a queue what waits in it. An event for which
+// there is no memory is dropped in the same way.
 eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);

@@ -60,7 +60,8 @@ pub enum Error {
     /// The stream ended in good order. If the source does not ask for it
     /// again, that is no failure: only `on_close` is called.
     Ended = 21,
-    /// An event over the size limit was dropped. The stream goes on.
+    /// An event over the size limit, or over what memory there was, was
+    /// dropped. The stream goes on.
     TooLarge = 22,
     /// The library has a defect.
     Internal = 23,

@@ -433,3 +433,34 @@ fn without_threads_it_tries_again() {
         while !matches!(source.next(), Seen::Open(_)) {}
     });
 }
+
+/// What the program sets is copied; a copy for which there is no memory is
+/// refused, and nothing has changed.
+#[test]
+fn without_memory_settings_are_refused() {
+    alone("without_memory_settings_are_refused", || {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"));
+        let large = vec![b'x'; 200 << 20];
+        assert_eq!(source.set_body(b"small"), Error::None);
+        let before = limit(libc::RLIMIT_AS, virtual_size() + (40 << 20));
+        assert_eq!(source.set_body(&large), Error::System);
+        // The test makes a copy of its own.
+        limit(libc::RLIMIT_AS, virtual_size() + (240 << 20));
+        let header = source.set_header("X-Large", Some(&large));
+        limit(libc::RLIMIT_AS, before);
+        assert_eq!(header, Error::System);
+        let source = source.start();
+        let connection = server.accept();
+        assert_eq!(connection.request.body, b"small");
+        assert_eq!(connection.request.header("x-large"), None);
+        drop(source);
+    });
+}
+
+/// How much of the address space this process has, in bytes.
+fn virtual_size() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
+    let pages = statm.split(' ').next().expect("a number");
+    pages.parse::<u64>().expect("a number") * 4096
+}

@@ -16,11 +16,14 @@ use eventsource::ffi::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::alone;
+use support::limits::limit;
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
 use support::source::Source;
 
 /// How much harm is done.
 const MUCH: usize = if cfg!(debug_assertions) { 64 << 20 } else { 1 << 30 };
+/// The largest event, where large ones are let through.
+const LARGE: usize = if cfg!(debug_assertions) { 16 << 20 } else { 64 << 20 };
 /// How much larger the process may become by it, in KiB.
 const GROWTH: usize = 8 << 10;
 /// How long that may take, by far.
@@ -34,8 +37,28 @@ fn survive(
     head: &str,
     harm: impl FnOnce(&mut Connection) + Send + 'static,
 ) -> Vec<Said> {
+    let (said, growth) = follow(64 << 10, head, harm);
+    assert!(growth < GROWTH, "{growth} KiB");
+    said
+}
+
+/// The same, with another limit for an event: by how many KiB the process has
+/// grown meanwhile.
+fn growth(
+    limit: usize,
+    head: &str,
+    harm: impl FnOnce(&mut Connection) + Send + 'static,
+) -> usize {
+    follow(limit, head, harm).1
+}
+
+fn follow(
+    limit: usize,
+    head: &str,
+    harm: impl FnOnce(&mut Connection) + Send + 'static,
+) -> (Vec<Said>, usize) {
     let server = Server::start();
-    let victim = Victim::new(&server.url("/"));
+    let victim = Victim::new(&server.url("/"), limit);
     let mut connection = server.accept();
     connection.send(head);
     assert_eq!(victim.next(), Said::Open);
@@ -54,17 +77,21 @@ fn survive(
         }
     }
     let growth = peak().saturating_sub(before);
-    assert!(growth < GROWTH, "{growth} KiB");
     drop(sender.join().expect("a server that has done its worst"));
-    said
+    (said, growth)
 }
 
 /// The most that this process has had resident, in KiB.
 fn peak() -> usize {
+    kibibytes("VmHWM:")
+}
+
+/// What the system says of this process.
+fn kibibytes(what: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let line = status.lines().find(|line| line.starts_with(what));
     let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.expect("VmHWM").parse().expect("a number")
+    number.expect("a line of it").parse().expect("a number")
 }
 
 /// Sends `piece` again and again, so many bytes of it.
@@ -172,6 +199,81 @@ fn an_extension_without_end() {
     });
 }
 
+/// What an event may have in all its fields together is a little more than the
+/// limit, and costs 2.2 times the limit at most.
+#[test]
+fn large_fields_cost_little_more_than_the_limit() {
+    alone("large_fields_cost_little_more_than_the_limit", || {
+        type Harm = fn(&mut Connection);
+        let harms: [(&str, Harm); 4] = [
+            ("all three", |connection| {
+                for field in ["event: ", "id: ", "data: "] {
+                    connection.send(field);
+                    send(connection, b"x", LARGE - 1000);
+                    connection.send("\n");
+                }
+                connection.send("\n");
+            }),
+            ("a third each", |connection| {
+                for field in ["event: ", "id: ", "data: "] {
+                    connection.send(field);
+                    send(connection, b"x", LARGE / 3 - 1000);
+                    connection.send("\n");
+                }
+                connection.send("\nid\n\n");
+            }),
+            ("invalid", |connection| {
+                connection.send("data: ");
+                send(connection, b"\xFF", LARGE - 1000);
+                connection.send("\n\ndata: ");
+                send(connection, b"\xFF", LARGE / 3 - 1000);
+                connection.send("\n\n");
+            }),
+            ("lines", |connection| {
+                for _ in 0..2 {
+                    connection.send("data: ");
+                    send(connection, b"x", LARGE / 2 - 1000);
+                    connection.send("\n");
+                }
+                connection.send("\n");
+            }),
+        ];
+        for (name, harm) in harms {
+            let growth = growth(LARGE, EVENT_STREAM, move |connection| {
+                harm(connection);
+                connection.send("data: after\n\n");
+            });
+            println!("{name}: {growth} KiB");
+            assert!(growth < LARGE / 1024 * 22 / 10, "{name}: {growth} KiB");
+        }
+    });
+}
+
+/// An event for which there is no memory is dropped like one that is over the
+/// limit; the program and the stream go on.
+#[test]
+fn an_event_for_which_there_is_no_memory() {
+    alone("an_event_for_which_there_is_no_memory", || {
+        for field in ["data: ", "event: ", "id: ", "data\ndata: "] {
+            let (said, _) = follow(0, EVENT_STREAM, move |connection| {
+                // Far less than the event has; what the allocator keeps in
+                // reserve may hold a part of it.
+                let size = kibibytes("VmSize:") << 10;
+                let more = 40 << 20;
+                let before = limit(libc::RLIMIT_AS, size as u64 + more);
+                connection.send(field);
+                send(connection, b"x", 200 << 20);
+                connection.send("\n\n: still here\n\n");
+                connection.send("data: before\n\n");
+                limit(libc::RLIMIT_AS, before);
+                connection.send("data: after\n\n");
+            });
+            let before = Said::Event("before".to_owned());
+            assert_eq!(said, [Said::Error(Error::TooLarge), before], "{field}");
+        }
+    });
+}
+
 /// A head that comes byte by byte: there is one time for all of it.
 #[test]
 fn a_head_that_trickles() {
@@ -267,7 +369,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn new(url: &str) -> Victim {
+    fn new(url: &str, limit: usize) -> Victim {
         let url = CString::new(url).expect("a URL");
         let (sender, said) = channel::<Said>();
         let sender = Box::into_raw(Box::new(sender)).cast();
@@ -279,7 +381,7 @@ impl Victim {
             eventsource_on_event(source, Some(on_event), sender);
             eventsource_on_error(source, Some(on_error), sender);
             eventsource_set_proxy(source, c"".as_ptr());
-            eventsource_set_max_event_size(source, 64 << 10);
+            eventsource_set_max_event_size(source, limit);
             assert_eq!(eventsource_connect(source), Error::None);
         }
         Victim { source, said }
@@ -319,7 +421,9 @@ extern "C" fn on_event(
 ) {
     // SAFETY: borrowed until the callback returns; NUL-terminated.
     let data = unsafe { std::ffi::CStr::from_ptr((*event).data) };
-    say(sender, Said::Event(data.to_string_lossy().into_owned()));
+    // The beginning tells one from another.
+    let data = &data.to_bytes()[..data.count_bytes().min(20)];
+    say(sender, Said::Event(String::from_utf8_lossy(data).into_owned()));
 }
 
 extern "C" fn on_error(

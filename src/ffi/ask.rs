@@ -89,7 +89,7 @@ pub unsafe extern "C" fn eventsource_set_body(
             (true, 0) => None,
             _ => Some(self::bytes(bytes.cast(), len)?),
         };
-        set(source, |setup| setup.options.request.set_body(body))
+        handle(source)?.set(|setup| setup.options.request.set_body(body))
     })
 }
 

@@ -82,6 +82,14 @@
 //! The library never looks at what `user_data` points to, which must live
 //! until eventsource_free() has returned: no callback begins after that.
 //!
+//! Where there is no memory for what a server or the program makes large
+//! (events, ids, comments, header values, bodies), an event is dropped,
+//! EVENTSOURCE_ERROR_TOO_LARGE, and a setting is refused,
+//! EVENTSOURCE_ERROR_SYSTEM. Where there is none even for what is small
+//! (objects of the library, URLs, names, messages, heads, which have 256 KiB at
+//! most, and the receive buffer of half a MiB), or for the head of a request,
+//! the process is aborted.
+//!
 //! Lifetime
 //! --------
 //! One call of eventsource_free() ends a source. Where it is made:

@@ -7,6 +7,7 @@
 //! else, is copied into storage of the parser's own.
 
 mod marks;
+mod storage;
 
 use std::fmt;
 use std::mem;
@@ -15,6 +16,7 @@ use std::ops::Range;
 use std::str;
 
 use marks::{Marks, WINDOW, pass_endless};
+use storage::{KEPT_CAPACITY, OwnText, append, clear, make_valid};
 
 /// The largest event, in bytes of data, unless the program says otherwise.
 const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
@@ -23,9 +25,9 @@ const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
 /// and a blank.
 const LONGEST_PREFIX: usize = 6;
 
-/// Storage up to this capacity is kept for the next event, to spare it an
-/// allocation; a thousand idle sources should not hold more.
-const KEPT_CAPACITY: usize = 4096;
+/// How much longer than the largest data an event may be with its type and
+/// its ID.
+const NAMES: usize = 64 << 10;
 
 /// From this length on a line is only searched for its end. A smaller value
 /// mispredicts (`cargo bench --bench parser`, shapes of short lines).
@@ -97,41 +99,6 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// Text that outlives the piece it came in, with its NUL. Empty text holds no
-/// storage.
-#[derive(Default, PartialEq, Eq)]
-struct OwnText(Vec<u8>);
-
-impl OwnText {
-    /// Takes `text`, which ends with a NUL.
-    fn set(&mut self, text: &[u8]) {
-        self.clear();
-        if text != b"\0" {
-            self.0.extend_from_slice(text);
-        }
-    }
-
-    fn clear(&mut self) {
-        clear(&mut self.0);
-    }
-
-    fn get(&self) -> Option<Text<'_>> {
-        (!self.0.is_empty()).then_some(Text(&self.0))
-    }
-
-    fn get_or_empty(&self) -> Text<'_> {
-        self.get().unwrap_or(Text(b"\0"))
-    }
-}
-
-/// Empties storage, and gives it back if it is outsized.
-fn clear(storage: &mut Vec<u8>) {
-    storage.clear();
-    if storage.capacity() > KEPT_CAPACITY {
-        *storage = Vec::new();
-    }
-}
-
 /// The data buffer of the block being read. The text ends with a NUL, which
 /// becomes the LF between two lines when another line comes.
 #[derive(Clone, Copy)]
@@ -195,6 +162,8 @@ pub struct Parser {
     // The block: the standard's buffers.
     data: Data,
     own_data: Vec<u8>,
+    /// How many bytes of data there may be beside the type and the ID.
+    max_data: usize,
     event_type: OwnText,
     /// The last event ID buffer, if this block has set it. Else its value is
     /// the last event ID string.
@@ -231,6 +200,7 @@ impl Parser {
             line_is_ascii: true,
             data: Data::None,
             own_data: Vec::new(),
+            max_data: DEFAULT_MAX_EVENT_SIZE,
             event_type: OwnText::default(),
             id: OwnText::default(),
             has_id: false,
@@ -241,9 +211,11 @@ impl Parser {
     }
 
     /// Sets how many bytes of data an event may have; 0 is no limit (R49). No
-    /// other line may be longer than the longest data line.
+    /// other line may be longer than the longest data line, and type, ID and
+    /// data together not longer than that and 64 KiB.
     pub fn set_max_event_size(&mut self, bytes: usize) {
         self.max_event_size = if bytes == 0 { usize::MAX } else { bytes };
+        self.max_data = self.max_event_size;
     }
 
     /// Sets whether comments are wanted.
@@ -255,7 +227,8 @@ impl Parser {
     /// it is in the stream (R52).
     pub fn set_last_event_id(&mut self, id: &str) {
         if !id.contains('\0') {
-            self.last_event_id.set(&[id.as_bytes(), b"\0"].concat());
+            // Of the program's own, and copied by it before.
+            let _ = self.last_event_id.set(&[id.as_bytes(), b"\0"].concat());
             self.has_id = false;
         }
     }
@@ -280,6 +253,7 @@ impl Parser {
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
+        self.max_data = self.max_event_size;
     }
 
     /// Whether a block of this connection has set the last event ID string, be
@@ -448,10 +422,16 @@ impl Parser {
     ) -> ControlFlow<()> {
         let line = &piece[start..end];
         if !ascii && simdutf8::basic::from_utf8(line).is_err() {
-            let mut line = String::from_utf8_lossy(line).into_owned();
-            line.push('\0');
+            let mut own = Vec::new();
+            // How long it may be is seen to when its field is known.
+            let kept =
+                append(&mut own, line) && make_valid(&mut own, usize::MAX);
             self.keep_data(piece);
-            return self.own_line(line.into_bytes(), true, dispatch);
+            if !kept {
+                self.drop_data();
+                return Continue(());
+            }
+            return self.own_line(own, true, dispatch);
         }
         let Some(value) = value(line, b"data") else {
             return self.other_field(&mut piece[start..=end], dispatch);
@@ -486,8 +466,11 @@ impl Parser {
         let fields = [&b"event"[..], b"id", b"retry"];
         match fields.map(|name| value(line, name)) {
             [None, None, None] => self.has_unknown_field = true,
-            _ if end > self.max_line() => self.drop_data(),
-            [Some(event_type), ..] => self.event_type.set(text(event_type)),
+            _ if end > self.line_limit() => self.drop_data(),
+            [Some(event_type), ..] => {
+                let kept = self.event_type.set(text(event_type));
+                self.name_is(kept);
+            }
             [_, Some(id), _] => self.set_id(text(id)),
             [.., Some(time)] => return retry(time, dispatch),
         }
@@ -513,17 +496,24 @@ impl Parser {
             Data::Own { start } => self.add_own_data(start, &piece[from..to]),
             Data::TooLarge => return,
         };
-        if size - 1 > self.max_event_size {
+        if size - 1 > self.max_data {
             self.drop_data();
         }
     }
 
     #[inline(never)]
     fn add_own_data(&mut self, start: usize, value: &[u8]) -> usize {
-        self.own_data.pop();
-        self.own_data.push(b'\n');
-        self.own_data.extend_from_slice(value);
-        self.own_data.len() - start
+        let size = self.own_data.len() - start + value.len();
+        // Not even to be dropped.
+        if size - 1 > self.max_data {
+            return size;
+        }
+        let end = self.own_data.len() - 1;
+        self.own_data[end] = b'\n';
+        match append(&mut self.own_data, value) {
+            true => size,
+            false => usize::MAX,
+        }
     }
 
     /// Sets the last event ID buffer, unless there is a NUL in `value` beside
@@ -533,9 +523,29 @@ impl Parser {
         // Not any(), which looks at them one by one.
         let nul = id.iter().fold(false, |nul, byte| nul | (*byte == 0));
         if !nul {
-            self.id.set(value);
-            self.has_id = true;
+            self.has_id = self.id.set(value);
+            self.name_is(self.has_id);
         }
+    }
+
+    /// A type or an ID was set, if there was memory for it: less is left for
+    /// data.
+    #[inline]
+    fn name_is(&mut self, kept: bool) {
+        let names = self.event_type.len() + self.id.len();
+        self.max_data = match names > NAMES {
+            true => self.max_data_beside(names),
+            false => self.max_event_size,
+        };
+        if !kept {
+            self.drop_data();
+        }
+    }
+
+    #[cold]
+    fn max_data_beside(&self, names: usize) -> usize {
+        let all = self.max_event_size.saturating_add(NAMES);
+        self.max_event_size.min(all.saturating_sub(names))
     }
 
     /// An empty line has ended the block: R53 to R58. If `dispatch` breaks,
@@ -574,6 +584,7 @@ impl Parser {
         }
         // R53: before the program hears of what was dropped.
         self.clear_block();
+        self.max_data = self.max_event_size;
         match data {
             Data::TooLarge => dispatch(Item::TooLarge),
             _ => Continue(()),
@@ -586,7 +597,9 @@ impl Parser {
         if self.has_id {
             self.take_id();
         }
-        self.event_type.clear();
+        if self.event_type.clear() {
+            self.max_data = self.max_event_size;
+        }
         self.has_unknown_field = false;
     }
 
@@ -602,6 +615,7 @@ impl Parser {
         self.has_set_id = true;
         mem::swap(&mut self.id, &mut self.last_event_id);
         self.id.clear();
+        self.max_data = self.max_event_size;
     }
 
     #[inline]
@@ -615,23 +629,37 @@ impl Parser {
         })
     }
 
-    /// How long a line may be.
-    fn max_line(&self) -> usize {
-        self.max_event_size.saturating_add(LONGEST_PREFIX)
+    /// How long the next line may be, so that the event is not over its limit.
+    fn line_limit(&self) -> usize {
+        let held = self.own_data.len() + self.event_type.len() + self.id.len();
+        let all = self.max_event_size.saturating_add(NAMES);
+        let left = all.saturating_sub(held).min(self.max_event_size);
+        left.saturating_add(LONGEST_PREFIX)
     }
 
-    /// The block is over the limit.
+    /// The block is over the limit, or over what memory there is.
     #[cold]
     fn drop_data(&mut self) {
         self.data = Data::TooLarge;
         clear(&mut self.own_data);
+        self.event_type.clear();
+    }
+
+    /// The line that a piece has cut cannot be kept.
+    #[cold]
+    fn drop_line(&mut self) {
+        self.drop_data();
+        clear(&mut self.line);
+        self.cut = CutLine::Ignored;
     }
 
     /// Keeps the data of an unfinished block when the piece ends.
     fn keep_data(&mut self, piece: &[u8]) {
         if let Data::InPiece { start, end } = self.data {
-            self.own_data.extend_from_slice(&piece[start..end]);
-            self.data = Data::Own { start: 0 };
+            match append(&mut self.own_data, &piece[start..end]) {
+                true => self.data = Data::Own { start: 0 },
+                false => self.drop_data(),
+            }
         }
     }
 
@@ -656,9 +684,11 @@ impl Parser {
                 return;
             }
         }
-        let most = self.max_line().saturating_add(1);
+        let most = self.line_limit().saturating_add(1);
         let room = most.saturating_sub(self.line.len());
-        self.line.extend_from_slice(&rest[..rest.len().min(room)]);
+        if !append(&mut self.line, &rest[..rest.len().min(room)]) {
+            self.drop_line();
+        }
     }
 
     /// Appends to a line that is kept, unless `byte` ends it or tells what its
@@ -670,7 +700,7 @@ impl Parser {
             && byte != b'\n'
             && byte != b'\r'
             && length != LONGEST_PREFIX - 1
-            && length < self.max_event_size;
+            && length < self.max_event_size.min(KEPT_CAPACITY);
         if plain {
             self.line.push(byte);
             self.line_is_ascii &= byte.is_ascii();
@@ -706,14 +736,13 @@ impl Parser {
             }
             CutLine::IgnoredComment => return Continue(()),
         }
-        let mut line = mem::take(&mut self.line);
-        line.push(0);
+        let line = mem::take(&mut self.line);
         self.own_line(line, ascii, dispatch)
     }
 
-    /// Interprets a line that has storage of its own, and a byte more for the
-    /// NUL. If the data begins with it, its storage becomes the data's, and
-    /// nothing is copied.
+    /// Interprets a line that has storage of its own. If the data begins with
+    /// it, or if it is a large name, its storage becomes theirs, and nothing
+    /// is copied.
     #[inline(never)]
     fn own_line(
         &mut self,
@@ -721,8 +750,25 @@ impl Parser {
         ascii: bool,
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        // Longer than any line may be, it is not made longer.
+        let valid = ascii || make_valid(&mut line, self.line_limit());
+        if !valid || !append(&mut line, b"\0") {
+            let comment = line.first() == Some(&b':');
+            drop(line);
+            if comment {
+                return dispatch(Item::TooLarge);
+            }
+            self.drop_data();
+            return Continue(());
+        }
         let end = line.len() - 1;
-        self.field(&mut line, 0..end, ascii, dispatch)?;
+        if line.capacity() > KEPT_CAPACITY && end <= self.line_limit() {
+            line = match self.large_name(line) {
+                None => return Continue(()),
+                Some(line) => line,
+            };
+        }
+        self.field(&mut line, 0..end, true, dispatch)?;
         if let Data::InPiece { start, .. } = self.data {
             self.data = Data::Own { start };
             mem::swap(&mut self.own_data, &mut line);
@@ -730,6 +776,30 @@ impl Parser {
         clear(&mut line);
         self.line = line;
         Continue(())
+    }
+
+    /// Takes the storage of a line for the type or the ID in it, if that is
+    /// what it has; else gives the line back.
+    #[cold]
+    fn large_name(&mut self, mut line: Vec<u8>) -> Option<Vec<u8>> {
+        let content = &line[..line.len() - 1];
+        if let Some(event_type) = value(content, b"event") {
+            let start = content.len() - event_type.len();
+            line.drain(..start);
+            self.event_type.replace(line);
+            self.name_is(true);
+            return None;
+        }
+        let Some(id) = value(content, b"id") else { return Some(line) };
+        if id.contains(&0) {
+            return None;
+        }
+        let start = content.len() - id.len();
+        line.drain(..start);
+        self.id.replace(line);
+        self.has_id = true;
+        self.name_is(true);
+        None
     }
 }
 

@@ -83,7 +83,10 @@ impl Options {
         if id.contains(['\0', '\n', '\r']) {
             return Err(Error::Value);
         }
-        self.request.last_event_id = id.to_owned();
+        let mut own = String::new();
+        own.try_reserve_exact(id.len()).map_err(|_| Error::System)?;
+        own.push_str(id);
+        self.request.last_event_id = own;
         Ok(())
     }
 }

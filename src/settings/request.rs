@@ -61,7 +61,7 @@ pub(crate) struct Request {
     method: Option<Method>,
     /// The program's headers; an empty place takes a default away.
     headers: Vec<(HeaderName, Option<HeaderValue>)>,
-    body: Option<Arc<[u8]>>,
+    body: Option<Arc<Vec<u8>>>,
     /// The last event ID string as the attempt begins (R35).
     pub(crate) last_event_id: String,
 }
@@ -91,8 +91,15 @@ impl Request {
         Ok(())
     }
 
-    pub(crate) fn set_body(&mut self, body: Option<&[u8]>) {
-        self.body = body.map(Arc::from);
+    pub(crate) fn set_body(
+        &mut self,
+        body: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.body = match body {
+            None => None,
+            Some(body) => Some(Arc::new(copy(body)?)),
+        };
+        Ok(())
     }
 
     /// Replaces a header, the library's default included; without a value,
@@ -109,7 +116,7 @@ impl Request {
         let value = match value {
             None => None,
             Some(value) => Some(
-                HeaderValue::from_bytes(value.as_bytes())
+                HeaderValue::try_from(copy(value.as_bytes())?)
                     .ok()
                     .filter(|value| can_be_sent(&name, value))
                     .ok_or(Error::Header)?,
@@ -140,10 +147,10 @@ impl Request {
         match self.method() {
             Method::GET => None,
             // These say that it is empty.
-            Method::PATCH | Method::POST | Method::PUT => {
-                Some(self.body.as_deref().unwrap_or_default())
-            }
-            _ => self.body.as_deref(),
+            Method::PATCH | Method::POST | Method::PUT => Some(
+                self.body.as_deref().map(Vec::as_slice).unwrap_or_default(),
+            ),
+            _ => self.body.as_deref().map(Vec::as_slice),
         }
     }
 
@@ -216,6 +223,14 @@ impl Request {
     }
 }
 
+/// A copy of what may be large, if there is memory for it.
+pub(super) fn copy(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::System)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
 /// Whether a request can be sent that has this header, and its response read.
 fn can_be_sent(name: &HeaderName, value: &HeaderValue) -> bool {
     match *name {
@@ -264,13 +279,13 @@ mod tests {
     fn a_body_makes_it_a_post_and_get_has_none() {
         let mut request = Request::default();
         assert_eq!((request.method(), request.body()), (Method::GET, None));
-        request.set_body(Some(b"x"));
+        request.set_body(Some(b"x")).unwrap();
         assert_eq!(request.method(), Method::POST);
         assert_eq!(request.body(), Some(&b"x"[..]));
         request.set_method("get").unwrap();
         assert_eq!((request.method(), request.body()), (Method::GET, None));
         request.set_method("put").unwrap();
-        request.set_body(None);
+        request.set_body(None).unwrap();
         assert_eq!(request.body(), Some(&b""[..]));
     }
 

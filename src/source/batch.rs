@@ -55,7 +55,7 @@ pub(super) struct Name(u32);
 enum Stored {
     Here(Span),
     /// With its NUL: too long to be copied into each batch.
-    Shared(Arc<[u8]>),
+    Shared(Arc<Vec<u8>>),
 }
 
 /// How much there is, or may be.
@@ -102,11 +102,13 @@ impl Batch {
         {
             return spare;
         }
-        Batch {
+        let mut batch = Batch {
             entries: Vec::with_capacity(size.items),
-            text: Vec::with_capacity(size.bytes),
             ..Batch::default()
-        }
+        };
+        // A guess: it may grow later.
+        let _ = batch.reserve(size.bytes.min(Batch::OUTSIZED));
+        batch
     }
 
     /// Empties the batch, which may be of use to others.
@@ -154,6 +156,14 @@ impl Batch {
         self.entries.push(Entry { kept, sets_last_event_id });
     }
 
+    /// Makes room for so many bytes of text; false if there is no memory.
+    #[must_use]
+    pub(super) fn reserve(&mut self, bytes: usize) -> bool {
+        self.text.try_reserve(bytes).is_ok()
+            || self.text.try_reserve_exact(bytes).is_ok()
+    }
+
+    /// Adds a text; there is room for it.
     pub(super) fn add(&mut self, text: Text<'_>) -> Span {
         let start = self.text.len();
         self.text.extend_from_slice(text.bytes_with_nul());
@@ -169,7 +179,7 @@ impl Batch {
     /// come.
     pub(super) fn share_name(
         &mut self,
-        name: &Arc<[u8]>,
+        name: &Arc<Vec<u8>>,
         is_first: bool,
     ) -> Name {
         if is_first {

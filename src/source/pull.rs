@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
@@ -29,6 +30,14 @@ impl PullHandler {
         queue: Writer,
     ) -> PullHandler {
         PullHandler { shared, questions, queue }
+    }
+
+    /// What has come has no room in memory beside what waits already.
+    #[cold]
+    fn no_memory(&mut self) {
+        self.shared.stats.dropped.add(1);
+        let failure = Failure::new(Error::TooLarge, "no memory for an event");
+        self.queue.error(&failure, RetryPlan { attempt: 0, delay: None });
     }
 
     /// After each item: while the queue is full, nothing more is parsed.
@@ -69,12 +78,16 @@ impl Handler for PullHandler {
     }
 
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        self.queue.event(event, origin);
+        if !self.queue.event(event, origin) {
+            self.no_memory();
+        }
         self.wait_for_room();
     }
 
     fn comment(&mut self, comment: Text<'_>) {
-        self.queue.comment(comment);
+        if !self.queue.comment(comment) {
+            self.no_memory();
+        }
         self.wait_for_room();
     }
 

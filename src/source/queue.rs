@@ -267,9 +267,9 @@ pub(crate) struct Writer {
     /// The queue had no room when this was last looked at.
     full: bool,
     /// The last event ID string changes with the next item.
-    new_last_event_id: Option<Box<[u8]>>,
+    new_last_event_id: Option<Vec<u8>>,
     /// The last event ID string, with its NUL, if it is a long one.
-    long_id: Option<std::sync::Arc<[u8]>>,
+    long_id: Option<std::sync::Arc<Vec<u8>>>,
 }
 
 impl Writer {
@@ -301,8 +301,18 @@ impl Writer {
         self.hand_over();
     }
 
-    pub(crate) fn event(&mut self, event: &Event<'_>, origin: &CStr) {
+    /// False if there is no memory for it: it was not put, but for its id.
+    #[must_use]
+    pub(crate) fn event(&mut self, event: &Event<'_>, origin: &CStr) -> bool {
         self.begin();
+        let texts = [event.event_type, event.data];
+        let bytes = texts.map(|text| text.bytes_with_nul().len());
+        if !self.batch.reserve(bytes.iter().sum()) {
+            if event.sets_last_event_id {
+                self.last_event_id(event.last_event_id);
+            }
+            return false;
+        }
         let batch = &mut self.batch;
         if batch.origin.is_none() {
             batch.origin = Some(origin.into());
@@ -317,23 +327,35 @@ impl Writer {
             self.new_last_event_id.take().is_some() || event.sets_last_event_id;
         let last_event_id = match before {
             Some((_, known)) if !new_id => known,
-            _ => self.add_id(event.last_event_id, new_id),
+            _ => match self.add_id(event.last_event_id, new_id) {
+                Some(id) => id,
+                None => return false,
+            },
         };
         let batch = &mut self.batch;
         let data = batch.add(event.data);
         let kept = Kept::Event { event_type, last_event_id, data };
         batch.push(kept, new_id.then_some(last_event_id));
         self.make_room();
+        true
     }
 
-    pub(crate) fn comment(&mut self, comment: Text<'_>) {
+    /// False if there is no memory for it: it was not put.
+    #[must_use]
+    pub(crate) fn comment(&mut self, comment: Text<'_>) -> bool {
         self.begin();
-        let comment = self.batch.add(comment);
-        self.put(Kept::Comment(comment));
+        let enough = self.batch.reserve(comment.bytes_with_nul().len());
+        if enough {
+            let comment = self.batch.add(comment);
+            self.put(Kept::Comment(comment));
+        }
+        enough
     }
 
     pub(crate) fn last_event_id(&mut self, id: Text<'_>) {
-        self.new_last_event_id = Some(id.bytes_with_nul().into());
+        // One for which there is no memory is not told; it counts all the same
+        // when the source comes back.
+        self.new_last_event_id = copy(id.bytes_with_nul());
     }
 
     pub(crate) fn error(&mut self, failure: &Failure, plan: RetryPlan) {
@@ -397,23 +419,26 @@ impl Writer {
 
     fn put(&mut self, kept: Kept) {
         let id = self.new_last_event_id.take();
-        let id = id.map(|id| self.add_id(Text::with_nul(&id), true));
+        let id = id.and_then(|id| self.add_id(Text::with_nul(&id), true));
         self.batch.push(kept, id);
         self.make_room();
     }
 
-    /// Adds the last event ID string to the batch.
-    fn add_id(&mut self, id: Text<'_>, is_new: bool) -> Name {
-        let id = id.bytes_with_nul();
-        if id.len() < Writer::LONG_ID {
-            return self.batch.add_name(Text::with_nul(id));
+    /// Adds the last event ID string to the batch, if there is memory for it.
+    fn add_id(&mut self, id: Text<'_>, is_new: bool) -> Option<Name> {
+        let text = id.bytes_with_nul();
+        if text.len() < Writer::LONG_ID {
+            return Some(self.batch.add_name(id));
         }
         let known = self.long_id.take().filter(|_| !is_new);
         let is_first = known.is_none();
-        let id = known.unwrap_or_else(|| id.into());
+        let id = match known {
+            Some(known) => known,
+            None => std::sync::Arc::new(copy(text)?),
+        };
         let name = self.batch.share_name(&id, is_first);
         self.long_id = Some(id);
-        name
+        Some(name)
     }
 
     fn make_room(&mut self) {
@@ -421,4 +446,12 @@ impl Writer {
             self.hand_over();
         }
     }
+}
+
+/// A copy, if there is memory for it.
+fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
 }

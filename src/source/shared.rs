@@ -60,7 +60,11 @@ impl Shared {
     pub(crate) fn set_last_event_id(&self, id: &[u8]) {
         let mut last = lock(&self.last_event_id);
         last.clear();
-        last.extend_from_slice(id);
+        // One for which there is no memory is empty here; the next attempt
+        // sends it all the same.
+        if last.try_reserve(id.len()).is_ok() {
+            last.extend_from_slice(id);
+        }
     }
 
     /// As [`set_last_event_id`](Shared::set_last_event_id), of an event.
