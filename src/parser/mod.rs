@@ -700,7 +700,9 @@ impl Parser {
             && byte != b'\n'
             && byte != b'\r'
             && length != LONGEST_PREFIX - 1
-            && length < self.max_event_size.min(KEPT_CAPACITY);
+            && length < self.max_event_size
+            // Storage grows only where it may fail to.
+            && length < self.line.capacity();
         if plain {
             self.line.push(byte);
             self.line_is_ascii &= byte.is_ascii();
