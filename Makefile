@@ -42,7 +42,9 @@ RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
 # the header declares. Otherwise the Rust runtime inside would collide with
 # that of another Rust library in the same program.
 library: ## Builds libeventsource.so and libeventsource.a for release (default)
-	$(CARGO) rustc --release --locked --lib --crate-type cdylib,staticlib
+	flags=`RUSTC='$(RUSTC)' packaging/rustflags` && \
+		CARGO_ENCODED_RUSTFLAGS="$$flags" $(CARGO) rustc --release --locked \
+		--lib --crate-type cdylib,staticlib
 	ln -sf $(SO) $(RELEASE)/$(SONAME)
 	$(LD) -r --whole-archive $(RELEASE)/libeventsource.a -o $(RELEASE)/all.o
 	$(OBJCOPY) --strip-unneeded --wildcard --keep-global-symbol='eventsource_*' \

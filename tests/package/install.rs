@@ -162,6 +162,27 @@ fn the_library_is_hardened_and_stays_when_closed() {
     assert!(!elf.contains("RPATH") && !elf.contains("RUNPATH"), "{elf}");
 }
 
+/// Neither the builder's home directory nor the tree: what is in there is no
+/// concern of those who get the library, and differs from builder to builder.
+#[test]
+fn the_library_names_no_path_of_the_builder() {
+    let home = env::var("HOME").expect("a home directory");
+    let cargo = env::var("CARGO_HOME");
+    let cargo = cargo.unwrap_or_else(|_| format!("{home}/.cargo"));
+    let mut rustc = tool("rustc");
+    rustc.args(["--print", "sysroot"]);
+    let toolchain = output(rustc);
+    let tree = path("").display().to_string();
+    for file in [FILE, "libeventsource.a"] {
+        let library = fs::read(lib().join(file)).expect("a library");
+        for place in [&*cargo, toolchain.trim_end(), tree.trim_end_matches('/')]
+        {
+            let found = memchr::memmem::find(&library, place.as_bytes());
+            assert_eq!(found, None, "{file}: {place}");
+        }
+    }
+}
+
 #[test]
 fn the_readme_tells_the_size_of_the_library() {
     let size = fs::metadata(lib().join(FILE)).expect("a library").len();
