@@ -396,8 +396,10 @@ fn reads_the_ca_file_again_when_it_has_changed() {
         let sources = servers.each_ref().map(|server| {
             Source::new(&server.url("/")).with_ca_file(&file).start()
         });
-        for (server, source) in servers.iter().zip(&sources) {
-            let mut connection = server.accept();
+        // Both have read the file before it changes.
+        let connections = servers.each_ref().map(Server::accept);
+        let pairs = servers.iter().zip(&sources);
+        for ((server, source), mut connection) in pairs.zip(connections) {
             connection.send(EVENT_STREAM);
             source.opened();
             connection.send("data\n\n");
