@@ -1,4 +1,5 @@
-//! tests/README.md lists every suite and every file of the sources' own.
+//! tests/README.md lists every suite, every file of the sources' own, and
+//! what tests stand on.
 
 use std::fs;
 use support::program::path;
@@ -39,4 +40,25 @@ fn the_page_of_the_tests_lists_every_suite() {
     let suites = suites();
     assert!(suites.len() > 30, "so few? {suites:?}");
     assert_eq!(listed(), suites, "tests/README.md is to list every one");
+}
+
+#[test]
+fn the_page_of_the_tests_lists_what_they_stand_on() {
+    let page = fs::read_to_string(path("tests/README.md")).expect("the page");
+    let (_, rest) = page.split_once("| module |").expect("modules");
+    let (table, _) = rest.split_once("\n\n").expect("their end");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| "));
+    let cells = rows.filter_map(|row| row.split_once(" |"));
+    let mut listed: Vec<_> =
+        cells.flat_map(|(cell, _)| cell.split(", ")).collect();
+    listed.sort();
+
+    let crate_root = fs::read_to_string(path("tests/support/lib.rs"));
+    let crate_root = crate_root.expect("the crate");
+    let modules = crate_root.lines().filter_map(|line| {
+        line.strip_prefix("pub mod ").and_then(|it| it.strip_suffix(';'))
+    });
+    let mut modules: Vec<_> = modules.collect();
+    modules.sort();
+    assert_eq!(listed, modules, "tests/README.md is to list every one");
 }
