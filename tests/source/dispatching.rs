@@ -322,6 +322,8 @@ fn nothing_follows_a_close_in_on_open() {
 /// Callbacks that were never set are not missed.
 #[test]
 fn a_source_without_callbacks_reads_on() {
+    // Whichever source connects first decides where the trust store is.
+    support::certificates::install();
     let server = Server::start();
     let url = std::ffi::CString::new(server.url("/")).unwrap();
     let mut source = std::ptr::null_mut();

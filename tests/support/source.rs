@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use eventsource::ffi::{Error, ReadyState};
 
-use super::{DEADLINE, certificates, promptly};
+use super::{DEADLINE, promptly};
 use crate::callbacks::{Callback, Callbacks};
 use crate::pointer::Pointer;
 pub use crate::seen::{Event, Failure, Response, Seen};
@@ -224,7 +224,6 @@ impl Source {
     /// The same, with the library's own reconnection time.
     pub fn unhurried(url: &str) -> Self {
         let (sender, seen) = mpsc::channel();
-        certificates::install();
         let handle = Handle::new(url, sender);
         let reports = Box::leak(Box::new(handle));
         for callback in REPORTED {
