@@ -32,21 +32,25 @@ fn main() {
     }
     let count = env::args().filter_map(|it| it.parse().ok()).next();
     let count: usize = count.unwrap_or(1000);
-    for scheme in ["http", "https"] {
-        let kib = measure(scheme, count);
+    let mut servers = ["http", "https"].map(Process::start);
+    let urls = servers.each_mut().map(|server| {
+        let (url, authority) = (server.line(), server.line());
+        // The last one counts. The first source that connects decides what the
+        // process trusts, of whatever scheme it is.
+        set_trust(&authority);
+        url
+    });
+    for (scheme, url) in ["http", "https"].into_iter().zip(urls) {
+        let kib = measure(&url, count);
         println!("{scheme:5} {count} idle sources, {kib:.1} KiB each");
     }
 }
 
-fn measure(scheme: &str, count: usize) -> f64 {
-    let mut server = Process::start(scheme);
-    let (url, authority) = (server.line(), server.line());
-    set_trust(&authority);
-
+fn measure(url: &str, count: usize) -> f64 {
     let mut sources = Vec::with_capacity(WARM_UP + count);
-    open(&mut sources, &url, WARM_UP);
+    open(&mut sources, url, WARM_UP);
     let before = resident();
-    open(&mut sources, &url, count);
+    open(&mut sources, url, count);
     let after = resident();
     for source in sources {
         // SAFETY: made by `open`, freed once.

@@ -16,38 +16,52 @@ pub(crate) fn drive<H: Handler>(
     source: &mut Source<H>,
     state: &State,
 ) -> Error {
-    let mut next = source.begin();
+    let mut next = step(source, Source::begin);
     loop {
         next = match next {
             Next::Open(opening) => {
-                let opened = source.opened(opening.run());
+                let opened = step(source, |it| it.opened(opening.run()));
                 // Connecting has used some 60 KiB of it.
                 sys::release_dead_stack();
                 opened
             }
-            Next::Read(deadline) => match wait(source, state, deadline) {
-                Ok(()) => read(source),
-                Err(Unready::Interrupted) => source.begin(),
-                Err(Unready::Deadline) => source.silent(),
-                Err(Unready::System(cause)) => source.broken(&cause),
-            },
+            Next::Read(deadline) => {
+                let waited = wait(source, state, deadline);
+                step(source, |source| match waited {
+                    Ok(()) => read(source),
+                    Err(Unready::Interrupted) => source.begin(),
+                    Err(Unready::Deadline) => source.silent(),
+                    Err(Unready::System(cause)) => source.broken(&cause),
+                })
+            }
             Next::Wait(deadline) => {
                 // What callbacks have used is dead for all of the wait.
                 sys::release_dead_stack();
-                match Until::new(state, deadline).sleep() {
+                let waited = Until::new(state, deadline).sleep();
+                step(source, |source| match waited {
                     // An attempt begins, or the source finds that it was
                     // closed.
                     Unready::Interrupted => source.begin(),
                     Unready::Deadline | Unready::System(_) => source.due(),
-                }
+                })
             }
             Next::Tell => {
                 state.wait_until(|| source.has_told());
-                source.begin()
+                step(source, Source::begin)
             }
             Next::Over(reason) => return reason,
         };
     }
+}
+
+/// Takes a step of the life, by a call of its own: what a step takes does not
+/// stay on the stack for as long as the source waits.
+#[inline(never)]
+fn step<H: Handler>(
+    source: &mut Source<H>,
+    step: impl FnOnce(&mut Source<H>) -> Next,
+) -> Next {
+    step(source)
 }
 
 /// Waits until the open connection can be read.

@@ -43,8 +43,12 @@ pub(crate) fn spawn(
     stack: usize,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    // More than the system can give fails below.
-    let size = stack.saturating_add(taken_by_the_c_library());
+    // More than the system can give fails below. A part of a page would be
+    // lost at the top, where all that is used is.
+    let size = stack
+        .saturating_add(taken_by_the_c_library())
+        .checked_next_multiple_of(stack::page_size())
+        .unwrap_or(usize::MAX);
     let builder = thread::Builder::new().name(name.into()).stack_size(size);
     let work = move || {
         STACK.set(Some(stack));
