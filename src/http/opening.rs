@@ -32,8 +32,8 @@ pub(crate) struct Opening {
     /// Where it begins.
     pub(crate) url: HttpUrl,
     /// Whether the redirects that led there have left the origin of the
-    /// source's URL. Who has been asked for secrets may have chosen the URL:
-    /// there is no way back.
+    /// source's URL. They do not come back: another server may have chosen the
+    /// URL that the secrets would go to.
     pub(crate) left_origin: bool,
     pub(crate) cookies: Arc<Mutex<Cookies>>,
     /// Which addresses to begin with.
@@ -65,7 +65,7 @@ impl Opening {
         loop {
             self.left_origin |= !self.url.has_origin_of(&self.options.url);
             if self.left_origin {
-                // Another server's idea of who is to log in here.
+                // Another server does not choose who logs in.
                 self.url.remove_user_info();
             }
             let (response, rest) = self.ask()?;
@@ -97,9 +97,9 @@ impl Opening {
         let url = &self.url;
         let Options { with_credentials, trust_redirects, .. } = *self.options;
         let at_home = !self.left_origin;
-        // What the program has set is for the URL that it has set...
+        // The program's secrets are for the origin of the source's URL.
         let secrets = Credentials::if_allowed(at_home || trust_redirects);
-        // ...what is asked for by name, for whoever asks.
+        // Cookies and the client certificate are the target's own.
         let own = Credentials::if_allowed(at_home || with_credentials);
         let mut request = http::Request::new(self.request.body());
         *request.method_mut() = self.request.method();

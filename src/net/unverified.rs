@@ -13,8 +13,8 @@ use webpki::RawPublicKeyEntity;
 use crate::net::authorities::Refusal;
 use crate::net::certificate::PublicKey;
 
-/// What servers may sign the handshake with, beside what can be checked: a
-/// server that has another kind of key would refuse, else.
+/// Signatures that cannot be checked here, and are offered all the same: a
+/// server whose key makes no other would refuse the handshake.
 const UNCHECKED: [SignatureScheme; 5] = [
     SignatureScheme::ECDSA_NISTP521_SHA512,
     SignatureScheme::ED448,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// What is doubted is read again after this time, also if its files look as
-/// they did.
+/// A content that is doubted is read again when it is at least so old, also if
+/// its files look as they did.
 const DOUBT: Duration = Duration::from_secs(1);
 
 /// What files can hold.
@@ -83,8 +83,8 @@ impl<T: Content> Watched<T> {
             reading.update(&self.paths, self.read, &mut lines);
             (reading.value.clone(), reading.problem)
         };
-        // Not before the lock is free again: the program's log callback may
-        // come back here.
+        // The lock is free again: the program's log callback may come back
+        // here.
         for line in lines {
             log::warn!("{}: {line}", self.names());
         }

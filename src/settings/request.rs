@@ -42,7 +42,8 @@ const OF_THE_BODY: [HeaderName; 4] = [
     header::CONTENT_TYPE,
 ];
 
-/// What programs set here says how they ask, not who they are.
+/// Headers that say how a program asks, and not who it is: they go to every
+/// origin.
 const NO_SECRETS: [HeaderName; 7] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
@@ -166,8 +167,8 @@ impl Request {
         self.headers.retain(|(name, _)| !OF_THE_BODY.contains(name));
     }
 
-    /// The headers to send. Of the program's own a server that is not to see
-    /// its secrets gets those that hold none, and those that describe the body,
+    /// The headers to send. Without the program's secrets, these are the
+    /// library's, those in [`NO_SECRETS`], and those that describe the body,
     /// which go where the body goes.
     pub(crate) fn headers(&self, secrets: Credentials) -> HeaderMap {
         let mut headers = HeaderMap::new();
