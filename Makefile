@@ -100,7 +100,7 @@ test-release: ## Tests sources in the library as its users have it
 # tests leave some memory behind on purpose, such as what callbacks remember;
 # valgrind looks for leaks in the tests of C programs.
 sanitize: ## Tests sources under AddressSanitizer
-	ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
 		CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test --locked \
 		--target $(shell $(RUSTC) -vV | sed -n 's/^host: //p') \
 		--lib --test source --test faults

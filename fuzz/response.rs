@@ -52,7 +52,7 @@ fn check_body(how: u8, stride: usize, bytes: &[u8]) {
             }
         }
         _ => {
-            headers.push(("transfer-encoding", "gzip, Chunked"));
+            headers.push(("transfer-encoding", "Chunked"));
             unchunked(bytes)
         }
     };
