@@ -7,7 +7,6 @@ use std::ptr;
 
 use eventsource::ffi::{self, CSource, CStats, Error, ReadyState};
 
-use crate::certificates;
 use crate::seen::{Seen, text};
 
 /// A source, as C programs have it. Whoever frees it sees to it that nobody
@@ -34,8 +33,6 @@ type TextSetter = unsafe extern "C" fn(*mut CSource, *const c_char) -> Error;
 
 impl Pointer {
     pub fn new(url: &str) -> Self {
-        // The first source that connects decides where the store is.
-        certificates::install();
         let url = CString::new(url).unwrap();
         let mut source = ptr::null_mut();
         // SAFETY: a text, and a place for the source.

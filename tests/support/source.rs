@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use eventsource::ffi::{Error, ReadyState};
 
-use super::{DEADLINE, promptly};
+use super::{DEADLINE, certificates, promptly};
 use crate::callbacks::{Callback, Callbacks};
 use crate::pointer::Pointer;
 pub use crate::seen::{Event, Failure, Response, Seen};
@@ -136,6 +136,8 @@ impl Handle {
     }
 
     fn new(url: &str, sender: mpsc::Sender<Call>) -> Handle {
+        // The first source that connects decides where the store is.
+        certificates::install();
         Handle { source: Pointer::new(url), recorder: Recorder::new(sender) }
     }
 
