@@ -95,6 +95,7 @@ pub fn attempt(
     state.arm().expect("a descriptor");
     let opening = Opening {
         request: options.request.clone(),
+        home: options.url.clone(),
         url: options.url.clone(),
         left_origin: false,
         options: Arc::new(options),

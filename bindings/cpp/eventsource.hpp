@@ -714,6 +714,16 @@ public:
             eventsource_request_set_method(request_, detail::CText(method)));
     }
 
+    // Sets the URL of this attempt, which stands in the place of the source's:
+    // headers, cookies and client certificate go to its origin, and user name
+    // and password are its own. Where a redirect led before does not count any
+    // more. Errc::url, Errc::scheme.
+    void set_url(const Text &url)
+    {
+        detail::check(
+            eventsource_request_set_url(request_, detail::CText(url)));
+    }
+
 private:
     eventsource_request *request_;
 };

@@ -110,6 +110,22 @@ func (r *Request) SetMethod(method string) error {
 	})
 }
 
+// SetURL sets the URL of this attempt, absolute, http or https: for services
+// that want in the query where to resume, or a token, and for a second server
+// where the first is down.
+//
+// For this attempt it stands in the place of the source's URL: the headers
+// that the program has set, cookies and the client certificate go to its
+// origin, and user name and password are its own. Where a redirect led before
+// does not count any more. The next attempt begins at the source's URL, unless
+// the function sets another; [Source.URL] does not change. It fails with
+// [ErrURL] or [ErrScheme].
+func (r *Request) SetURL(url string) error {
+	return withText(url, func(url *C.char) C.eventsource_error {
+		return C.eventsource_request_set_url(r.request, url)
+	})
+}
+
 // OnRequest has a function called before every attempt, the first included:
 // to send a fresh token, or to ask in another way when coming back. What it
 // changes holds for this attempt.

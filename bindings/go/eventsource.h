@@ -744,6 +744,23 @@ eventsource_error eventsource_request_set_method(
     eventsource_request *request,
     const char *method);
 
+// Sets the URL of this attempt, absolute, http or https: for services that
+// want in the query where to resume, or a token, and for a second server where
+// the first is down.
+//
+// For this attempt `url` stands in the place of the source's URL: the headers
+// that the program has set, cookies and the client certificate go to the
+// origin of `url`, user name and password are those in `url`, and a redirect
+// to any other origin leads to another origin. Where a redirect led before
+// does not count any more, nor does what the redirect made of the request
+// (R13). The next attempt begins at the source's URL, unless the callback sets
+// another. eventsource_url() does not change; the response tells the URL that
+// it came from. EVENTSOURCE_ERROR_URL or EVENTSOURCE_ERROR_SCHEME as for
+// eventsource_new().
+eventsource_error eventsource_request_set_url(
+    eventsource_request *request,
+    const char *url);
+
 // How a source comes back
 // -----------------------
 // eventsource_set_reconnection_time(3)

@@ -501,6 +501,9 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 			if err := request.SetHeader("X", "a\nb"); err != ErrHeader {
 				t.Error(err)
 			}
+			if err := request.SetURL("/relative"); err != ErrURL {
+				t.Error(err)
+			}
 			if failure := request.Failure(); failure != nil {
 				if failure.Reason != ErrLost || failure.HTTPStatus != 200 {
 					t.Errorf("%+v", failure)
@@ -516,6 +519,24 @@ func TestEachAttemptMayCarryAFreshToken(t *testing.T) {
 	source.Close()
 	if kept.SetHeader("A", "b") != ErrNull || kept.Attempt() != 0 {
 		t.Error("a request outlives its function")
+	}
+}
+
+func TestAnAttemptMayGoToAnotherURL(t *testing.T) {
+	url := serve(t, func(_ int, r *http.Request, send func(string)) error {
+		send("retry: 1\ndata: " + r.RequestURI + "\n\n")
+		return errors.New("lost")
+	})
+	source := connect(t, url, OnRequest(func(request *Request) error {
+		if request.Attempt() > 1 {
+			return nil
+		}
+		return request.SetURL(url + "?since=1")
+	}))
+	lost := "error " + ErrLost.Error()
+	expect(t, take(t, source, 3), "message /?since=1", lost, "message /")
+	if source.URL() != url {
+		t.Error(source.URL())
 	}
 }
 

@@ -8,14 +8,13 @@ use super::event::{CFailure, FailureText};
 use super::source::{CSource, set};
 use crate::error::Error;
 use crate::failure::LastFailure;
-use crate::settings::request::Request;
+use crate::settings::attempt::Attempt;
 use crate::source::handler::OnRequest;
 
 /// A request that is about to be made, as `on_request` gets it. Borrowed until
 /// the callback returns.
 pub struct CRequest {
-    request: Request,
-    attempt: u64,
+    attempt: Attempt,
     /// NULL, or as long-lived as this.
     failure: *const CFailure,
 }
@@ -45,15 +44,15 @@ pub unsafe extern "C" fn eventsource_on_request(
 ) -> Error {
     let (pointer, user_data) = (Pointer(source), Pointer(user_data));
     let on_request = on_request.map(|on_request| -> OnRequest {
-        Box::new(move |request, attempt, last: Option<&LastFailure>| {
+        Box::new(move |attempt, last: Option<&LastFailure>| {
             let text = last.map(|last| FailureText::new(&last.failure));
             let failure = last.zip(text.as_ref()).map(|(last, text)| {
                 text.failure(last.failure.error, last.plan)
             });
             let failure = failure.as_ref().map_or(ptr::null(), ptr::from_ref);
-            let mut request = CRequest { request, attempt, failure };
+            let mut request = CRequest { attempt, failure };
             on_request(pointer.get(), &mut request, user_data.get());
-            request.request
+            request.attempt
         })
     });
     guard(|| set(source, |setup| setup.questions.request = on_request))
@@ -65,7 +64,7 @@ pub unsafe extern "C" fn eventsource_on_request(
 pub unsafe extern "C" fn eventsource_request_attempt(
     request: *const CRequest,
 ) -> u64 {
-    shared(request).map_or(0, |request| request.attempt)
+    shared(request).map_or(0, |request| request.attempt.number)
 }
 
 /// Returns the failure that this attempt follows, as `on_error` got it last.
@@ -88,7 +87,7 @@ pub unsafe extern "C" fn eventsource_request_set_header(
 ) -> Error {
     guard(|| {
         let (request, name) = (exclusive(request)?, text(name)?);
-        request.request.set_header(name, optional(value)?)
+        request.attempt.request.set_header(name, optional(value)?)
     })
 }
 
@@ -100,5 +99,26 @@ pub unsafe extern "C" fn eventsource_request_set_method(
     request: *mut CRequest,
     method: *const c_char,
 ) -> Error {
-    guard(|| exclusive(request)?.request.change_method(text(method)?))
+    guard(|| exclusive(request)?.attempt.set_method(text(method)?))
+}
+
+/// Sets the URL of this attempt, absolute, http or https: for services that
+/// want in the query where to resume, or a token, and for a second server where
+/// the first is down.
+///
+/// For this attempt `url` stands in the place of the source's URL: the headers
+/// that the program has set, cookies and the client certificate go to the
+/// origin of `url`, user name and password are those in `url`, and a redirect
+/// to any other origin leads to another origin. Where a redirect led before
+/// does not count any more, nor does what the redirect made of the request
+/// (R13). The next attempt begins at the source's URL, unless the callback sets
+/// another. eventsource_url() does not change; the response tells the URL that
+/// it came from. EVENTSOURCE_ERROR_URL or EVENTSOURCE_ERROR_SCHEME as for
+/// eventsource_new().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_request_set_url(
+    request: *mut CRequest,
+    url: *const c_char,
+) -> Error {
+    guard(|| exclusive(request)?.attempt.set_url(text(url)?))
 }

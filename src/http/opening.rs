@@ -29,11 +29,13 @@ use crate::wait::Interrupt;
 pub(crate) struct Opening {
     pub(crate) options: Arc<Options>,
     pub(crate) request: Request,
+    /// The URL whose origin the program's secrets are for.
+    pub(crate) home: HttpUrl,
     /// Where it begins.
     pub(crate) url: HttpUrl,
-    /// Whether the redirects that led there have left the origin of the
-    /// source's URL. They do not come back: another server may have chosen the
-    /// URL that the secrets would go to.
+    /// Whether the redirects that led there have left the origin of `home`.
+    /// They do not come back: another server may have chosen the URL that the
+    /// secrets would go to.
     pub(crate) left_origin: bool,
     pub(crate) cookies: Arc<Mutex<Cookies>>,
     /// Which addresses to begin with.
@@ -49,7 +51,7 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// A redirect has made a GET of the request.
     pub(crate) became_get: bool,
-    /// Redirects have left the origin of the source's URL.
+    /// Redirects have left the origin of the URL that is home.
     pub(crate) left_origin: bool,
 }
 
@@ -63,7 +65,7 @@ impl Opening {
         let mut became_get = false;
         let mut redirects = 0;
         loop {
-            self.left_origin |= !self.url.has_origin_of(&self.options.url);
+            self.left_origin |= !self.url.has_origin_of(&self.home);
             if self.left_origin {
                 // Another server does not choose who logs in.
                 self.url.remove_user_info();
@@ -97,14 +99,13 @@ impl Opening {
         let url = &self.url;
         let Options { with_credentials, trust_redirects, .. } = *self.options;
         let at_home = !self.left_origin;
-        // The program's secrets are for the origin of the source's URL.
         let secrets = Credentials::if_allowed(at_home || trust_redirects);
         // Cookies and the client certificate are the target's own.
         let own = Credentials::if_allowed(at_home || with_credentials);
         let mut request = http::Request::new(self.request.body());
         *request.method_mut() = self.request.method();
         let mut headers = self.request.headers(secrets);
-        if !url.has_origin_of(&self.options.url) {
+        if !url.has_origin_of(&self.home) {
             // The name of another server is no credential.
             headers.remove(header::HOST);
         }
@@ -116,7 +117,7 @@ impl Opening {
         }
         if secrets.are_sent()
             && let Some(value) =
-                authorization(url).or_else(|| authorization(&self.options.url))
+                authorization(url).or_else(|| authorization(&self.home))
         {
             headers.entry(header::AUTHORIZATION).or_insert(value);
         }

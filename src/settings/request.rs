@@ -167,6 +167,18 @@ impl Request {
         self.headers.retain(|(name, _)| !OF_THE_BODY.contains(name));
     }
 
+    /// Takes back what [`become_get`](Request::become_get) has made of
+    /// `before`, but for headers that were changed since.
+    pub(super) fn restore(&mut self, before: &Request) {
+        self.method = before.method.clone();
+        self.body = before.body.clone();
+        for (name, value) in &before.headers {
+            if !self.decides(name) {
+                self.headers.push((name.clone(), value.clone()));
+            }
+        }
+    }
+
     /// The headers to send. Without the program's secrets, these are the
     /// library's, those in [`NO_SECRETS`], and those that describe the body,
     /// which go where the body goes.

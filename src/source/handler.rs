@@ -6,26 +6,24 @@ use std::time::Duration;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::settings::request::Request;
+use crate::settings::attempt::Attempt;
 use crate::state::State;
 
 pub(crate) type OnRequest =
-    Box<dyn Fn(Request, u64, Option<&LastFailure>) -> Request + Send>;
+    Box<dyn Fn(Attempt, Option<&LastFailure>) -> Attempt + Send>;
 pub(crate) type OnRetry =
     Box<dyn Fn(&Failure, RetryPlan, Duration) -> Option<Duration> + Send>;
 
 /// Receives what a source reports. Methods are called on the source's thread,
 /// one at a time, in stream order.
 pub(crate) trait Handler: Send {
-    /// Called before attempt number `attempt`, from 1 on. Returns the request
-    /// to send. `failure` is the one last reported, if the attempt follows
-    /// one.
+    /// Called before each attempt. Returns it as it is to be made. `failure`
+    /// is the one last reported, if the attempt follows one.
     fn request(
         &mut self,
-        request: Request,
-        attempt: u64,
+        attempt: Attempt,
         failure: Option<&LastFailure>,
-    ) -> Request;
+    ) -> Attempt;
     /// Decides what follows a failure: the delay before the next attempt, or
     /// None to give up.
     fn retry(
@@ -64,15 +62,14 @@ impl Questions {
     pub(crate) fn request(
         &self,
         state: &State,
-        request: Request,
-        attempt: u64,
+        attempt: Attempt,
         failure: Option<&LastFailure>,
-    ) -> Request {
+    ) -> Attempt {
         match &self.request {
             Some(on_request) if !state.closed_by_program() => {
-                on_request(request, attempt, failure)
+                on_request(attempt, failure)
             }
-            _ => request,
+            _ => attempt,
         }
     }
 

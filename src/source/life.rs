@@ -14,8 +14,9 @@ use crate::http::cookies::Cookies;
 use crate::http::opening::{Opened, Opening};
 use crate::net::turns::Turns;
 use crate::parser::{Item, Parser, Text};
+use crate::settings::attempt::Attempt;
 use crate::settings::options::Options;
-use crate::settings::request::{Request, fits_a_header};
+use crate::settings::request::fits_a_header;
 use crate::settings::retry::{Reached, Retry, advice, retry_after};
 use crate::source::backoff::Backoff;
 use crate::source::handler::Handler;
@@ -57,6 +58,8 @@ pub(crate) struct Source<H> {
     became_get: bool,
     /// Redirects to there have left the origin of the source's URL.
     left_origin: bool,
+    /// The program has sent the attempt that is under way to a URL of its own.
+    is_elsewhere: bool,
     attempts: u64,
     /// When the attempt that is under way began.
     started: Instant,
@@ -111,6 +114,7 @@ impl<H: Handler> Source<H> {
             moved: None,
             became_get: false,
             left_origin: false,
+            is_elsewhere: false,
             attempts: 0,
             started: Instant::now(),
             retry: options.retry.unwrap_or(Retry::Standard),
@@ -130,16 +134,24 @@ impl<H: Handler> Source<H> {
             if self.state().take_reconnect() {
                 self.last_failure = None;
             }
-            log::debug!("{}: connecting", self.url().loggable());
-            let request = self.request();
+            let attempt = self.ask_program();
             if self.state().interrupted() {
                 continue;
             }
+            let (request, url) = attempt.into_parts();
+            self.is_elsewhere = url.is_some();
+            if self.is_elsewhere {
+                self.forget_redirects();
+            }
+            let home = url.map_or_else(|| self.options.url.clone(), |it| *it);
+            let url = self.moved.as_deref().unwrap_or(&home).clone();
+            log::debug!("{}: connecting", url.loggable());
             self.started = Instant::now();
             return Next::Open(Box::new(Opening {
                 options: self.options.clone(),
                 request,
-                url: self.url().clone(),
+                home,
+                url,
                 left_origin: self.left_origin,
                 cookies: self.cookies.clone(),
                 turns: self.turns.clone(),
@@ -165,13 +177,15 @@ impl<H: Handler> Source<H> {
         &self.shared.state
     }
 
-    /// Where the next request goes.
-    fn url(&self) -> &HttpUrl {
-        self.moved.as_deref().unwrap_or(&self.options.url)
+    /// The next attempt begins at the source's URL.
+    fn forget_redirects(&mut self) {
+        self.moved = None;
+        self.became_get = false;
+        self.left_origin = false;
     }
 
-    /// What the attempt asks with, after the program's word.
-    fn request(&mut self) -> Request {
+    /// The attempt that follows, after the program's word.
+    fn ask_program(&mut self) -> Attempt {
         self.attempts += 1;
         if self.attempts > 1 {
             self.shared.stats.reconnects.add(1);
@@ -181,22 +195,19 @@ impl<H: Handler> Source<H> {
         let id = Some(self.parser.last_event_id());
         let id = id.filter(|id| fits_a_header(id.bytes()));
         request.last_event_id = id.map_or("", Text::as_str).to_owned();
+        let mut attempt = Attempt::new(self.attempts, request);
         if self.became_get {
-            request.become_get();
+            attempt = attempt.redirected_to_get();
         }
         let last_failure = self.last_failure.take();
-        let request = self.handler.request(
-            request,
-            self.attempts,
-            last_failure.as_deref(),
-        );
-        self.is_get = request.is_plain_get();
+        let attempt = self.handler.request(attempt, last_failure.as_deref());
+        self.is_get = attempt.request.is_plain_get();
         let default = match self.is_get {
             true => Retry::Standard,
             false => Retry::Never,
         };
         self.retry = self.options.retry.unwrap_or(default);
-        request
+        attempt
     }
 
     /// The attempt has come to its end.
@@ -213,9 +224,7 @@ impl<H: Handler> Source<H> {
             Err(NoConnection::Failed(failure)) => {
                 // So that a dead node behind a redirecting balancer is not
                 // asked for ever, the next attempt begins at the original URL.
-                self.moved = None;
-                self.became_get = false;
-                self.left_origin = false;
+                self.forget_redirects();
                 self.follow_up(failure, Reached::Nothing, false)
             }
         }
@@ -225,15 +234,18 @@ impl<H: Handler> Source<H> {
     fn announce(&mut self, opened: Opened) -> Next {
         let Opened { response, connection, became_get, left_origin } = opened;
         self.shared.stats.time_to_headers.set(self.started.elapsed());
-        let moved = response.url != self.options.url;
-        self.moved = moved.then(|| Box::new(response.url.clone()));
-        self.became_get |= became_get;
-        self.left_origin = left_origin;
+        // Where the program has sent this attempt, the next one does not begin.
+        if !self.is_elsewhere {
+            let moved = response.url != self.options.url;
+            self.moved = moved.then(|| Box::new(response.url.clone()));
+            self.became_get |= became_get;
+            self.left_origin = left_origin;
+        }
         self.is_get |= became_get;
         if !self.state().open() {
             return self.begin();
         }
-        log::info!("{}: open", self.url().loggable());
+        log::info!("{}: open", response.url.loggable());
         self.shared.stats.connects.add(1);
         self.handler.open(&response);
         self.parser.reset();

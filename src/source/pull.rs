@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::settings::request::Request;
+use crate::settings::attempt::Attempt;
 use crate::source::driver;
 use crate::source::handler::{Handler, Questions};
 use crate::source::queue::Writer;
@@ -52,15 +52,14 @@ impl PullHandler {
 impl Handler for PullHandler {
     fn request(
         &mut self,
-        request: Request,
-        attempt: u64,
+        attempt: Attempt,
         failure: Option<&LastFailure>,
-    ) -> Request {
+    ) -> Attempt {
         // So that items of a connection that the program has given up can be
         // told from those of the attempt that begins here.
         self.queue.set_reconnects(self.shared.reconnects());
         let state = &self.shared.state;
-        self.questions.request(state, request, attempt, failure)
+        self.questions.request(state, attempt, failure)
     }
 
     fn retry(

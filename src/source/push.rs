@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
 use crate::response::Response;
-use crate::settings::request::Request;
+use crate::settings::attempt::Attempt;
 use crate::source::handler::{Handler, Questions};
 use crate::source::listeners::{OnEvent, Snapshot};
 use crate::source::shared::Shared;
@@ -86,12 +86,11 @@ impl PushHandler {
 impl Handler for PushHandler {
     fn request(
         &mut self,
-        request: Request,
-        attempt: u64,
+        attempt: Attempt,
         failure: Option<&LastFailure>,
-    ) -> Request {
+    ) -> Attempt {
         let state = &self.shared.state;
-        self.questions.request(state, request, attempt, failure)
+        self.questions.request(state, attempt, failure)
     }
 
     fn retry(

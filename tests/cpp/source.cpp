@@ -152,7 +152,7 @@ void tells_handlers_all_that_happens()
 
 void asks_as_it_was_told_to()
 {
-    sse::EventSource source(server + "/echo");
+    sse::EventSource source(server + "/silent");
     source.set_queue(1);
     source.set_header("X-Kept", "kept");
     source.set_header("X-Dropped", std::string("dropped"));
@@ -166,6 +166,8 @@ void asks_as_it_was_told_to()
         CHECK(!request.failure());
         request.set_header("X-Fresh", "fresh");
         request.set_header("User-Agent", std::nullopt);
+        request.set_url(server + "/echo");
+        CHECK(thrown_by([&] { request.set_url("/echo"); }) == Errc::url);
     });
     source.connect();
     std::string asked;
@@ -218,6 +220,8 @@ void takes_nothing_for_what_c_takes_null()
             CHECK(thrown_by([&] { request.set_header(nothing, "x"); })
                   == Errc::null);
             CHECK(thrown_by([&] { request.set_method(nothing); })
+                  == Errc::null);
+            CHECK(thrown_by([&] { request.set_url(nothing); })
                   == Errc::null);
         });
         const auto is_null = [](auto call) {

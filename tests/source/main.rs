@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "the C API is what is tested")]
 
 mod asking;
+mod attempts;
 mod bodies;
 mod closing;
 mod credentials;

@@ -225,6 +225,11 @@ extern "C" fn on_retry<T: Callbacks>(
 pub struct Asking(*mut ffi::CRequest);
 
 impl Asking {
+    /// For what is called in one module only.
+    pub fn as_ptr(&self) -> *mut ffi::CRequest {
+        self.0
+    }
+
     pub fn attempt(&self) -> u64 {
         // SAFETY: borrowed until the callback returns, here and below.
         unsafe { ffi::eventsource_request_attempt(self.0) }
@@ -253,5 +258,11 @@ impl Asking {
         let method = CString::new(method).unwrap();
         // SAFETY: see `set_header`.
         unsafe { ffi::eventsource_request_set_method(self.0, method.as_ptr()) }
+    }
+
+    pub fn set_url(&self, url: &str) -> Error {
+        let url = CString::new(url).unwrap();
+        // SAFETY: see `set_header`.
+        unsafe { ffi::eventsource_request_set_url(self.0, url.as_ptr()) }
     }
 }

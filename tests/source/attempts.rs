@@ -1,0 +1,252 @@
+//! One attempt in the program's hands: where it goes, after which event, and
+//! whether it is made at all.
+
+use eventsource::ffi::{self, Error, Retry};
+
+use support::server::{Connection, EVENT_STREAM, Server};
+use support::source::Source;
+
+/// A stream with one event, which ends.
+fn serve(mut connection: Connection, event: &str) {
+    connection.send(EVENT_STREAM);
+    connection.send(format!("{event}\n\n"));
+    connection.finish();
+}
+
+#[track_caller]
+fn ends(source: &Source, data: &str) {
+    source.opened();
+    source.message(data);
+    source.ended();
+}
+
+/// `on_request`: a URL holds for its attempt. The source's stays what it is.
+#[test]
+fn a_url_is_for_one_attempt() {
+    let server = Server::start();
+    let (first, second) = (server.url("/?since=1"), server.url("/?since=2"));
+    let source = Source::new(&server.url("/"))
+        .asking(move |request| {
+            let url = match request.attempt() {
+                1 => &first,
+                2 => &second,
+                _ => return,
+            };
+            assert_eq!(request.set_url(url), Error::None);
+        })
+        .start();
+    for target in ["/?since=1", "/?since=2", "/"] {
+        let connection = server.accept();
+        assert_eq!(connection.request.target, target);
+        serve(connection, "data: x");
+        assert_eq!(source.opened().url, server.url(target));
+        source.message("x");
+        source.ended();
+        assert_eq!(source.url(), server.url("/"));
+    }
+}
+
+/// `on_request`: a URL that is none is refused, and changes nothing.
+#[test]
+fn a_url_that_is_none_is_refused() {
+    let server = Server::start();
+    let good = server.url("/good");
+    let source = Source::new(&server.url("/"))
+        .asking(move |request| {
+            assert_eq!(request.set_url(&good), Error::None);
+            for bad in ["", "/relative", "http://", "http://[x/"] {
+                assert_eq!(request.set_url(bad), Error::Url, "{bad}");
+            }
+            assert_eq!(request.set_url("ftp://a.test/"), Error::Scheme);
+        })
+        .start();
+    let connection = server.accept();
+    assert_eq!(connection.request.target, "/good");
+    serve(connection, "data: x");
+    ends(&source, "x");
+}
+
+/// `on_request`: the origin of the URL is the one that gets the program's
+/// headers, its own user name and password, and no others.
+#[test]
+fn headers_go_to_the_origin_of_the_url() {
+    let (first, second) = (Server::start(), Server::start());
+    let url = second.url_at("other:word@127.0.0.1", "/");
+    let source = Source::new(&first.url_at("user:pass@127.0.0.1", "/"))
+        .with_header("X-Key", "1")
+        .with_header("Cookie", "a=b")
+        .asking(move |request| match request.attempt() {
+            1 => assert_eq!(request.set_url(&url), Error::None),
+            _ => {
+                assert_eq!(request.set_header("X-Key", Some("2")), Error::None)
+            }
+        })
+        .start();
+    let connection = second.accept();
+    let request = &connection.request;
+    assert_eq!(request.header("x-key"), Some("1"));
+    assert_eq!(request.header("cookie"), Some("a=b"));
+    let host = second.address().to_string();
+    assert_eq!(request.header("host"), Some(&*host));
+    let authorization = request.header("authorization");
+    assert_eq!(authorization, Some("Basic b3RoZXI6d29yZA=="));
+    serve(connection, "data: x");
+    source.opened();
+    assert_eq!(source.message("x").origin, second.origin());
+    source.ended();
+    let request = &first.accept().request;
+    assert_eq!(request.header("x-key"), Some("2"));
+    let authorization = request.header("authorization");
+    assert_eq!(authorization, Some("Basic dXNlcjpwYXNz"));
+}
+
+/// `on_request`: user name and password of the source's URL do not go to
+/// another that has none.
+#[test]
+fn user_and_password_stay_with_the_sources_url() {
+    let (first, second) = (Server::start(), Server::start());
+    let url = second.url("/");
+    let _source = Source::new(&first.url_at("user:pass@127.0.0.1", "/"))
+        .asking(move |request| assert_eq!(request.set_url(&url), Error::None))
+        .start();
+    assert_eq!(second.accept().request.header("authorization"), None);
+}
+
+/// `on_request`: seen from the URL, the source's own origin is another one.
+#[test]
+fn a_redirect_from_the_url_leads_to_another_origin() {
+    let (first, second) = (Server::start(), Server::start());
+    let url = second.url_at("other:word@127.0.0.1", "/");
+    let source = Source::new(&first.url_at("user:pass@127.0.0.1", "/"))
+        .with_header("X-Key", "1")
+        .with_header("Host", "named.test")
+        .asking(move |request| {
+            if request.attempt() == 1 {
+                assert_eq!(request.set_url(&url), Error::None);
+            }
+        })
+        .start();
+    let connection = second.accept();
+    assert_eq!(connection.request.header("host"), Some("named.test"));
+    connection.redirect("302 Found", &first.url("/back"));
+    let connection = first.accept();
+    let request = &connection.request;
+    assert_eq!(request.target, "/back");
+    for name in ["x-key", "authorization"] {
+        assert_eq!(request.header(name), None, "{name}");
+    }
+    let host = first.address().to_string();
+    assert_eq!(request.header("host"), Some(&*host));
+    serve(connection, "data: x");
+    ends(&source, "x");
+    // R13. Where the program's URL has led is not remembered, nor that the
+    // chain has left the origin.
+    let request = &first.accept().request;
+    assert_eq!(request.target, "/");
+    assert_eq!(request.header("x-key"), Some("1"));
+}
+
+/// R13. `on_request`: a URL sets aside where a redirect has led, and what it
+/// has made of the request.
+#[test]
+fn a_url_sets_a_redirect_aside() {
+    let (server, other) = (Server::start(), Server::start());
+    let url = server.url("/named");
+    let source = Source::new(&server.url("/from"))
+        .with_body("x")
+        .with_header("X-Key", "1")
+        .with_retry(Retry::Standard)
+        .asking(move |request| {
+            if request.attempt() == 3 {
+                assert_eq!(request.set_url(&url), Error::None);
+            }
+        })
+        .start();
+    server.accept().redirect("303 See Other", &other.url("/to"));
+    for _ in 0..2 {
+        let connection = other.accept();
+        let request = &connection.request;
+        assert_eq!((&*request.method, &*request.target), ("GET", "/to"));
+        assert_eq!(request.header("x-key"), None);
+        serve(connection, "data: x");
+        ends(&source, "x");
+    }
+    let mut connection = server.accept();
+    let request = &connection.request;
+    assert_eq!((&*request.method, &*request.target), ("POST", "/named"));
+    assert_eq!(request.body, b"x");
+    assert_eq!(request.header("x-key"), Some("1"));
+    connection.send(EVENT_STREAM);
+    source.opened();
+    connection.reset();
+    source.lost();
+    let request = &server.accept().request;
+    assert_eq!((&*request.method, &*request.target), ("POST", "/from"));
+}
+
+/// `on_request`: a cookie that the source has got goes along.
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_go_to_the_url() {
+    let server = Server::start();
+    let url = server.url("/named");
+    let source = Source::new(&server.url("/"))
+        .asking(move |request| {
+            if request.attempt() == 2 {
+                assert_eq!(request.set_url(&url), Error::None);
+            }
+        })
+        .start();
+    let mut connection = server.accept();
+    let head = EVENT_STREAM.trim_end();
+    connection.send(format!("{head}\r\nSet-Cookie: a=b; Path=/\r\n\r\n"));
+    source.opened();
+    connection.reset();
+    source.lost();
+    let connection = server.accept();
+    assert_eq!(connection.request.target, "/named");
+    assert_eq!(connection.request.header("cookie"), Some("a=b"));
+}
+
+/// Pull mode: `on_request` is asked as ever.
+#[test]
+fn a_url_is_for_sources_with_a_queue_too() {
+    let server = Server::start();
+    let url = server.url("/named");
+    let source = Source::new(&server.url("/"))
+        .pulling()
+        .asking(move |request| assert_eq!(request.set_url(&url), Error::None))
+        .start();
+    let connection = server.accept();
+    assert_eq!(connection.request.target, "/named");
+    serve(connection, "data: x");
+    assert_eq!(source.opened().url, server.url("/named"));
+    source.close();
+    source.closed(Error::None);
+}
+
+/// `on_request`: nothing is set of nothing.
+#[test]
+fn nothing_is_set_of_nothing() {
+    let null = std::ptr::null_mut();
+    // SAFETY: NULL is refused.
+    unsafe {
+        let url = c"http://127.0.0.1/".as_ptr();
+        let error = ffi::eventsource_request_set_url(null, url);
+        assert_eq!(error, Error::Null);
+    }
+    let server = Server::start();
+    let _source = Source::new(&server.url("/"))
+        .asking(|request| {
+            // SAFETY: likewise.
+            let error = unsafe {
+                ffi::eventsource_request_set_url(
+                    request.as_ptr(),
+                    std::ptr::null(),
+                )
+            };
+            assert_eq!(error, Error::Null);
+        })
+        .start();
+    server.accept();
+}
