@@ -284,7 +284,10 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
         10 => source.set(eventsource_set_max_attempts, number as _),
         11 => source.set(eventsource_set_max_reconnection_time, number as _),
         12 => source.set_max_event_size(usize::from(what)),
-        13 => source.set_verify_peer(flag),
+        13 => {
+            source.set_verify_peer(flag);
+            source.set_text(eventsource_set_server_name, Some(text))
+        }
         14 => source.set_text(eventsource_set_proxy, Some(text)),
         _ => source.set_reconnection_time(1),
     };

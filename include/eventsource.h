@@ -980,6 +980,28 @@ eventsource_error eventsource_set_client_certificate(
 // number.
 eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
 
+// Sets the name that the certificate of the source's server must be for,
+// whatever the host of the URL is; NULL, the default, for the host itself.
+//
+// For a server that is reached by another name than its own: by its address,
+// through a tunnel, or in a test. `name` is a DNS name or an IP address. A DNS
+// name is also sent to the server while TLS is set up (SNI, RFC 6066, 3), so
+// that a server with several certificates shows the right one. The source
+// still connects to the host of the URL, and the header `Host` still names
+// that host.
+//
+// The name is for the origin of the source's URL, and for that of a URL which
+// eventsource_request_set_url() has set. Where a redirect leads to another
+// origin, the certificate must be for that origin's host; where it leads back,
+// the name holds again. An https proxy's certificate must be for the proxy's
+// host. With eventsource_set_verify_peer() 0 the name is sent, and not
+// checked.
+//
+// EVENTSOURCE_ERROR_VALUE if `name` is neither a DNS name nor an IP address.
+eventsource_error eventsource_set_server_name(
+    eventsource *source,
+    const char *name);
+
 // Starting and ending a source
 // ----------------------------
 // eventsource_connect(3)

@@ -1266,6 +1266,15 @@ public:
         detail::check(eventsource_set_verify_peer(native_handle(), verify));
     }
 
+    // The name that the certificate of the URL's own origin must be for, and
+    // that the server is told (SNI); none, the default, for the URL's host.
+    // Errc::value if it is neither a DNS name nor an IP address.
+    void set_server_name(const Text &name)
+    {
+        detail::check(
+            eventsource_set_server_name(native_handle(), detail::CText(name)));
+    }
+
     // The proxy to go through, `scheme://user:password@host:port`, or none.
     // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
     // By default the environment's proxies are used: `http_proxy`,

@@ -248,6 +248,20 @@ func WithVerifyPeer(verify bool) Option {
 	})
 }
 
+// WithServerName sets the name that the certificate of the server must be for,
+// whatever the host of the URL is: a DNS name or an IP address.
+//
+// It is for a server that is reached by another name than its own: by its
+// address, through a tunnel, or in a test. A DNS name is also sent to the server
+// (SNI). The name is for the origin of the source's URL; if redirects lead to
+// other origins, their certificates must be for their own hosts.
+func WithServerName(name string) Option {
+	return textOption("WithServerName", name,
+		func(s *Source, name *C.char) C.eventsource_error {
+			return C.eventsource_set_server_name(s.source, name)
+		})
+}
+
 // WithProxy sets the proxy to go through, `scheme://user:password@host:port`;
 // an empty url for none.
 //

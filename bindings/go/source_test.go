@@ -774,6 +774,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithClientCertificate("/nowhere", "/nowhere"), ErrFile, "With"},
 		{"", WithProxy("ftp://secret@127.0.0.1"), ErrScheme, "WithProxy"},
 		{"", WithUnixSocket(""), ErrValue, "WithUnixSocket"},
+		{"", WithServerName("a b"), ErrValue, "WithServerName"},
 		{"", WithQueue(0), ErrValue, "WithQueue"},
 		{"", WithStackSize(1), ErrValue, "WithStackSize"},
 	} {
@@ -804,7 +805,7 @@ func TestOptionsThatAreSent(t *testing.T) {
 		WithIdleTimeout(time.Minute), WithMaxAttempts(3), WithMaxRedirects(0),
 		WithReconnectionTime(time.Millisecond), WithCredentials(true),
 		WithMaxReconnectionTime(time.Second), WithVerifyPeer(true),
-		WithStackSize(256<<10), WithTrustRedirects(true))
+		WithServerName("server.test"), WithStackSize(256<<10), WithTrustRedirects(true))
 	if !source.WithCredentials() {
 		t.Error("no credentials")
 	}

@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_int};
 use super::convert::{self, flag, guard, optional};
 use super::source::{CSource, handle, set};
 use crate::error::Error;
-use crate::net::trust::{CaFile, Identity};
+use crate::net::trust::{CaFile, Identity, Name};
 
 /// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or an
 /// empty text for no proxy.
@@ -153,5 +153,34 @@ pub unsafe extern "C" fn eventsource_set_verify_peer(
         set(source, |setup| {
             setup.options.network().trust.set_verify_peer(verify);
         })
+    })
+}
+
+/// Sets the name that the certificate of the source's server must be for,
+/// whatever the host of the URL is; NULL, the default, for the host itself.
+///
+/// For a server that is reached by another name than its own: by its address,
+/// through a tunnel, or in a test. `name` is a DNS name or an IP address. A DNS
+/// name is also sent to the server while TLS is set up (SNI, RFC 6066, 3), so
+/// that a server with several certificates shows the right one. The source
+/// still connects to the host of the URL, and the header `Host` still names
+/// that host.
+///
+/// The name is for the origin of the source's URL, and for that of a URL which
+/// eventsource_request_set_url() has set. Where a redirect leads to another
+/// origin, the certificate must be for that origin's host; where it leads back,
+/// the name holds again. An https proxy's certificate must be for the proxy's
+/// host. With eventsource_set_verify_peer() 0 the name is sent, and not
+/// checked.
+///
+/// EVENTSOURCE_ERROR_VALUE if `name` is neither a DNS name nor an IP address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_server_name(
+    source: *mut CSource,
+    name: *const c_char,
+) -> Error {
+    guard(|| {
+        let name = optional(name)?.map(Name::parse).transpose()?;
+        set(source, |setup| setup.options.network().trust.set_name(name))
     })
 }

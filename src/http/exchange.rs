@@ -28,6 +28,7 @@ use crate::http::head::{self, Head};
 use crate::net::proxy::Proxy;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Stream};
+use crate::net::trust::Peer;
 use crate::net::turns::Turns;
 use crate::response::Response;
 use crate::settings::network::Network;
@@ -53,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) url: HttpUrl,
     pub(crate) interrupt: Arc<dyn Interrupt>,
     pub(crate) network: Arc<Network>,
+    /// Whether the server is the one that the program has named.
+    pub(crate) peer: Peer,
     /// Whether the server may see it.
     pub(crate) client_certificate: Credentials,
     pub(crate) connect_timeout: Option<Duration>,
@@ -181,8 +184,9 @@ fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
     };
     match url.is_secure() {
         true => {
-            let config = network.trust.config(route.client_certificate)?;
-            stream.secure(url.host_str(), config, until)
+            let identity = route.client_certificate;
+            let terms = network.trust.terms(route.peer, identity)?;
+            stream.secure(url.host_str(), terms, until)
         }
         false => Ok(stream),
     }
@@ -561,6 +565,7 @@ mod tests {
             url: HttpUrl::parse(url).unwrap(),
             interrupt: state,
             network: Arc::new(network),
+            peer: Peer::Own,
             client_certificate: Credentials::Send,
             connect_timeout: Some(Duration::from_millis(20)),
             response_timeout: None,

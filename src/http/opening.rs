@@ -15,6 +15,7 @@ use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
+use crate::net::trust::Peer;
 use crate::net::turns::Turns;
 use crate::response::{self, Response};
 use crate::settings::options::Options;
@@ -126,6 +127,7 @@ impl Opening {
             url: url.clone(),
             interrupt: self.interrupt.clone(),
             network: self.options.network.clone(),
+            peer: self.peer(),
             client_certificate: own,
             connect_timeout: self.options.connect_timeout,
             response_timeout: self.options.response_timeout,
@@ -141,6 +143,16 @@ impl Opening {
             headers: head.headers,
         };
         Ok((response, rest))
+    }
+
+    /// Whether the server is the one whose name and keys the program has set:
+    /// that of the source's URL, or of the attempt's own.
+    fn peer(&self) -> Peer {
+        let own = [&self.options.url, &self.home];
+        match own.iter().any(|own| self.url.has_origin_of(own)) {
+            true => Peer::Own,
+            false => Peer::Other,
+        }
     }
 
     /// § 9.2.3, "process the response".

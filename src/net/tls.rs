@@ -1,15 +1,15 @@
 //! TLS 1.2 and 1.3, over a socket or over TLS with a proxy.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::socket::Socket;
 use crate::net::tls_error::reason;
+use crate::net::trust::{Name, Terms};
 use crate::sys::{Entry, Interest};
 use crate::wait::{Interrupted, Until};
 
@@ -35,13 +35,18 @@ impl Stream {
     pub(crate) fn secure(
         self,
         host: &str,
-        config: Arc<ClientConfig>,
+        terms: Terms,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
-        let name = ServerName::try_from(host.trim_matches(['[', ']']))
-            .map_err(|_| refused(host, &"no certificate is for such a name"))?
-            .to_owned();
-        let tls = ClientConnection::new(config, name)
+        let name = match terms.name {
+            Some(Name(name)) => name,
+            None => ServerName::try_from(host.trim_matches(['[', ']']))
+                .map_err(|_| {
+                    refused(host, &"no certificate is for such a name")
+                })?
+                .to_owned(),
+        };
+        let tls = ClientConnection::new(terms.config, name)
             .map_err(|cause| refused(host, &reason(&cause)))?;
         let mut secure = Secure { tls, below: self };
         let done = secure.handshake(until);

@@ -1,14 +1,16 @@
 //! TLS as the program has set it: authorities, client certificate,
 //! verification.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
+use url::Host;
 
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -28,6 +30,9 @@ pub(crate) struct Trust {
     identity: Option<Identity>,
     /// Whether a certificate has to be valid, or any will do.
     verify_peer: bool,
+    /// What the certificate of [`Peer::Own`] has to be for, whatever the host
+    /// of the URL is.
+    name: Option<Name>,
     /// The configuration with the client certificate, once it was needed.
     with_identity: Arc<Mutex<Option<WithIdentity>>>,
 }
@@ -59,6 +64,51 @@ impl Identity {
     }
 }
 
+/// What a certificate can be for: a DNS name or an IP address.
+#[derive(Debug, Clone)]
+pub(crate) struct Name(pub(super) ServerName<'static>);
+
+impl Name {
+    /// Reads a name, which may be an international one, or an address.
+    pub(crate) fn parse(text: &str) -> Result<Name, Error> {
+        let inside = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let name = match inside {
+            Some(address) => match address.parse() {
+                Ok(IpAddr::V6(address)) => IpAddr::V6(address).into(),
+                _ => return Err(Error::Value),
+            },
+            None if text.is_ascii() => in_ascii(text)?,
+            None => match Host::parse(text) {
+                Ok(Host::Domain(name)) => in_ascii(&name)?,
+                _ => return Err(Error::Value),
+            },
+        };
+        Ok(Name(name))
+    }
+}
+
+fn in_ascii(text: &str) -> Result<ServerName<'static>, Error> {
+    let name = ServerName::try_from(text).map_err(|_| Error::Value)?;
+    Ok(name.to_owned())
+}
+
+/// Who shows a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The origin of the source's URL, or of the attempt's own.
+    Own,
+    /// Another origin, which redirects have led to, or a proxy.
+    Other,
+}
+
+/// On which terms TLS is spoken with a server.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(super) config: Arc<ClientConfig>,
+    /// What the certificate has to be for, if not for the host.
+    pub(super) name: Option<Name>,
+}
+
 /// A configuration, and what it was made of.
 #[derive(Debug)]
 struct WithIdentity {
@@ -88,6 +138,7 @@ impl Default for Trust {
             authorities: None,
             identity: None,
             verify_peer: true,
+            name: None,
             with_identity: Arc::default(),
         }
     }
@@ -110,6 +161,12 @@ impl Trust {
         self.verify_peer = verify;
     }
 
+    /// What the certificate of the source's own origin has to be for; without
+    /// a name, for the host of the URL.
+    pub(crate) fn set_name(&mut self, name: Option<Name>) {
+        self.name = name;
+    }
+
     /// Finds out where the system's trust store is, if it may be needed.
     pub(crate) fn read_environment(&self) {
         if self.verify_peer && self.authorities.is_none() {
@@ -117,9 +174,19 @@ impl Trust {
         }
     }
 
-    /// The configuration for all this, as the files are now; with the client
+    /// The terms for a server, as the files are now; with the client
     /// certificate, or without.
-    pub(crate) fn config(
+    pub(crate) fn terms(
+        &self,
+        peer: Peer,
+        identity: Credentials,
+    ) -> Result<Terms, Failure> {
+        let config = self.config(identity)?;
+        let name = self.name.clone().filter(|_| peer == Peer::Own);
+        Ok(Terms { config, name })
+    }
+
+    fn config(
         &self,
         identity: Credentials,
     ) -> Result<Arc<ClientConfig>, Failure> {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::proxy::{Protocol, Proxy};
 use crate::net::tls::{self, Stream};
-use crate::net::trust::Trust;
+use crate::net::trust::{Peer, Trust};
 use crate::net::turns::Turns;
 use crate::response::Response;
 use crate::url::HttpUrl;
@@ -68,8 +68,8 @@ impl Proxy {
         match self.protocol {
             Protocol::Https => {
                 // The program has chosen the proxy itself.
-                let config = trust.config(Credentials::Send)?;
-                stream.secure(&self.host.to_string(), config, until)
+                let terms = trust.terms(Peer::Other, Credentials::Send)?;
+                stream.secure(&self.host.to_string(), terms, until)
             }
             _ => Ok(stream),
         }

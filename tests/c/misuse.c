@@ -243,6 +243,8 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_set_client_certificate(source, NULL, "/"));
     EXPECT(NULL, eventsource_set_client_certificate(source, "/", NULL));
     EXPECT(NULL, eventsource_set_verify_peer(NULL, 1));
+    EXPECT(NULL, eventsource_set_server_name(NULL, "a"));
+    EXPECT(VALUE, eventsource_set_server_name(source, ""));
     EXPECT(NULL, eventsource_set_proxy(NULL, "http://proxy"));
     EXPECT(NULL, eventsource_set_unix_socket(NULL, "/"));
     EXPECT(NULL, eventsource_connect(NULL));

@@ -317,6 +317,8 @@ void takes_every_setting()
     source.set_client_certificate(std::nullopt, std::nullopt);
     source.set_verify_peer(false);
     source.set_verify_peer(true);
+    source.set_server_name("bridge.example.org");
+    source.set_server_name(std::nullopt);
     source.set_proxy("socks5h://localhost");
     source.set_proxy(std::nullopt);
     source.set_unix_socket("/run/some.socket");

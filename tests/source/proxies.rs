@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use eventsource::ffi::Error;
+use eventsource::ffi::{Error, eventsource_set_server_name};
 
 use support::certificates;
 use support::names;
@@ -172,6 +172,26 @@ fn a_tunnel_ends_at_the_server_itself() {
     assert!(connection.tunnel(wrong).is_err());
     let failure = source.retrying(Error::Tls);
     assert!(failure.message.contains("another host name"), "{failure:?}");
+}
+
+/// A name that is set for the server is not the proxy's.
+#[test]
+fn a_proxy_has_its_own_name() {
+    let proxy = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::new("https://far.test/")
+        .with_proxy(&proxy.url(""))
+        .with_text(eventsource_set_server_name, "bridge.test")
+        .start();
+    let mut connection = proxy.accept();
+    assert_eq!(connection.server_name(), None, "an address");
+    assert_eq!(connection.request.target, "far.test:443");
+    connection.send("HTTP/1.1 200 OK\r\n\r\n");
+    let mut connection = connection
+        .tunnel(certificates::trusted("bridge.test"))
+        .expect("a request");
+    assert_eq!(connection.server_name(), Some("bridge.test"));
+    connection.send(EVENT_STREAM);
+    source.opened();
 }
 
 /// Redirects choose their way anew; a password for the proxy never goes on

@@ -44,6 +44,138 @@ fn checks_the_certificate_against_the_name() {
     source.opened();
 }
 
+/// A server that is reached by another name than its own: the certificate must
+/// be for the name that is set, which is also sent; the request names the host.
+#[test]
+fn checks_the_certificate_against_the_name_that_is_set() {
+    names::resolve("tunnel.test", &["127.0.0.1".parse().unwrap()]);
+    for (host, certified, name, sent) in [
+        ("127.0.0.1", "bridge.test", "bridge.test", Some("bridge.test")),
+        ("127.0.0.1", "bridge.test", "Bridge.test", Some("bridge.test")),
+        ("tunnel.test", "bridge.test", "bridge.test", Some("bridge.test")),
+        ("127.0.0.1", "xn--brcke-lva.test", "brücke.test", None),
+        ("tunnel.test", "192.0.2.1", "192.0.2.1", None),
+        ("tunnel.test", "2001:db8::1", "2001:db8::1", None),
+        ("tunnel.test", "2001:db8::1", "[2001:db8::1]", None),
+    ] {
+        let server = Server::secure(certificates::trusted(certified));
+        let source = Source::new(&server.url_at(host, "/"))
+            .with_text(ffi::eventsource_set_server_name, name)
+            .start();
+        let mut connection = server.accept();
+        let is_domain = certified.ends_with(".test");
+        let sent = sent.or(is_domain.then_some(certified));
+        assert_eq!(connection.server_name(), sent, "{name}");
+        let named = format!("{host}:{}", server.port());
+        assert_eq!(connection.request.header("host"), Some(&*named));
+        connection.send(EVENT_STREAM);
+        source.opened();
+    }
+    let server = Server::secure(certificates::trusted("bridge.test"));
+    for name in [None, Some("tunnel.test"), Some("127.0.0.1")] {
+        let source = Source::new(&server.url("/"))
+            .with_text(ffi::eventsource_set_server_name, "bridge.test");
+        let setter = ffi::eventsource_set_server_name;
+        let error = source.set_text(setter, name.map(str::as_bytes));
+        assert_eq!(error, Error::None);
+        let source = source.start();
+        assert!(server.try_accept().is_err(), "{name:?}");
+        let failure = source.retrying(Error::Tls);
+        assert!(failure.message.contains("another host name"), "{failure:?}");
+    }
+}
+
+/// The name that is set is sent, but not checked, without verification.
+#[test]
+fn sends_the_name_that_is_set_to_whatever_server() {
+    let server = Server::secure(certificates::expired("other.test"));
+    let source = Source::new(&server.url("/"))
+        .with_text(ffi::eventsource_set_server_name, "bridge.test")
+        .with(ffi::eventsource_set_verify_peer, 0)
+        .start();
+    let mut connection = server.accept();
+    assert_eq!(connection.server_name(), Some("bridge.test"));
+    connection.send(EVENT_STREAM);
+    source.opened();
+}
+
+/// The name that is set is for the origin of the URL: other origins have their
+/// own, and it holds again where redirects lead back.
+#[test]
+fn a_name_that_is_set_is_for_the_origin_of_the_url() {
+    let bridge = || Server::secure(certificates::trusted("bridge.test"));
+    let (first, impostor) = (bridge(), bridge());
+    let other = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::new(&first.url("/"))
+        .with_text(ffi::eventsource_set_server_name, "bridge.test")
+        .start();
+    first.accept().redirect("302 Found", &impostor.url("/"));
+    assert!(impostor.try_accept().is_err(), "not for its host");
+    let failure = source.retrying(Error::Tls);
+    assert!(failure.message.contains("another host name"), "{failure:?}");
+
+    first.accept().redirect("302 Found", &other.url("/"));
+    let connection = other.accept();
+    assert_eq!(connection.server_name(), None, "an address");
+    connection.redirect("302 Found", &first.url("/back"));
+    let mut connection = first.accept();
+    assert_eq!(connection.server_name(), Some("bridge.test"));
+    connection.send(EVENT_STREAM);
+    source.opened();
+}
+
+/// A URL of the attempt's own is the program's, too: the name is for its origin
+/// as well.
+#[test]
+fn a_name_that_is_set_is_for_the_url_of_an_attempt() {
+    let [first, second] =
+        [(); 2].map(|()| Server::secure(certificates::trusted("bridge.test")));
+    let url = second.url("/");
+    let source = Source::new(&first.url("/"))
+        .with_text(ffi::eventsource_set_server_name, "bridge.test")
+        .asking(move |request| assert_eq!(request.set_url(&url), Error::None))
+        .start();
+    second.accept().redirect("302 Found", &first.url("/"));
+    first.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
+/// What no certificate can be for is refused, and changes nothing.
+#[test]
+fn refuses_a_name_that_no_server_has() {
+    let server = Server::secure(certificates::trusted("bridge.test"));
+    let source = Source::new(&server.url("/"))
+        .with_text(ffi::eventsource_set_server_name, "bridge.test");
+    let set = |name: &[u8]| {
+        source.set_text(ffi::eventsource_set_server_name, Some(name))
+    };
+    for name in [
+        "",
+        ".",
+        "a b",
+        "a/b",
+        "a:1",
+        "*.bridge.test",
+        "https://bridge.test",
+        "bridge..test",
+        "[bridge.test]",
+        "[127.0.0.1]",
+        "[::1",
+        "1.2.3",
+        "brücke .test",
+        &"a".repeat(300),
+    ] {
+        assert_eq!(set(name.as_bytes()), Error::Value, "{name}");
+    }
+    assert_eq!(set(b"\xff.test"), Error::Utf8);
+    let source = source.start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+    let setter = ffi::eventsource_set_server_name;
+    let late = source.set_text(setter, None);
+    assert_eq!(late, Error::AlreadyConnected);
+}
+
 /// Nobody who reads a message programs in Rust.
 fn speaks_no_rust(message: &str) {
     let letters: Vec<_> = message.chars().collect();

@@ -29,7 +29,8 @@ impl From<*mut CSource> for Pointer {
 pub type Setter<T> = unsafe extern "C" fn(*mut CSource, T) -> Error;
 
 /// The setters that take a text.
-type TextSetter = unsafe extern "C" fn(*mut CSource, *const c_char) -> Error;
+pub type TextSetter =
+    unsafe extern "C" fn(*mut CSource, *const c_char) -> Error;
 
 impl Pointer {
     pub fn new(url: &str) -> Self {

@@ -361,6 +361,14 @@ impl Connection {
         }
     }
 
+    /// The name that the client has asked for while TLS was set up.
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.conn.server_name(),
+        }
+    }
+
     /// Writes bytes, whatever they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("a client that reads");

@@ -12,7 +12,7 @@ use eventsource::ffi::{Error, ReadyState};
 
 use super::{DEADLINE, certificates, promptly};
 use crate::callbacks::{Callback, Callbacks};
-use crate::pointer::Pointer;
+use crate::pointer::{Pointer, TextSetter};
 pub use crate::seen::{Event, Failure, Response, Seen};
 
 /// The callbacks that a source reports.
@@ -290,6 +290,12 @@ impl Source {
 
     pub fn with_proxy(self, url: &str) -> Self {
         assert_eq!(self.set_proxy(Some(url)), Error::None, "{url}");
+        self
+    }
+
+    pub fn with_text(self, setter: TextSetter, text: &str) -> Self {
+        let error = self.set_text(setter, Some(text.as_bytes()));
+        assert_eq!(error, Error::None, "{text}");
         self
     }
 
