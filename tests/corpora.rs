@@ -2,8 +2,11 @@
 //! however the network cuts their streams.
 
 use eventsource::parser::Parser;
+use support::alone::{Heard, hear};
 use support::corpora::{self, SHAPES, Shape};
+use support::reference::Wishes;
 use support::said::{Said, feed_pieces};
+use support::vectors::breaks_off;
 
 /// Byte by byte only as far as patience goes.
 const TRICKLE: usize = 200 << 10;
@@ -37,6 +40,25 @@ fn hears(name: &str, shape: Shape, end: &'static str, bom: &str) {
             );
         }
         assert_eq!(heard.len(), server.said.len(), "{name}, pieces of {size}");
+    }
+}
+
+/// Through the C API, too.
+#[test]
+fn hears_every_shape_by_the_parser_of_the_c_api() {
+    let wishes = Wishes {
+        comments: true,
+        max_event_size: 0,
+        last_event_id: String::new(),
+    };
+    for (name, shape) in SHAPES {
+        let server = corpora::build(shape, 43, "\r\n");
+        let unfinished = breaks_off(&wishes, &server.stream);
+        let expected = Heard::of(&wishes, &server.said, unfinished);
+        for size in [1460, server.stream.len()] {
+            let heard = hear(&wishes, &server.stream, size);
+            assert!(heard == expected, "{name}, pieces of {size}");
+        }
     }
 }
 

@@ -323,6 +323,8 @@ promises! {
     takes_a_source_over_from_c
     logs
     a_parser_dispatches_events
+    a_parser_has_what_reconnecting_takes
+    a_parser_reads_what_a_callable_brings
     a_parser_is_destroyed_in_its_handler
 }
 

@@ -5,45 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 use std::sync::LazyLock;
-use support::program::{
-    Ended, PROXIES, Program, compile, library_directory, path, scratch, succeed,
-};
+use support::program::{Ended, Program, compile, go, path, scratch, succeed};
 use support::streams::{
     HEAD, in_the_readme, no_content, serve, wait_for_the_end_of,
 };
-
-/// What pkg-config finds: the library as it has just been built.
-static PACKAGE: LazyLock<String> = LazyLock::new(|| {
-    let template = fs::read_to_string(path("packaging/eventsource.pc.in"));
-    let package = template
-        .expect("a template")
-        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-        .replace("-L${libdir} ", "")
-        .replace("@INCLUDEDIR@", path("include").to_str().expect("UTF-8"));
-    let packages = scratch("go");
-    fs::create_dir_all(&packages).expect("scratch space");
-    fs::write(packages.join("eventsource.pc"), package).expect("scratch space");
-    packages.to_str().expect("UTF-8").to_owned()
-});
-
-/// The module's `go`, which downloads nothing.
-fn go(arguments: &[&str]) -> Command {
-    let mut go = Command::new("go");
-    go.current_dir(path("bindings/go")).args(arguments);
-    go.env("PKG_CONFIG_PATH", &*PACKAGE);
-    // Go remembers what it has built with which of these, and not what
-    // pkg-config has said.
-    let directory = library_directory();
-    let directory = directory.to_str().expect("UTF-8");
-    let flags = format!("-L{directory} -Wl,-rpath,{directory}");
-    go.env("CGO_LDFLAGS", flags);
-    go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
-    go.env("GOFLAGS", "-buildvcs=false").env_remove("LD_LIBRARY_PATH");
-    for name in PROXIES {
-        go.env_remove(name);
-    }
-    go
-}
 
 #[test]
 fn the_module_passes_its_tests_under_the_race_detector() {

@@ -2,14 +2,19 @@
 //! requirement.
 //!
 //! Every vector is read whole, cut at every byte and cut at every two bytes,
-//! with LF, CRLF and CR, with and without a BOM; the parser and a naive
-//! reference must both say what is expected.
+//! with LF, CRLF and CR, with and without a BOM; the parser, as it is and
+//! through the C API, and a naive reference must all say what is expected.
 
 use std::ops::ControlFlow::{Break, Continue};
 
 use eventsource::parser::{Item, Parser};
+use support::alone::{Heard, hear};
 use support::reference::{self, Wishes};
 use support::said::{Said, feed_pieces};
+use support::vectors::{breaks_off, note};
+
+/// The suite `parsers` has this file as a module, to note the vectors down.
+const IS_MODULE: bool = module_path!().len() > "parser".len();
 
 const WISHES: Wishes =
     Wishes { comments: true, max_event_size: 0, last_event_id: String::new() };
@@ -77,7 +82,16 @@ fn is_lf(byte: &u8) -> bool {
 /// The stream, byte for byte, says this wherever it is cut.
 #[track_caller]
 fn says_as_it_is(wishes: &Wishes, stream: &[u8], expected: &[Said]) {
+    if IS_MODULE {
+        return note(wishes, stream, expected);
+    }
     let shown = stream.escape_ascii();
+    let unfinished = breaks_off(wishes, stream);
+    for size in [1, stream.len()] {
+        let heard = hear(wishes, stream, size);
+        let expected = Heard::of(wishes, expected, unfinished);
+        assert_eq!(heard, expected, "in C, pieces of {size}: {shown}");
+    }
     let by_reference = reference::interpret(stream, wishes);
     assert_eq!(by_reference, expected, "the reference: {shown}");
     assert_eq!(said(wishes, stream, &[]), expected, "{shown}");

@@ -1529,54 +1529,145 @@ private:
 };
 
 // The event stream parser alone, for programs with an HTTP stack of their own.
-// It belongs to one thread at a time, can be moved, but not copied, and may be
-// destroyed in its own handler.
+//
+//     sse::Parser parser([](const sse::Event &event) { ... });
+//     parser.on_retry([&](std::chrono::milliseconds time) { wait = time; });
+//     while (next_connection(parser.last_event_id()))
+//         parser.read([&] { return next_bytes(); });
+//
+// A parser belongs to one thread at a time, can be moved, but not copied, and
+// may be destroyed in a handler of its own. Inside a handler every other
+// function is Errc::callback.
 class [[nodiscard]] Parser {
 public:
     explicit Parser(EventHandler handler) : state_(new State)
     {
-        state_->handler = std::move(handler);
+        state_->event = std::move(handler);
         detail::check(
-            eventsource_parser_new(state_->handler ? State::on_event : nullptr,
+            eventsource_parser_new(state_->event ? State::on_event : nullptr,
                                    state_.get(), &state_->handle));
     }
 
-    // Interprets the next bytes of the stream, wherever it is cut. The handler
-    // is called before this function returns. Errc::too_large if an event over
-    // 64 MiB was dropped; all other events were dispatched. Errc::callback in
-    // the handler.
-    void feed(const Text &bytes)
+    // The reconnection times that the stream sets, as soon as they are read:
+    // how long to wait before the program connects again.
+    void on_retry(Function<void(std::chrono::milliseconds)> handler)
     {
-        // The handler may destroy this object.
-        State *state = state_.get();
-        const auto chunk = bytes.view().value_or(std::string_view());
-        const auto error =
-            eventsource_parser_feed(handle(), chunk.data(), chunk.size());
-        if (state && state->released && !state->running)
-            delete state;
-        detail::check(error);
+        detail::check(eventsource_parser_on_retry(
+            handle(), handler ? State::on_retry : nullptr, state_.get()));
+        state_->retry = std::move(handler);
     }
 
-    // Prepares for a new connection: an unfinished event is forgotten, the last
-    // event ID string is kept. Errc::callback in the handler.
+    // Comments: the text after the colon, unchanged.
+    void on_comment(Function<void(std::string_view)> handler)
+    {
+        detail::check(eventsource_parser_on_comment(
+            handle(), handler ? State::on_comment : nullptr, state_.get()));
+        state_->comment = std::move(handler);
+    }
+
+    // Presets the last event ID string, before the stream begins. Errc::value
+    // if it has a line break.
+    void set_last_event_id(const Text &id)
+    {
+        detail::check(
+            eventsource_parser_set_last_event_id(handle(), detail::CText(id)));
+    }
+
+    // The largest event in bytes of data, 64 MiB by default; 0 is no limit.
+    void set_max_event_size(std::size_t bytes)
+    {
+        detail::check(eventsource_parser_set_max_event_size(handle(), bytes));
+    }
+
+    // Interprets the next bytes of the stream, wherever it is cut. Handlers
+    // are called before this function returns. Returns false if an event over
+    // the size limit, or several, were dropped; all else was dispatched, and
+    // the stream goes on.
+    bool feed(const Text &bytes)
+    {
+        const auto chunk = bytes.view().value_or(std::string_view());
+        const auto error = feed_to(state_.get(), chunk).error;
+        if (error == EVENTSOURCE_ERROR_TOO_LARGE)
+            return false;
+        detail::check(error);
+        return true;
+    }
+
+    // Ends the stream, and prepares for the next connection: what was
+    // unfinished is dropped, the last event ID string is kept. Returns whether
+    // the stream has ended in good order; false if it has ended inside an
+    // event, which was dropped.
+    bool end()
+    {
+        const auto error = eventsource_parser_end(handle());
+        if (error == EVENTSOURCE_ERROR_LOST)
+            return false;
+        detail::check(error);
+        return true;
+    }
+
+    // Feeds the stream that `next` brings, which returns the next bytes as a
+    // std::string_view, or something that converts to it, and nothing at the
+    // end. Then ends the stream, and returns what end() does. Events over the
+    // size limit are dropped. If a handler destroys the parser, this function
+    // returns true at once. An exception of `next` leaves the stream as it is.
+    template <class Next> bool read(Next &&next)
+    {
+        for (;;) {
+            decltype(auto) bytes = next();
+            const std::string_view chunk = bytes;
+            if (chunk.empty())
+                return end();
+            const auto fed = feed_to(state_.get(), chunk);
+            if (fed.released)
+                return true;
+            if (fed.error != EVENTSOURCE_ERROR_TOO_LARGE)
+                detail::check(fed.error);
+        }
+    }
+
+    // What end() does, where nobody wants to know how the stream has ended.
     void reset() { detail::check(eventsource_parser_reset(handle())); }
+
+    // The last event ID string: what a request that resumes the stream sends as
+    // `Last-Event-ID`, unless it is empty. Borrowed until another function is
+    // called. Empty inside a handler, where the event has it.
+    std::string_view last_event_id() const noexcept
+    {
+        return detail::view(eventsource_parser_last_event_id(handle()));
+    }
 
 private:
     struct State {
         eventsource_parser *handle = nullptr;
-        EventHandler handler;
+        EventHandler event;
+        Function<void(std::chrono::milliseconds)> retry;
+        Function<void(std::string_view)> comment;
         bool running = false;
-        // Whether the parser was freed inside the handler.
+        // Whether the parser was freed inside a handler.
         bool released = false;
+
+        // The callbacks. An exception must not reach C: noexcept ends the
+        // program.
 
         static void on_event(eventsource_parser *,
                              const eventsource_event *event,
                              void *user_data) noexcept
         {
-            auto *state = static_cast<State *>(user_data);
-            state->running = true;
-            state->handler(Event(event));
-            state->running = false;
+            static_cast<State *>(user_data)->event(Event(event));
+        }
+
+        static void on_retry(eventsource_parser *, std::uint64_t time_ms,
+                             void *user_data) noexcept
+        {
+            static_cast<State *>(user_data)->retry(
+                detail::milliseconds(time_ms));
+        }
+
+        static void on_comment(eventsource_parser *, const char *comment,
+                               std::size_t len, void *user_data) noexcept
+        {
+            static_cast<State *>(user_data)->comment({comment, len});
         }
 
         struct Release {
@@ -1590,6 +1681,27 @@ private:
             }
         };
     };
+
+    struct Fed {
+        eventsource_error error;
+        // A handler has destroyed the parser.
+        bool released;
+    };
+
+    // Static, as a handler may destroy the parser.
+    static Fed feed_to(State *state, std::string_view bytes)
+    {
+        if (!state)
+            return {EVENTSOURCE_ERROR_NULL, false};
+        const bool outer = std::exchange(state->running, true);
+        const auto error =
+            eventsource_parser_feed(state->handle, bytes.data(), bytes.size());
+        state->running = outer;
+        const bool released = state->released && !outer;
+        if (released)
+            delete state;
+        return {error, released};
+    }
 
     eventsource_parser *handle() const noexcept
     {

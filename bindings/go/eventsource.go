@@ -59,9 +59,10 @@
 //
 // A source always has a queue, and [Source.Events] takes the place of
 // callbacks, listeners and eventsource_next: there is no add_listener, since a
-// loop looks at [Event.Type], no wait, since the range ends, and no parser
-// alone. [OnOpen] and [OnComment] are called by the goroutine that ranges;
-// only [OnRequest] and [OnRetry] run on the library's thread.
+// loop looks at [Event.Type], and no wait, since the range ends. [OnOpen] and
+// [OnComment] are called by the goroutine that ranges; only [OnRequest] and
+// [OnRetry] run on the library's thread. The parser alone is a range, too:
+// [Read], or [Parser.Read].
 //
 // [Connect] makes a source and connects it, so that every setting is an
 // [Option]. C's error numbers are values of type [Error]; EVENTSOURCE_ERROR_NONE

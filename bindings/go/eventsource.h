@@ -494,6 +494,21 @@ typedef void (*eventsource_parser_event_callback)(
     const eventsource_event *event,
     void *user_data);
 
+// Called with each reconnection time that the stream sets by a `retry` field,
+// in milliseconds, as soon as its line has ended (R52).
+typedef void (*eventsource_parser_retry_callback)(
+    eventsource_parser *parser,
+    uint64_t time_ms,
+    void *user_data);
+
+// Called with each comment. `comment` is the text after the colon, unchanged
+// and `len` bytes long; it is borrowed until the callback returns.
+typedef void (*eventsource_parser_comment_callback)(
+    eventsource_parser *parser,
+    const char *comment,
+    size_t len,
+    void *user_data);
+
 // Called with a line for the program's log. `message` is borrowed until the
 // callback returns.
 typedef void (*eventsource_log_callback)(
@@ -1214,6 +1229,13 @@ const char *eventsource_response_header_value(
 // Makes a parser that calls `on_event` with each event, and stores it in
 // `*parser`.
 //
+// A program with an HTTP stack of its own feeds the parser with the bodies of
+// its responses. What it needs to reconnect as the standard demands is here,
+// too: eventsource_parser_on_retry() has the reconnection time,
+// eventsource_parser_last_event_id() what to send as `Last-Event-ID`, and
+// eventsource_parser_end() is called between two connections.
+// examples/own_http.c is such a program.
+//
 // The parser is the caller's, to be given back with eventsource_parser_free().
 // On error `*parser` is NULL.
 eventsource_error eventsource_parser_new(
@@ -1221,22 +1243,82 @@ eventsource_error eventsource_parser_new(
     void *user_data,
     eventsource_parser **parser);
 
+// Sets the callback for the stream's reconnection times: how long to wait
+// before the program connects again. NULL, the default, removes the callback.
+//
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
+eventsource_error eventsource_parser_on_retry(
+    eventsource_parser *parser,
+    eventsource_parser_retry_callback on_retry,
+    void *user_data);
+
+// Sets the callback for comments. NULL, the default, removes the callback:
+// comments are then skipped, at next to no cost.
+//
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
+eventsource_error eventsource_parser_on_comment(
+    eventsource_parser *parser,
+    eventsource_parser_comment_callback on_comment,
+    void *user_data);
+
+// Presets the last event ID string, so that a program can resume where an
+// earlier run stopped. Events have it until the stream sets another. NULL is
+// taken for an empty text.
+//
+// To be called before the stream begins. EVENTSOURCE_ERROR_VALUE if `id` has a
+// line break, EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
+eventsource_error eventsource_parser_set_last_event_id(
+    eventsource_parser *parser,
+    const char *id);
+
+// Sets the size limit of an event in bytes of data, 64 MiB by default; 0 is no
+// limit.
+//
+// An event over the limit is dropped as it comes, its id is kept, and
+// eventsource_parser_feed() returns EVENTSOURCE_ERROR_TOO_LARGE. A comment
+// over the limit is dropped in the same way. What the parser stores at most is
+// what a source does: see eventsource_set_max_event_size().
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
+eventsource_error eventsource_parser_set_max_event_size(
+    eventsource_parser *parser,
+    size_t bytes);
+
 // Interprets the next `len` bytes of the stream, wherever the stream is cut.
 // Callbacks are called before this function returns.
 //
-// EVENTSOURCE_ERROR_TOO_LARGE if an event over 64 MiB was dropped; all else
-// was dispatched. EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
-// `bytes` may be NULL if `len` is 0.
+// EVENTSOURCE_ERROR_TOO_LARGE if one event or more over the size limit, or
+// over what memory there was, was dropped. That does not end the stream: all
+// else in `bytes` was dispatched, and the next bytes can be fed.
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser. `bytes` may be
+// NULL if `len` is 0.
 eventsource_error eventsource_parser_feed(
     eventsource_parser *parser,
     const char *bytes,
     size_t len);
 
-// Prepares the parser for a new connection: what was unfinished is dropped
-// (R60), the last event ID string is kept (R59).
+// Ends the stream, because its connection has ended or was lost, and prepares
+// the parser for the next one: what was unfinished is dropped (R60), the last
+// event ID string is kept (R59), and so are settings and callbacks.
 //
-// EVENTSOURCE_ERROR_CALLBACK inside the parser's own callback.
+// EVENTSOURCE_ERROR_LOST if the stream has ended inside an event, which was
+// dropped: the server, or something on the way, has cut it off.
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
+eventsource_error eventsource_parser_end(eventsource_parser *parser);
+
+// Prepares the parser for a new connection, as eventsource_parser_end() does,
+// when nobody wants to know whether something was unfinished.
+//
+// EVENTSOURCE_ERROR_CALLBACK inside a callback of the parser.
 eventsource_error eventsource_parser_reset(eventsource_parser *parser);
+
+// Returns the last event ID string: that of the last event, over all
+// connections. A request that resumes the stream sends it as `Last-Event-ID`,
+// unless it is empty.
+//
+// The text has no NUL in the middle. It is borrowed until the next call of
+// another function with the parser. NULL if `parser` is NULL, and inside a
+// callback of the parser, where the event has the string.
+const char *eventsource_parser_last_event_id(const eventsource_parser *parser);
 
 // Releases the parser. Inside its own callback, no further callback follows,
 // and the parser is released when eventsource_parser_feed() returns. NULL is

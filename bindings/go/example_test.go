@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/libeventsource/libeventsource/bindings/go"
 )
@@ -142,4 +143,44 @@ func ExampleWithBody() {
 	}
 	// Output:
 	// Hello.
+}
+
+// A program with an HTTP client of its own reads the bodies of its responses.
+func ExampleParser() {
+	server := serve()
+	defer server.Close()
+
+	parser := eventsource.Parser{ReconnectionTime: 3 * time.Second}
+	for {
+		request, err := http.NewRequest("GET", server.URL, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if parser.LastEventID != "" {
+			request.Header.Set("Last-Event-ID", parser.LastEventID)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if response.StatusCode != http.StatusOK {
+			fmt.Println(response.Status)
+			return
+		}
+		for event, err := range parser.Read(response.Body) {
+			if err != nil {
+				fmt.Println(err)
+				continue
+			}
+			fmt.Println(event.Type, event.Data)
+		}
+		response.Body.Close()
+		time.Sleep(parser.ReconnectionTime)
+	}
+	// Output:
+	// message number 1
+	// message number 2
+	// message number 3
+	// message number 4
+	// 204 No Content
 }

@@ -27,10 +27,7 @@ var unused = map[string]string{
 	"eventsource_remove_listener": "a range looks at Event.Type",
 	"eventsource_next":            "items come in batches",
 	"eventsource_wait":            "the range ends",
-	"eventsource_parser_new":      "a parser calls back for each event",
-	"eventsource_parser_feed":     "a parser calls back for each event",
-	"eventsource_parser_reset":    "a parser calls back for each event",
-	"eventsource_parser_free":     "a parser calls back for each event",
+	"eventsource_parser_reset":    "each stream has a parser of its own",
 }
 
 // How the options are called whose names do not follow from C's.

@@ -224,13 +224,19 @@ impl Parser {
     }
 
     /// Presets the last event ID string. One with a NUL in it is ignored, as
-    /// it is in the stream (R52).
-    pub fn set_last_event_id(&mut self, id: &str) {
-        if !id.contains('\0') {
-            // Of the program's own, and copied by it before.
-            let _ = self.last_event_id.set(&[id.as_bytes(), b"\0"].concat());
-            self.has_id = false;
+    /// it is in the stream (R52). False, and the old one stays, if there is no
+    /// memory for it.
+    pub fn set_last_event_id(&mut self, id: &str) -> bool {
+        if id.contains('\0') {
+            return true;
         }
+        let mut text = Vec::new();
+        if !append(&mut text, id.as_bytes()) || !append(&mut text, b"\0") {
+            return false;
+        }
+        self.last_event_id.replace(text);
+        self.has_id = false;
+        true
     }
 
     /// The last event ID string.

@@ -272,6 +272,12 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_parser_new(NULL, NULL, NULL));
     EXPECT(NULL, eventsource_parser_feed(NULL, "data\n\n", 6));
     EXPECT(NULL, eventsource_parser_reset(NULL));
+    EXPECT(NULL, eventsource_parser_end(NULL));
+    EXPECT(NULL, eventsource_parser_on_retry(NULL, NULL, NULL));
+    EXPECT(NULL, eventsource_parser_on_comment(NULL, NULL, NULL));
+    EXPECT(NULL, eventsource_parser_set_last_event_id(NULL, "1"));
+    EXPECT(NULL, eventsource_parser_set_max_event_size(NULL, 1));
+    CHECK(eventsource_parser_last_event_id(NULL) == NULL);
     eventsource_parser_free(NULL);
 
     eventsource_set_log(EVENTSOURCE_LOG_LEVEL_DEBUG, NULL, NULL);
@@ -711,6 +717,12 @@ static void feeding_event(eventsource_parser *parser,
 {
     EXPECT(CALLBACK, eventsource_parser_feed(parser, "data\n\n", 6));
     EXPECT(CALLBACK, eventsource_parser_reset(parser));
+    EXPECT(CALLBACK, eventsource_parser_end(parser));
+    EXPECT(CALLBACK, eventsource_parser_on_retry(parser, NULL, NULL));
+    EXPECT(CALLBACK, eventsource_parser_on_comment(parser, NULL, NULL));
+    EXPECT(CALLBACK, eventsource_parser_set_last_event_id(parser, "1"));
+    EXPECT(CALLBACK, eventsource_parser_set_max_event_size(parser, 1));
+    CHECK(eventsource_parser_last_event_id(parser) == NULL);
     CHECK(strcmp(event->data, "a") == 0);
     ++*(int *)user_data;
 }
@@ -723,8 +735,25 @@ static void freeing_parsed(eventsource_parser *parser,
     ++*(int *)user_data;
 }
 
+static void freeing_at_retry(eventsource_parser *parser, uint64_t time_ms,
+                             void *user_data)
+{
+    CHECK(time_ms == 7);
+    eventsource_parser_free(parser);
+    ++*(int *)user_data;
+}
+
+static void freeing_at_comment(eventsource_parser *parser, const char *comment,
+                               size_t len, void *user_data)
+{
+    CHECK(len == 1 && strcmp(comment, "c") == 0);
+    eventsource_parser_free(parser);
+    ++*(int *)user_data;
+}
+
 static void misuse_of_the_parser(void)
 {
+    static const char lines[] = "retry: 7\nretry: 7\n:c\n:c\n";
     static const char two[] = "data: a\n\ndata: a\n\n";
     eventsource_parser *parser;
     int events = 0;
@@ -753,6 +782,35 @@ static void misuse_of_the_parser(void)
     EXPECT(NONE, eventsource_parser_new(freeing_parsed, &events, &parser));
     eventsource_parser_feed(parser, two, sizeof two - 1);
     CHECK(events == 1);
+
+    EXPECT(NONE, eventsource_parser_new(count_parsed, &events, &parser));
+    EXPECT(NONE,
+           eventsource_parser_on_retry(parser, freeing_at_retry, &events));
+    eventsource_parser_feed(parser, lines, sizeof lines - 1);
+    CHECK(events == 2);
+    EXPECT(NONE, eventsource_parser_new(count_parsed, &events, &parser));
+    EXPECT(NONE,
+           eventsource_parser_on_comment(parser, freeing_at_comment, &events));
+    eventsource_parser_feed(parser, lines, sizeof lines - 1);
+    CHECK(events == 3);
+
+    EXPECT(NONE, eventsource_parser_new(count_parsed, &events, &parser));
+    EXPECT(UTF8, eventsource_parser_set_last_event_id(parser, "\xff"));
+    EXPECT(VALUE, eventsource_parser_set_last_event_id(parser, "1\r"));
+    CHECK(strcmp(eventsource_parser_last_event_id(parser), "") == 0);
+    EXPECT(NONE, eventsource_parser_set_last_event_id(parser, "1"));
+    CHECK(strcmp(eventsource_parser_last_event_id(parser), "1") == 0);
+    EXPECT(NONE, eventsource_parser_set_last_event_id(parser, NULL));
+    CHECK(strcmp(eventsource_parser_last_event_id(parser), "") == 0);
+    EXPECT(NONE, eventsource_parser_set_max_event_size(parser, 2));
+    EXPECT(TOO_LARGE, eventsource_parser_feed(parser, "data: abc\n\n", 11));
+    EXPECT(NONE, eventsource_parser_set_max_event_size(parser, 0));
+    EXPECT(NONE, eventsource_parser_feed(parser, "data: abc\n\nid: 2\n", 18));
+    CHECK(events == 4);
+    EXPECT(LOST, eventsource_parser_end(parser));
+    EXPECT(NONE, eventsource_parser_end(parser));
+    CHECK(strcmp(eventsource_parser_last_event_id(parser), "") == 0);
+    eventsource_parser_free(parser);
 }
 
 /* Numbers */

@@ -1081,8 +1081,8 @@ void a_parser_dispatches_events()
         CHECK(thrown_by([&] { parser.feed("data: x\n\n"); }) == Errc::callback);
         CHECK(thrown_by([&] { parser.reset(); }) == Errc::callback);
     });
-    parser.feed("");
-    parser.feed({});
+    CHECK(parser.feed(""));
+    CHECK(parser.feed({}));
     parser.feed("id: 1\nevent: pi");
     parser.feed("ng\ndata: one\n\ndata: unfini");
     parser.reset();
@@ -1091,8 +1091,70 @@ void a_parser_dispatches_events()
         (told == std::vector<std::string>{"ping one 1", {"message \0 1", 11}}));
     sse::Parser moved(std::move(parser));
     CHECK(thrown_by([&] { parser.feed("data: x\n\n"); }) == Errc::null);
+    CHECK(thrown_by([&] { parser.end(); }) == Errc::null);
+    CHECK(parser.last_event_id().empty());
     parser = std::move(moved);
     CHECK(thrown_by([] { sse::Parser none(nullptr); }) == Errc::null);
+}
+
+void a_parser_has_what_reconnecting_takes()
+{
+    std::vector<std::string> told;
+    sse::Parser parser([&](const sse::Event &event) {
+        told.push_back("event " + std::string(event.data()));
+        CHECK(parser.last_event_id().empty());
+        CHECK(thrown_by([&] { parser.end(); }) == Errc::callback);
+    });
+    parser.on_retry([&](std::chrono::milliseconds time) {
+        told.push_back("retry " + std::to_string(time.count()));
+        CHECK(thrown_by([&] { parser.on_retry(nullptr); }) == Errc::callback);
+    });
+    parser.on_comment([&](std::string_view comment) {
+        told.push_back("comment" + std::string(comment));
+        CHECK(thrown_by([&] { parser.on_comment({}); }) == Errc::callback);
+    });
+    parser.set_max_event_size(4);
+    CHECK(thrown_by([&] { parser.set_last_event_id("a\nb"); }) == Errc::value);
+    parser.set_last_event_id("41");
+    CHECK(parser.last_event_id() == "41");
+    CHECK(!parser.feed("retry: 5\ndata: large\n\n: c\ndata: a\n\n"));
+    CHECK(parser.feed("id: 42\n\ndata"));
+    CHECK(parser.last_event_id() == "42");
+    CHECK(!parser.end());
+    CHECK(parser.end());
+    CHECK(parser.last_event_id() == "42");
+    CHECK(
+        (told == std::vector<std::string>{"retry 5", "comment c", "event a"}));
+    parser.on_retry(nullptr);
+    parser.on_comment(nullptr);
+    CHECK(parser.feed("retry: 6\n: d\n"));
+    CHECK(told.size() == 3);
+}
+
+void a_parser_reads_what_a_callable_brings()
+{
+    std::vector<std::string> told;
+    sse::Parser parser(
+        [&](const sse::Event &event) { told.emplace_back(event.data()); });
+    std::vector<std::string> pieces = {"data: a\n\nda", "ta: b\n", "\ndata"};
+    auto piece = pieces.begin();
+    const auto next = [&]() -> std::string_view {
+        return piece == pieces.end() ? std::string_view() : *piece++;
+    };
+    CHECK(!parser.read(next));
+    CHECK(parser.read(next));
+    // A string that nobody else holds.
+    int left = 2;
+    CHECK(parser.read(
+        [&] { return std::string(left-- > 0 ? "data: c\n\n" : ""); }));
+    CHECK((told == std::vector<std::string>{"a", "b", "c", "c"}));
+    try {
+        parser.read([]() -> std::string_view { throw 7; });
+        CHECK(false);
+    } catch (int seven) {
+        CHECK(seven == 7);
+    }
+    CHECK(parser.end());
 }
 
 void a_parser_is_destroyed_in_its_handler()
@@ -1107,6 +1169,11 @@ void a_parser_is_destroyed_in_its_handler()
         });
     parser->feed("data: one\n\ndata: two\n\n");
     CHECK(calls == 1);
+    CHECK(!parser);
+
+    parser = std::make_unique<sse::Parser>([](const sse::Event &) {});
+    parser->on_retry([&](std::chrono::milliseconds) { parser.reset(); });
+    CHECK(parser->read([] { return "retry: 1\nretry: 2\n"; }));
     CHECK(!parser);
 }
 
@@ -1148,6 +1215,8 @@ const std::map<std::string, void (*)()> cases = {
     CASE(takes_a_source_over_from_c),
     CASE(logs),
     CASE(a_parser_dispatches_events),
+    CASE(a_parser_has_what_reconnecting_takes),
+    CASE(a_parser_reads_what_a_callable_brings),
     CASE(a_parser_is_destroyed_in_its_handler),
 };
 

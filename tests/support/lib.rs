@@ -4,6 +4,7 @@
 //! Beside them streams and what they say, programs that a test starts, and
 //! what benches have in common.
 
+pub mod alone;
 pub mod api;
 pub mod bench;
 pub mod callbacks;
@@ -24,6 +25,7 @@ pub mod server;
 pub mod servers;
 pub mod source;
 pub mod streams;
+pub mod vectors;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

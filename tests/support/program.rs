@@ -8,9 +8,14 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio, id};
+use std::sync::LazyLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use eventsource::ffi::eventsource_version;
+
+use crate::seen::text;
 
 /// The name programs are linked with.
 pub const SONAME: &str = "libeventsource.so.0";
@@ -143,6 +148,39 @@ fn missing(tool: &Command, error: &io::Error) -> ! {
         other => other,
     };
     panic!("{tool}: {error}; the tests need it: install {package}")
+}
+
+/// What pkg-config finds: the library as it has just been built.
+static PACKAGE: LazyLock<String> = LazyLock::new(|| {
+    let template = fs::read_to_string(path("packaging/eventsource.pc.in"));
+    let package = template
+        .expect("a template")
+        .replace("@VERSION@", &text(eventsource_version()))
+        .replace("-L${libdir} ", "")
+        .replace("@INCLUDEDIR@", path("include").to_str().expect("UTF-8"));
+    let packages = scratch("go");
+    fs::create_dir_all(&packages).expect("scratch space");
+    fs::write(packages.join("eventsource.pc"), package).expect("scratch space");
+    packages.to_str().expect("UTF-8").to_owned()
+});
+
+/// `go` in the module for Go, which downloads nothing.
+pub fn go(arguments: &[&str]) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(path("bindings/go")).args(arguments);
+    go.env("PKG_CONFIG_PATH", &*PACKAGE);
+    // Go remembers what it has built with which of these, and not what
+    // pkg-config has said.
+    let directory = library_directory();
+    let directory = directory.to_str().expect("UTF-8");
+    let flags = format!("-L{directory} -Wl,-rpath,{directory}");
+    go.env("CGO_LDFLAGS", flags);
+    go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
+    go.env("GOFLAGS", "-buildvcs=false").env_remove("LD_LIBRARY_PATH");
+    for name in PROXIES {
+        go.env_remove(name);
+    }
+    go
 }
 
 /// A running program, and what it has printed. Killed when dropped.
