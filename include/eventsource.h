@@ -389,6 +389,9 @@ typedef struct eventsource_failure {
     // The system's error, an `errno` such as ECONNREFUSED; 0 if the system
     // reported none.
     int system_error;
+    // The last event ID string, after which another attempt asks; empty if
+    // there was none yet. It has no NUL in the middle.
+    const char *last_event_id;
 } eventsource_failure;
 
 // Called once for each connection that was refused, lost or given up, and for
@@ -745,6 +748,13 @@ uint64_t eventsource_request_attempt(const eventsource_request *request);
 const eventsource_failure *eventsource_request_failure(
     const eventsource_request *request);
 
+// Returns the last event ID string as this attempt sends it (R35), also in
+// pull mode, where eventsource_last_event_id() is as of the item last taken.
+// Borrowed as `request` is, and no longer than until the string is set; empty
+// if there was none yet, NULL if `request` is NULL.
+const char *eventsource_request_last_event_id(
+    const eventsource_request *request);
+
 // Sets a header of this attempt, or removes it if `value` is NULL. Errors are
 // those of eventsource_set_header().
 eventsource_error eventsource_request_set_header(
@@ -775,6 +785,18 @@ eventsource_error eventsource_request_set_method(
 eventsource_error eventsource_request_set_url(
     eventsource_request *request,
     const char *url);
+
+// Sets the last event ID string, or clears it if `id` is NULL or empty: for a
+// server that has forgotten the id, and would refuse it for ever.
+//
+// Unlike the other changes this one lasts, as if the stream had set the id: it
+// is sent as `Last-Event-ID` from this attempt on (R35), events without an id
+// have it (R58), and eventsource_last_event_id() returns it, in pull mode from
+// the next item on. It is set also if the attempt is not made.
+// EVENTSOURCE_ERROR_VALUE if `id` has a line break.
+eventsource_error eventsource_request_set_last_event_id(
+    eventsource_request *request,
+    const char *id);
 
 // How a source comes back
 // -----------------------

@@ -94,6 +94,11 @@ pub(crate) struct RetryPlan {
     pub(crate) delay: Option<Duration>,
 }
 
+impl RetryPlan {
+    /// Where no attempt has failed: an event was dropped.
+    pub(crate) const NONE: RetryPlan = RetryPlan { attempt: 0, delay: None };
+}
+
 /// A failure, as it was reported to the program.
 #[derive(Debug, Clone)]
 pub(crate) struct LastFailure {

@@ -661,6 +661,13 @@ public:
         return detail::milliseconds(failure_->delay_ms);
     }
 
+    // The last event ID string, after which another attempt asks; empty if
+    // there was none yet.
+    std::string_view last_event_id() const noexcept
+    {
+        return detail::view(failure_->last_event_id);
+    }
+
     // The beginning of the body of a response that was refused.
     std::string_view body() const noexcept
     {
@@ -671,7 +678,8 @@ private:
     const eventsource_failure *failure_;
 };
 
-// An attempt that is about to be made. Changes are for this attempt alone.
+// An attempt that is about to be made. Changes are for this attempt alone, but
+// for the last event ID string.
 class Request {
 public:
     explicit Request(eventsource_request *request) noexcept : request_(request)
@@ -699,6 +707,14 @@ public:
         return std::optional<Failure>(std::in_place, failure);
     }
 
+    // The last event ID string as this attempt sends it, also in pull mode,
+    // where EventSource::last_event_id() is as of the item last taken. Borrowed
+    // until it is set; empty if there was none yet.
+    std::string_view last_event_id() const noexcept
+    {
+        return detail::view(eventsource_request_last_event_id(request_));
+    }
+
     // Sets a header, or removes it.
     void set_header(const Text &name, const Text &value)
     {
@@ -722,6 +738,15 @@ public:
     {
         detail::check(
             eventsource_request_set_url(request_, detail::CText(url)));
+    }
+
+    // Sets the last event ID string, or clears it, for a server that has
+    // forgotten the id. This lasts, as if the stream had set the id.
+    // Errc::value if it has a line break.
+    void set_last_event_id(const Text &id)
+    {
+        detail::check(
+            eventsource_request_set_last_event_id(request_, detail::CText(id)));
     }
 
 private:

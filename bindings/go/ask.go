@@ -86,6 +86,12 @@ func (r *Request) Failure() *Failure {
 	return newFailure(C.eventsource_request_failure(r.request))
 }
 
+// LastEventID returns the last event ID string as this attempt sends it;
+// [Source.LastEventID] is as of what the range has told last.
+func (r *Request) LastEventID() string {
+	return C.GoString(C.eventsource_request_last_event_id(r.request))
+}
+
 // SetHeader sets a header of this attempt; see [WithHeader].
 func (r *Request) SetHeader(name, value string) error {
 	return withText(name, func(name *C.char) C.eventsource_error {
@@ -123,6 +129,18 @@ func (r *Request) SetMethod(method string) error {
 func (r *Request) SetURL(url string) error {
 	return withText(url, func(url *C.char) C.eventsource_error {
 		return C.eventsource_request_set_url(r.request, url)
+	})
+}
+
+// SetLastEventID sets the last event ID string, or clears it if id is empty:
+// for a server that has forgotten the id, and would refuse it for ever.
+//
+// Unlike the other changes this one lasts, as if the stream had set the id:
+// events without an id have it, and [Source.LastEventID] returns it from what
+// the range tells next on. It fails with [ErrValue] if id has a line break.
+func (r *Request) SetLastEventID(id string) error {
+	return withText(id, func(id *C.char) C.eventsource_error {
+		return C.eventsource_request_set_last_event_id(r.request, id)
 	})
 }
 

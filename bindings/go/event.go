@@ -94,6 +94,9 @@ type Failure struct {
 	// the source is closed, but for ErrTooLarge: then the stream goes on.
 	WillRetry bool
 	Delay     time.Duration
+	// LastEventID is the last event ID string, after which another attempt
+	// asks; empty if there was none yet.
+	LastEventID string
 }
 
 func (f *Failure) Error() string {
@@ -135,6 +138,7 @@ func newFailure(failure *C.eventsource_failure) *Failure {
 		Attempt:     int(failure.attempt),
 		WillRetry:   failure.will_retry != 0,
 		Delay:       duration(failure.delay_ms),
+		LastEventID: C.GoString(failure.last_event_id),
 	}
 }
 

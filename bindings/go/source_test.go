@@ -540,6 +540,49 @@ func TestAnAttemptMayGoToAnotherURL(t *testing.T) {
 	}
 }
 
+func TestTheLastEventIDIsTheProgramsToSet(t *testing.T) {
+	url := serve(t, func(_ int, r *http.Request, send func(string)) error {
+		id := r.Header.Get("Last-Event-ID")
+		send("retry: 1\nid: " + id + "+\ndata: 1\n\ndata\n\n")
+		return errors.New("lost")
+	})
+	source := connect(t, url, OnRequest(func(request *Request) error {
+		id := request.LastEventID()
+		if failure := request.Failure(); failure != nil &&
+			failure.LastEventID != id {
+			t.Errorf("%q and %q", failure.LastEventID, id)
+		}
+		if err := request.SetLastEventID("a\nb"); err != ErrValue {
+			t.Error(err)
+		}
+		switch request.Attempt() {
+		case 1:
+			return request.SetLastEventID("a")
+		case 3:
+			if id != "a++" {
+				t.Error(id)
+			}
+			return request.SetLastEventID("")
+		}
+		return nil
+	}))
+	var ids []string
+	for event, err := range source.Events(patience(t)) {
+		var failure *Failure
+		switch {
+		case errors.As(err, &failure):
+			ids = append(ids, "lost after "+failure.LastEventID)
+		case event.Data == "":
+			ids = append(ids, event.LastEventID)
+		}
+		if len(ids) == 6 {
+			break
+		}
+	}
+	expect(t, ids, "a+", "lost after a+", "a++", "lost after a++", "+",
+		"lost after +")
+}
+
 func TestTheProgramDecidesWhetherToComeBack(t *testing.T) {
 	var attempts atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(

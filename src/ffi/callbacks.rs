@@ -105,9 +105,9 @@ pub unsafe extern "C" fn eventsource_on_error(
 ) -> Error {
     let (pointer, user_data) = (Pointer(source), Pointer(user_data));
     let on_error = on_error.map(|on_error| -> OnError {
-        Box::new(move |cause: &Failure, plan| {
+        Box::new(move |cause: &Failure, plan, id: Text<'_>| {
             let text = FailureText::new(cause);
-            let failure = text.failure(cause.error, plan);
+            let failure = text.failure(cause.error, plan, id);
             on_error(pointer.get(), &failure, user_data.get());
         })
     });

@@ -87,6 +87,9 @@ pub struct CFailure {
     /// The system's error, an `errno` such as ECONNREFUSED; 0 if the system
     /// reported none.
     pub system_error: c_int,
+    /// The last event ID string, after which another attempt asks; empty if
+    /// there was none yet. It has no NUL in the middle.
+    pub last_event_id: *const c_char,
 }
 
 /// What a [`CFailure`] borrows from.
@@ -111,7 +114,13 @@ impl FailureText {
         }
     }
 
-    pub(super) fn failure(&self, error: Error, plan: RetryPlan) -> CFailure {
+    /// `id` is the last event ID string.
+    pub(super) fn failure(
+        &self,
+        error: Error,
+        plan: RetryPlan,
+        id: Text<'_>,
+    ) -> CFailure {
         let response = self.response.as_ref();
         CFailure {
             error,
@@ -124,6 +133,7 @@ impl FailureText {
             body: self.body.as_ptr().cast(),
             body_len: self.body.len() - 1,
             system_error: self.system_error.unwrap_or(0),
+            last_event_id: pointer(id),
         }
     }
 }

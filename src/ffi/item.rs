@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::event::{CEvent, CFailure, FailureText, length, pointer};
 use super::response::CResponse;
 use crate::error::Error;
+use crate::parser::Text;
 use crate::source::batch::{Batch, Item};
 use crate::source::handle::Handle;
 
@@ -59,6 +60,8 @@ pub(super) struct Taken {
     response: Option<CResponse>,
     failure_text: Option<FailureText>,
     failure: Option<CFailure>,
+    /// That of the failure, with its NUL.
+    last_event_id: Vec<u8>,
 }
 
 impl Taken {
@@ -76,6 +79,7 @@ impl Taken {
         self.response = None;
         self.failure = None;
         self.failure_text = None;
+        self.last_event_id = Vec::new();
         // What points to them must not move.
         self.items.reserve(most);
         self.events.reserve(most);
@@ -83,13 +87,13 @@ impl Taken {
             if index > 0 && !handle.take_more(&mut self.batch) {
                 break;
             }
-            place.write(self.show());
+            place.write(self.show(handle));
         }
         Ok(self.items.len())
     }
 
     /// Shows the item that was taken last.
-    fn show(&mut self) -> *const CItem {
+    fn show(&mut self, handle: &Handle) -> *const CItem {
         let mut item = CItem {
             r#type: ItemType::Event,
             reason: Error::None,
@@ -115,7 +119,9 @@ impl Taken {
             }
             Item::Error(cause, plan) => {
                 let text = self.failure_text.insert(FailureText::new(cause));
-                let failure = text.failure(cause.error, plan);
+                self.last_event_id = handle.copy_last_event_id();
+                let id = Text::with_nul(&self.last_event_id);
+                let failure = text.failure(cause.error, plan, id);
                 item.r#type = ItemType::Error;
                 item.failure = self.failure.insert(failure);
             }

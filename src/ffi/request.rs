@@ -4,10 +4,11 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use super::convert::{Pointer, exclusive, guard, optional, shared, text};
-use super::event::{CFailure, FailureText};
+use super::event::{CFailure, FailureText, pointer};
 use super::source::{CSource, set};
 use crate::error::Error;
 use crate::failure::LastFailure;
+use crate::parser::Text;
 use crate::settings::attempt::Attempt;
 use crate::source::handler::OnRequest;
 
@@ -15,6 +16,9 @@ use crate::source::handler::OnRequest;
 /// the callback returns.
 pub struct CRequest {
     attempt: Attempt,
+    /// The last event ID string, unless the program has set it. As long-lived
+    /// as this.
+    last_event_id: *const c_char,
     /// NULL, or as long-lived as this.
     failure: *const CFailure,
 }
@@ -42,16 +46,17 @@ pub unsafe extern "C" fn eventsource_on_request(
     on_request: RequestCallback,
     user_data: *mut c_void,
 ) -> Error {
-    let (pointer, user_data) = (Pointer(source), Pointer(user_data));
+    let (place, user_data) = (Pointer(source), Pointer(user_data));
     let on_request = on_request.map(|on_request| -> OnRequest {
-        Box::new(move |attempt, last: Option<&LastFailure>| {
+        Box::new(move |attempt, id: Text<'_>, last: Option<&LastFailure>| {
             let text = last.map(|last| FailureText::new(&last.failure));
             let failure = last.zip(text.as_ref()).map(|(last, text)| {
-                text.failure(last.failure.error, last.plan)
+                text.failure(last.failure.error, last.plan, id)
             });
             let failure = failure.as_ref().map_or(ptr::null(), ptr::from_ref);
-            let mut request = CRequest { attempt, failure };
-            on_request(pointer.get(), &mut request, user_data.get());
+            let last_event_id = pointer(id);
+            let mut request = CRequest { attempt, last_event_id, failure };
+            on_request(place.get(), &mut request, user_data.get());
             request.attempt
         })
     });
@@ -75,6 +80,19 @@ pub unsafe extern "C" fn eventsource_request_failure(
     request: *const CRequest,
 ) -> *const CFailure {
     shared(request).map_or(ptr::null(), |request| request.failure)
+}
+
+/// Returns the last event ID string as this attempt sends it (R35), also in
+/// pull mode, where eventsource_last_event_id() is as of the item last taken.
+/// Borrowed as `request` is, and no longer than until the string is set; empty
+/// if there was none yet, NULL if `request` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_request_last_event_id(
+    request: *const CRequest,
+) -> *const c_char {
+    shared(request).map_or(ptr::null(), |request| {
+        request.attempt.last_event_id().map_or(request.last_event_id, pointer)
+    })
 }
 
 /// Sets a header of this attempt, or removes it if `value` is NULL. Errors are
@@ -121,4 +139,23 @@ pub unsafe extern "C" fn eventsource_request_set_url(
     url: *const c_char,
 ) -> Error {
     guard(|| exclusive(request)?.attempt.set_url(text(url)?))
+}
+
+/// Sets the last event ID string, or clears it if `id` is NULL or empty: for a
+/// server that has forgotten the id, and would refuse it for ever.
+///
+/// Unlike the other changes this one lasts, as if the stream had set the id: it
+/// is sent as `Last-Event-ID` from this attempt on (R35), events without an id
+/// have it (R58), and eventsource_last_event_id() returns it, in pull mode from
+/// the next item on. It is set also if the attempt is not made.
+/// EVENTSOURCE_ERROR_VALUE if `id` has a line break.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_request_set_last_event_id(
+    request: *mut CRequest,
+    id: *const c_char,
+) -> Error {
+    guard(|| {
+        let (request, id) = (exclusive(request)?, optional(id)?);
+        request.attempt.set_last_event_id(id.unwrap_or_default())
+    })
 }

@@ -8,6 +8,7 @@ use super::event::{CFailure, FailureText, milliseconds};
 use super::source::{CSource, set};
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::parser::Text;
 use crate::settings::retry::Retry;
 use crate::source::handler::OnRetry;
 
@@ -117,9 +118,9 @@ pub unsafe extern "C" fn eventsource_on_retry(
 ) -> Error {
     let (pointer, user_data) = (Pointer(source), Pointer(user_data));
     let on_retry = on_retry.map(|on_retry| -> OnRetry {
-        Box::new(move |cause: &Failure, plan, wait| {
+        Box::new(move |cause: &Failure, plan, id: Text<'_>, wait| {
             let text = FailureText::new(cause);
-            let mut failure = text.failure(cause.error, plan);
+            let mut failure = text.failure(cause.error, plan, id);
             failure.delay_ms = milliseconds(wait);
             let wait = on_retry(pointer.get(), &failure, user_data.get());
             u64::try_from(wait).ok().map(Duration::from_millis)

@@ -239,6 +239,13 @@ impl Parser {
         true
     }
 
+    /// Sets the last event ID string to what `id` holds, which is text, and
+    /// ends with the only NUL in it.
+    pub(crate) fn replace_last_event_id(&mut self, id: Vec<u8>) {
+        self.last_event_id.replace(id);
+        self.has_id = false;
+    }
+
     /// The last event ID string.
     pub fn last_event_id(&self) -> Text<'_> {
         self.last_event_id.get_or_empty()

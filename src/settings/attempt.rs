@@ -1,7 +1,8 @@
 //! An attempt that is about to be made, as the program may change it.
 
 use crate::error::Error;
-use crate::settings::request::Request;
+use crate::parser::Text;
+use crate::settings::request::{Request, copy, is_last_event_id};
 use crate::url::HttpUrl;
 
 /// What an attempt asks for. What the program changes holds for this attempt.
@@ -13,12 +14,20 @@ pub(crate) struct Attempt {
     before_redirect: Option<Box<Request>>,
     /// Where it begins, if the program has said so.
     url: Option<Box<HttpUrl>>,
+    /// The last event ID string, with its NUL, if the program has set it.
+    last_event_id: Option<Vec<u8>>,
 }
 
 impl Attempt {
     /// One that asks as the settings say.
     pub(crate) fn new(number: u64, request: Request) -> Attempt {
-        Attempt { number, request, before_redirect: None, url: None }
+        Attempt {
+            number,
+            request,
+            before_redirect: None,
+            url: None,
+            last_event_id: None,
+        }
     }
 
     /// The same, where a redirect has made a GET of the request.
@@ -43,6 +52,25 @@ impl Attempt {
         self.request.change_method(method)?;
         self.before_redirect = None;
         Ok(())
+    }
+
+    /// Sets the last event ID string, from this attempt on.
+    pub(crate) fn set_last_event_id(&mut self, id: &str) -> Result<(), Error> {
+        if !is_last_event_id(id) {
+            return Err(Error::Value);
+        }
+        self.last_event_id = Some(copy(&[id.as_bytes(), b"\0"])?);
+        Ok(())
+    }
+
+    /// The last event ID string, if the program has set it.
+    pub(crate) fn last_event_id(&self) -> Option<Text<'_>> {
+        self.last_event_id.as_deref().map(Text::with_nul)
+    }
+
+    /// The same with its NUL, for good.
+    pub(crate) fn take_last_event_id(&mut self) -> Option<Vec<u8>> {
+        self.last_event_id.take()
     }
 
     /// The request, and where it goes first if the program has said so.
@@ -94,6 +122,18 @@ mod tests {
             assert_eq!(attempt.request.method(), "GET");
             assert_eq!(attempt.request.body(), None);
         }
+    }
+
+    #[test]
+    fn an_id_is_what_a_stream_could_have_set() {
+        let mut attempt = Attempt::new(1, Request::default());
+        assert_eq!(attempt.last_event_id(), None);
+        attempt.set_last_event_id("ü").unwrap();
+        for bad in ["a\nb", "a\r", "\0"] {
+            assert_eq!(attempt.set_last_event_id(bad), Err(Error::Value));
+        }
+        let id = attempt.last_event_id().unwrap();
+        assert_eq!(id.bytes_with_nul(), "ü\0".as_bytes());
     }
 
     #[test]

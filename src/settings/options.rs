@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::settings::network::Network;
-use crate::settings::request::Request;
+use crate::settings::request::{Request, is_last_event_id};
 use crate::settings::retry::Retry;
 use crate::url::HttpUrl;
 
@@ -79,8 +79,7 @@ impl Options {
 
     /// Presets the last event ID string.
     pub(crate) fn set_last_event_id(&mut self, id: &str) -> Result<(), Error> {
-        // R52: no field of an event stream could have set such an id.
-        if id.contains(['\0', '\n', '\r']) {
+        if !is_last_event_id(id) {
             return Err(Error::Value);
         }
         let mut own = String::new();

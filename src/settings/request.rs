@@ -34,6 +34,11 @@ pub(crate) fn fits_a_header(id: &[u8]) -> bool {
     id.len() <= 16 * 1024
 }
 
+/// Whether a field of an event stream could have set such an id (R52).
+pub(super) fn is_last_event_id(id: &str) -> bool {
+    !id.contains(['\0', '\n', '\r'])
+}
+
 /// Fetch, "request-body-header name": they go when the body goes.
 const OF_THE_BODY: [HeaderName; 4] = [
     header::CONTENT_ENCODING,
@@ -98,7 +103,7 @@ impl Request {
     ) -> Result<(), Error> {
         self.body = match body {
             None => None,
-            Some(body) => Some(Arc::new(copy(body)?)),
+            Some(body) => Some(Arc::new(copy(&[body])?)),
         };
         Ok(())
     }
@@ -117,7 +122,7 @@ impl Request {
         let value = match value {
             None => None,
             Some(value) => Some(
-                HeaderValue::try_from(copy(value.as_bytes())?)
+                HeaderValue::try_from(copy(&[value.as_bytes()])?)
                     .ok()
                     .filter(|value| can_be_sent(&name, value))
                     .ok_or(Error::Header)?,
@@ -236,11 +241,14 @@ impl Request {
     }
 }
 
-/// A copy of what may be large, if there is memory for it.
-pub(super) fn copy(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+/// A copy of what may be large, piece after piece, if there is memory for it.
+pub(super) fn copy(pieces: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    let length = pieces.iter().map(|piece| piece.len()).sum();
     let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::System)?;
-    copy.extend_from_slice(bytes);
+    copy.try_reserve_exact(length).map_err(|_| Error::System)?;
+    for piece in pieces {
+        copy.extend_from_slice(piece);
+    }
     Ok(copy)
 }
 

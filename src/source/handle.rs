@@ -532,6 +532,11 @@ impl Handle {
         &self.url
     }
 
+    /// The last event ID string, with a NUL.
+    pub(crate) fn copy_last_event_id(&self) -> Vec<u8> {
+        self.shared.copy_last_event_id()
+    }
+
     /// Looks at the last event ID string.
     pub(crate) fn with_last_event_id<T>(
         &self,

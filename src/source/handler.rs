@@ -10,18 +10,21 @@ use crate::settings::attempt::Attempt;
 use crate::state::State;
 
 pub(crate) type OnRequest =
-    Box<dyn Fn(Attempt, Option<&LastFailure>) -> Attempt + Send>;
-pub(crate) type OnRetry =
-    Box<dyn Fn(&Failure, RetryPlan, Duration) -> Option<Duration> + Send>;
+    Box<dyn Fn(Attempt, Text<'_>, Option<&LastFailure>) -> Attempt + Send>;
+pub(crate) type OnRetry = Box<
+    dyn Fn(&Failure, RetryPlan, Text<'_>, Duration) -> Option<Duration> + Send,
+>;
 
 /// Receives what a source reports. Methods are called on the source's thread,
 /// one at a time, in stream order.
 pub(crate) trait Handler: Send {
-    /// Called before each attempt. Returns it as it is to be made. `failure`
-    /// is the one last reported, if the attempt follows one.
+    /// Called before each attempt. Returns it as it is to be made. `id` is the
+    /// last event ID string; `failure` is the one last reported, if the attempt
+    /// follows one.
     fn request(
         &mut self,
         attempt: Attempt,
+        id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt;
     /// Decides what follows a failure: the delay before the next attempt, or
@@ -30,6 +33,7 @@ pub(crate) trait Handler: Send {
         &mut self,
         failure: &Failure,
         plan: RetryPlan,
+        id: Text<'_>,
         delay: Duration,
     ) -> Option<Duration>;
     /// The connection is announced.
@@ -39,12 +43,15 @@ pub(crate) trait Handler: Send {
     fn event(&mut self, event: &Event<'_>, origin: &CStr);
     /// A comment has come, if comments are wanted.
     fn comment(&mut self, comment: Text<'_>);
-    /// The last event ID string has changed, without an event.
+    /// The last event ID string has changed, without an event: a stream or the
+    /// program has set it.
     fn last_event_id(&mut self, id: Text<'_>);
     /// All that a read has brought was dispatched.
     fn flush(&mut self);
-    /// A connection was refused or lost, or an event was dropped.
-    fn error(&mut self, failure: &Failure, plan: RetryPlan);
+    /// A connection was refused or lost; `id` is the last event ID string.
+    fn error(&mut self, failure: &Failure, plan: RetryPlan, id: Text<'_>);
+    /// An event was dropped.
+    fn dropped(&mut self, failure: &Failure);
     /// Whether the program knows all that was reported. If it does not, the
     /// state is signalled when it does.
     fn has_told(&self) -> bool;
@@ -63,11 +70,12 @@ impl Questions {
         &self,
         state: &State,
         attempt: Attempt,
+        id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt {
         match &self.request {
             Some(on_request) if !state.closed_by_program() => {
-                on_request(attempt, failure)
+                on_request(attempt, id, failure)
             }
             _ => attempt,
         }
@@ -79,11 +87,12 @@ impl Questions {
         state: &State,
         failure: &Failure,
         plan: RetryPlan,
+        id: Text<'_>,
         delay: Duration,
     ) -> Option<Duration> {
         match &self.retry {
             Some(on_retry) if !state.closed_by_program() => {
-                on_retry(failure, plan, delay)
+                on_retry(failure, plan, id, delay)
             }
             _ => plan.delay,
         }

@@ -190,17 +190,23 @@ impl<H: Handler> Source<H> {
         if self.attempts > 1 {
             self.shared.stats.reconnects.add(1);
         }
-        let mut request = self.options.request.clone();
-        // One that is not sent need not be copied.
-        let id = Some(self.parser.last_event_id());
-        let id = id.filter(|id| fits_a_header(id.bytes()));
-        request.last_event_id = id.map_or("", Text::as_str).to_owned();
+        let request = self.options.request.clone();
         let mut attempt = Attempt::new(self.attempts, request);
         if self.became_get {
             attempt = attempt.redirected_to_get();
         }
         let last_failure = self.last_failure.take();
-        let attempt = self.handler.request(attempt, last_failure.as_deref());
+        let id = self.parser.last_event_id();
+        let mut attempt =
+            self.handler.request(attempt, id, last_failure.as_deref());
+        if let Some(id) = attempt.take_last_event_id() {
+            self.handler.last_event_id(Text::with_nul(&id));
+            self.parser.replace_last_event_id(id);
+        }
+        // One that is not sent need not be copied.
+        let id = Some(self.parser.last_event_id());
+        let id = id.filter(|id| fits_a_header(id.bytes()));
+        attempt.request.last_event_id = id.map_or("", Text::as_str).to_owned();
         self.is_get = attempt.request.is_plain_get();
         let default = match self.is_get {
             true => Retry::Standard,
@@ -367,7 +373,8 @@ impl<H: Handler> Source<H> {
             self.retry.comes_back_after(&failure, reached, self.is_get);
         let again = wanted && !exhausted;
         let plan = RetryPlan { attempt, delay: again.then_some(delay) };
-        match self.handler.retry(&failure, plan, delay) {
+        let id = self.parser.last_event_id();
+        match self.handler.retry(&failure, plan, id, delay) {
             Some(delay) => self.reestablish(failure, attempt, delay),
             // Unless it was wanted again, and was in vain too often.
             None if failure.error == Error::Ended && (again || !wanted) => {
@@ -408,7 +415,7 @@ impl<H: Handler> Source<H> {
         let url = self.options.url.loggable();
         log::info!("{url}: {failure}; again in {} ms", delay.as_millis());
         let plan = RetryPlan { attempt, delay: Some(delay) };
-        self.handler.error(&failure, plan);
+        self.handler.error(&failure, plan, self.parser.last_event_id());
         self.last_failure = Some(Box::new(LastFailure { failure, plan }));
         // A wait longer than the clock can count is one for ever.
         Next::Wait(Instant::now().checked_add(delay))
@@ -431,7 +438,8 @@ impl<H: Handler> Source<H> {
         }
         log::warn!("{}: {failure}", self.options.url.loggable());
         let attempt = self.backoff.failed_attempts();
-        self.handler.error(failure, RetryPlan { attempt, delay: None });
+        let plan = RetryPlan { attempt, delay: None };
+        self.handler.error(failure, plan, self.parser.last_event_id());
         Next::Over(failure.error)
     }
 }
@@ -488,6 +496,6 @@ impl<H: Handler> Dispatch<'_, H> {
         let failure =
             Failure::new(Error::TooLarge, "event over the size limit")
                 .with_status(self.status);
-        self.handler.error(&failure, RetryPlan { attempt: 0, delay: None });
+        self.handler.dropped(&failure);
     }
 }

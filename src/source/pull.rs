@@ -37,7 +37,7 @@ impl PullHandler {
     fn no_memory(&mut self) {
         self.shared.stats.dropped.add(1);
         let failure = Failure::new(Error::TooLarge, "no memory for an event");
-        self.queue.error(&failure, RetryPlan { attempt: 0, delay: None });
+        self.queue.error(&failure, RetryPlan::NONE);
     }
 
     /// After each item: while the queue is full, nothing more is parsed.
@@ -53,22 +53,24 @@ impl Handler for PullHandler {
     fn request(
         &mut self,
         attempt: Attempt,
+        id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt {
         // So that items of a connection that the program has given up can be
         // told from those of the attempt that begins here.
         self.queue.set_reconnects(self.shared.reconnects());
         let state = &self.shared.state;
-        self.questions.request(state, attempt, failure)
+        self.questions.request(state, attempt, id, failure)
     }
 
     fn retry(
         &mut self,
         failure: &Failure,
         plan: RetryPlan,
+        id: Text<'_>,
         delay: Duration,
     ) -> Option<Duration> {
-        self.questions.retry(&self.shared.state, failure, plan, delay)
+        self.questions.retry(&self.shared.state, failure, plan, id, delay)
     }
 
     fn open(&mut self, response: &Response) {
@@ -99,9 +101,14 @@ impl Handler for PullHandler {
         self.wait_for_room();
     }
 
-    fn error(&mut self, failure: &Failure, plan: RetryPlan) {
+    fn error(&mut self, failure: &Failure, plan: RetryPlan, _: Text<'_>) {
         self.shared.note_failure(failure.error, plan);
         self.queue.error(failure, plan);
+        self.wait_for_room();
+    }
+
+    fn dropped(&mut self, failure: &Failure) {
+        self.queue.error(failure, RetryPlan::NONE);
         self.wait_for_room();
     }
 

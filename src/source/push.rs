@@ -14,7 +14,7 @@ use crate::source::listeners::{OnEvent, Snapshot};
 use crate::source::shared::Shared;
 
 pub(crate) type OnOpen = Box<dyn Fn(&Response) + Send>;
-pub(crate) type OnError = Box<dyn Fn(&Failure, RetryPlan) + Send>;
+pub(crate) type OnError = Box<dyn Fn(&Failure, RetryPlan, Text<'_>) + Send>;
 pub(crate) type OnComment = Box<dyn Fn(Text<'_>) + Send>;
 
 /// The callbacks that report what has happened. A queue replaces them.
@@ -87,19 +87,21 @@ impl Handler for PushHandler {
     fn request(
         &mut self,
         attempt: Attempt,
+        id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt {
         let state = &self.shared.state;
-        self.questions.request(state, attempt, failure)
+        self.questions.request(state, attempt, id, failure)
     }
 
     fn retry(
         &mut self,
         failure: &Failure,
         plan: RetryPlan,
+        id: Text<'_>,
         delay: Duration,
     ) -> Option<Duration> {
-        self.questions.retry(&self.shared.state, failure, plan, delay)
+        self.questions.retry(&self.shared.state, failure, plan, id, delay)
     }
 
     fn open(&mut self, response: &Response) {
@@ -137,13 +139,19 @@ impl Handler for PushHandler {
         // Nothing is kept back.
     }
 
-    fn error(&mut self, failure: &Failure, plan: RetryPlan) {
+    fn error(&mut self, failure: &Failure, plan: RetryPlan, id: Text<'_>) {
         self.shared.note_failure(failure.error, plan);
         if let Some(on_error) = &self.callbacks.error
             && !self.is_closed()
         {
-            on_error(failure, plan);
+            on_error(failure, plan, id);
         }
+    }
+
+    fn dropped(&mut self, failure: &Failure) {
+        // The parser, which is at work, has it; but this is what was told.
+        let id = self.shared.copy_last_event_id();
+        self.error(failure, RetryPlan::NONE, Text::with_nul(&id));
     }
 
     fn has_told(&self) -> bool {

@@ -57,6 +57,18 @@ impl Shared {
         look(&lock(&self.last_event_id))
     }
 
+    /// A copy with a NUL; of one for which there is no memory, an empty one.
+    pub(crate) fn copy_last_event_id(&self) -> Vec<u8> {
+        let mut copy = Vec::new();
+        self.with_last_event_id(|id| {
+            if copy.try_reserve_exact(id.len() + 1).is_ok() {
+                copy.extend_from_slice(id);
+            }
+        });
+        copy.push(0);
+        copy
+    }
+
     pub(crate) fn set_last_event_id(&self, id: &[u8]) {
         let mut last = lock(&self.last_event_id);
         last.clear();

@@ -236,6 +236,8 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_request_set_header(NULL, "X-A", "b"));
     EXPECT(NULL, eventsource_request_set_method(NULL, "GET"));
     EXPECT(NULL, eventsource_request_set_url(NULL, "http://127.0.0.1/"));
+    EXPECT(NULL, eventsource_request_set_last_event_id(NULL, "1"));
+    CHECK(eventsource_request_last_event_id(NULL) == NULL);
     CHECK(eventsource_request_attempt(NULL) == 0);
     CHECK(eventsource_request_failure(NULL) == NULL);
     EXPECT(NULL, eventsource_set_ca_file(NULL, "/"));

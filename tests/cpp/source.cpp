@@ -120,6 +120,7 @@ void tells_handlers_all_that_happens()
         } else {
             CHECK(failure.code() == Errc::status);
             CHECK(failure.http_status() == 404);
+            CHECK(failure.last_event_id() == source.last_event_id());
             CHECK(failure.response()->header("X-Why") == "because");
             CHECK(!failure.will_retry());
             CHECK(failure.body() == "nothing here");
@@ -159,13 +160,18 @@ void asks_as_it_was_told_to()
     source.set_header("X-Dropped", std::nullopt);
     source.set_method("PUT");
     source.set_body("a body");
-    source.set_last_event_id("41");
-    CHECK(source.last_event_id() == "41");
+    source.set_last_event_id("40");
+    CHECK(source.last_event_id() == "40");
     source.on_request([](sse::Request &request) {
         CHECK(request.attempt() == 1);
         CHECK(!request.failure());
         request.set_header("X-Fresh", "fresh");
         request.set_header("User-Agent", std::nullopt);
+        CHECK(request.last_event_id() == "40");
+        CHECK(thrown_by([&] { request.set_last_event_id("a\nb"); })
+              == Errc::value);
+        request.set_last_event_id("41");
+        CHECK(request.last_event_id() == "41");
         request.set_url(server + "/echo");
         CHECK(thrown_by([&] { request.set_url("/echo"); }) == Errc::url);
     });
@@ -217,12 +223,13 @@ void takes_nothing_for_what_c_takes_null()
         source.set_unix_socket(nothing);
         source.on_request([nothing](sse::Request &request) {
             request.set_header("User-Agent", nothing);
+            request.set_last_event_id(nothing);
+            CHECK(request.last_event_id().empty());
             CHECK(thrown_by([&] { request.set_header(nothing, "x"); })
                   == Errc::null);
             CHECK(thrown_by([&] { request.set_method(nothing); })
                   == Errc::null);
-            CHECK(thrown_by([&] { request.set_url(nothing); })
-                  == Errc::null);
+            CHECK(thrown_by([&] { request.set_url(nothing); }) == Errc::null);
         });
         const auto is_null = [](auto call) {
             CHECK(thrown_by(call) == Errc::null);

@@ -231,9 +231,12 @@ fn nothing_is_set_of_nothing() {
     let null = std::ptr::null_mut();
     // SAFETY: NULL is refused.
     unsafe {
-        let url = c"http://127.0.0.1/".as_ptr();
-        let error = ffi::eventsource_request_set_url(null, url);
+        let text = c"http://127.0.0.1/".as_ptr();
+        let error = ffi::eventsource_request_set_url(null, text);
         assert_eq!(error, Error::Null);
+        let error = ffi::eventsource_request_set_last_event_id(null, text);
+        assert_eq!(error, Error::Null);
+        assert!(ffi::eventsource_request_last_event_id(null).is_null());
     }
     let server = Server::start();
     let _source = Source::new(&server.url("/"))
@@ -249,4 +252,198 @@ fn nothing_is_set_of_nothing() {
         })
         .start();
     server.accept();
+}
+
+// The last event ID string
+
+/// A stream of two events, the first with the id `a`, that breaks off.
+fn lose(mut connection: Connection, source: &Source) {
+    connection.send(EVENT_STREAM);
+    connection.send("id: a\ndata: 1\n\ndata: 2\n\n");
+    source.opened();
+    for data in ["1", "2"] {
+        assert_eq!(source.message(data).id, "a");
+    }
+    connection.reset();
+}
+
+/// `on_request`: the id is known before each attempt, as the stream has it, in
+/// pull mode too. R35: as it is sent.
+#[test]
+fn the_id_is_known_before_each_attempt() {
+    for pulls in [false, true] {
+        let server = Server::start();
+        let (tell, told) = std::sync::mpsc::channel();
+        let source = Source::new(&server.url("/")).with_last_event_id("0");
+        let source = if pulls { source.pulling() } else { source };
+        let source = source
+            .asking(move |request| {
+                let id = request.last_event_id();
+                let failed = request.failure().map(|it| it.last_event_id);
+                tell.send((id, failed)).unwrap();
+            })
+            .start();
+        let connection = server.accept();
+        assert_eq!(told.recv().unwrap(), ("0".to_owned(), None));
+        lose(connection, &source);
+        assert_eq!(source.lost().last_event_id, "a");
+        let connection = server.accept();
+        let (id, failed) = told.recv().unwrap();
+        assert_eq!((&*id, failed.as_deref()), ("a", Some("a")));
+        assert_eq!(connection.request.header("last-event-id"), Some("a"));
+        source.close();
+        source.skip_to_close();
+    }
+}
+
+/// Pull mode: what `on_retry` is told has not been taken yet.
+#[test]
+fn a_failure_knows_the_id_before_its_items_are_taken() {
+    let server = Server::start();
+    let (tell, told) = std::sync::mpsc::channel();
+    let source = Source::new(&server.url("/"))
+        .pulling()
+        .deciding(move |failure| {
+            tell.send(failure.last_event_id.clone()).unwrap();
+            -1
+        })
+        .start();
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    connection.send("id: a\ndata: 1\n\nid: b\ndata: 2\n\n");
+    connection.reset();
+    assert_eq!(told.recv().unwrap(), "b");
+    assert_eq!(source.last_event_id(), "");
+    source.opened();
+    source.event();
+    source.event();
+    assert_eq!(source.failed(Error::Lost).last_event_id, "b");
+}
+
+/// An event that was dropped tells the id that has come with it.
+#[test]
+fn a_dropped_event_tells_its_id() {
+    for pulls in [false, true] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/")).with_max_event_size(10);
+        let source = if pulls { source.pulling() } else { source };
+        let source = source.start();
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        let long = "x".repeat(11);
+        connection.send(format!("id: a\ndata: {long}\n\ndata: y\n\n"));
+        source.opened();
+        let failure = source.failure(Error::TooLarge);
+        assert_eq!(failure.last_event_id, "a");
+        assert_eq!(source.message("y").id, "a");
+        source.close();
+        source.skip_to_close();
+    }
+}
+
+/// `on_request`: an id that the program sets, or clears, is as if the stream
+/// had set it. R35, R58.
+#[test]
+fn an_id_that_is_set_lasts() {
+    for (id, sent) in [(Some("ü"), Some("ü")), (Some(""), None), (None, None)]
+    {
+        for pulls in [false, true] {
+            let server = Server::start();
+            let source = Source::new(&server.url("/"));
+            let source = if pulls { source.pulling() } else { source };
+            let source = source
+                .asking(move |request| {
+                    if request.attempt() != 2 {
+                        return;
+                    }
+                    assert_eq!(request.last_event_id(), "a");
+                    assert_eq!(request.set_last_event_id(id), Error::None);
+                    let now = request.last_event_id();
+                    assert_eq!(now, id.unwrap_or_default());
+                    for bad in ["a\nb", "a\r"] {
+                        let error = request.set_last_event_id(Some(bad));
+                        assert_eq!(error, Error::Value);
+                    }
+                    assert_eq!(request.last_event_id(), now);
+                })
+                .start();
+            lose(server.accept(), &source);
+            source.lost();
+            assert_eq!(source.last_event_id(), "a");
+            for _ in 0..2 {
+                let mut connection = server.accept();
+                let header = connection.request.header("last-event-id");
+                assert_eq!(header, sent);
+                connection.send(EVENT_STREAM);
+                source.opened();
+                let now = sent.unwrap_or_default();
+                assert_eq!(source.last_event_id(), now);
+                connection.send("data: 3\n\n");
+                assert_eq!(source.message("3").id, now);
+                connection.reset();
+                assert_eq!(source.lost().last_event_id, now);
+            }
+            source.close();
+            source.skip_to_close();
+        }
+    }
+}
+
+/// `on_request`: a server that has forgotten the id is asked without it, and a
+/// failed attempt does not bring it back.
+#[test]
+fn an_id_that_was_cleared_stays_so_through_failures() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with_last_event_id("gone")
+        .deciding(|_| 0)
+        .asking(|request| {
+            if request.failure().is_some_and(|it| it.http_status == 400) {
+                assert_eq!(request.set_last_event_id(None), Error::None);
+            }
+        })
+        .start();
+    let connection = server.accept();
+    assert_eq!(connection.request.header("last-event-id"), Some("gone"));
+    connection.answer("400 Bad Request", "Content-Length: 0\r\n");
+    source.retrying(Error::Status);
+    let connection = server.accept();
+    assert_eq!(connection.request.header("last-event-id"), None);
+    assert_eq!(source.last_event_id(), "");
+    connection.answer("503 Busy", "Content-Length: 0\r\n");
+    source.retrying(Error::Status);
+    let connection = server.accept();
+    assert_eq!(connection.request.header("last-event-id"), None);
+}
+
+/// R37. An id that no header can carry is known, and not sent.
+#[test]
+fn an_id_that_is_too_long_is_known_all_the_same() {
+    let server = Server::start();
+    let long = "x".repeat(16 * 1024 + 1);
+    let expected = long.clone();
+    let _source = Source::new(&server.url("/"))
+        .with_last_event_id(&long)
+        .asking(move |request| assert_eq!(request.last_event_id(), expected))
+        .start();
+    assert_eq!(server.accept().request.header("last-event-id"), None);
+}
+
+/// A connection has worked by what it brought, not by an id that the program
+/// has set: servers that close at once are waited for.
+#[test]
+fn an_id_that_is_set_is_no_progress() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .asking(|request| {
+            assert_eq!(request.set_last_event_id(Some("x")), Error::None);
+        })
+        .start();
+    for attempt in [1, 2] {
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        source.opened();
+        connection.finish();
+        assert_eq!(source.ended().attempt, attempt);
+    }
 }

@@ -6,7 +6,7 @@ use std::ptr;
 use eventsource::ffi::{self, CSource, Error};
 
 use crate::pointer::Pointer;
-use crate::seen::{Event, Failure, Response, counted};
+use crate::seen::{Event, Failure, Response, counted, text};
 
 /// Which callback of a source.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -258,6 +258,18 @@ impl Asking {
         let method = CString::new(method).unwrap();
         // SAFETY: see `set_header`.
         unsafe { ffi::eventsource_request_set_method(self.0, method.as_ptr()) }
+    }
+
+    pub fn last_event_id(&self) -> String {
+        // SAFETY: see `attempt`.
+        text(unsafe { ffi::eventsource_request_last_event_id(self.0) })
+    }
+
+    pub fn set_last_event_id(&self, id: Option<&str>) -> Error {
+        let id = id.map(|id| CString::new(id).unwrap());
+        let id = id.as_ref().map_or(ptr::null(), |id| id.as_ptr());
+        // SAFETY: see `set_header`.
+        unsafe { ffi::eventsource_request_set_last_event_id(self.0, id) }
     }
 
     pub fn set_url(&self, url: &str) -> Error {

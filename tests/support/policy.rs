@@ -18,6 +18,7 @@ pub struct Verdict {
     pub attempt: u32,
     pub will_retry: bool,
     pub delay_ms: u64,
+    pub last_event_id: String,
 }
 
 struct Asks {
@@ -39,9 +40,15 @@ struct Decides {
 impl Callbacks for Decides {
     fn on_retry(&self, _: Pointer, failure: Failure) -> i64 {
         let Failure { error, http_status, attempt, .. } = failure;
-        let Failure { will_retry, delay_ms, .. } = failure;
-        let verdict =
-            Verdict { error, http_status, attempt, will_retry, delay_ms };
+        let Failure { will_retry, delay_ms, last_event_id, .. } = failure;
+        let verdict = Verdict {
+            error,
+            http_status,
+            attempt,
+            will_retry,
+            delay_ms,
+            last_event_id,
+        };
         self.handle.guard(|| (self.action)(&verdict)).unwrap_or(-1)
     }
 }

@@ -46,6 +46,7 @@ pub struct Failure {
     pub body: String,
     /// Zero for none.
     pub system_error: i32,
+    pub last_event_id: String,
 }
 
 impl Seen {
@@ -134,6 +135,7 @@ impl Failure {
             delay_ms: failure.delay_ms,
             body: counted(failure.body, failure.body_len),
             system_error: failure.system_error,
+            last_event_id: text(failure.last_event_id),
         }
     }
 }
