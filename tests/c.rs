@@ -47,12 +47,11 @@ fn make_two_units(compiler: &str, language: &str, std: &str) {
 #[test]
 fn the_examples_are_clean_c99() {
     for compiler in ["gcc", "clang"] {
-        for example in
-            ["examples/listen.c", "examples/chat.c", "examples/epoll.c"]
-        {
+        for example in ["listen.c", "chat.c", "epoll.c", "own_http.c"] {
             let mut command = Command::new(compiler);
             command.arg("-std=c99").args(WARNINGS).arg("-fsyntax-only");
-            command.arg("-I").arg(path("include")).arg(path(example));
+            command.arg("-I").arg(path("include"));
+            command.arg(path("examples").join(example));
             succeed(command);
         }
     }
@@ -203,6 +202,47 @@ fn chat(url: &str) -> Command {
     let mut command = directly(&compile(&path("examples/chat.c")));
     command.args([url, "{\"stream\":true}"]).env("OPENAI_API_KEY", "k3y");
     command
+}
+
+#[test]
+fn an_http_stack_of_its_own_follows_a_stream() {
+    let own_http = compile_with(&path("examples/own_http.c"), &["-lcurl"]);
+    let follow = |mut command: Command| {
+        let url = serve(|number, request, mut stream| {
+            let id = last_event_id(request);
+            let body = match number {
+                0 => "retry: 1\nid: 1\ndata: one\n\nid: 2\ndata: cut o".into(),
+                1 => format!("event: ping\ndata: after {id}\n\nid: 3\n\n"),
+                // No response at all, which is no end.
+                2 => return Ok(()),
+                3 => format!("data: after {id}\n\n"),
+                _ => return no_content(stream),
+            };
+            stream.write_all(format!("{HEAD}{body}").as_bytes())
+        });
+        command.arg(url);
+        Program::start(command).end()
+    };
+    for command in [directly(&own_http), under_valgrind(&own_http)] {
+        let ended = follow(command);
+        let lines = ["message: one", "ping: after 1", "message: after 3"];
+        assert_eq!(ended.lines, lines, "{ended:?}");
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(ended.stderr.contains("an event was cut off"), "{ended:?}");
+    }
+    for head in [
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\n",
+    ] {
+        let url = serve(move |_, _, mut stream| {
+            stream.write_all(format!("{head}\r\nno\n\n").as_bytes())
+        });
+        let mut command = directly(&own_http);
+        command.arg(url);
+        let ended = Program::start(command).end();
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        assert!(ended.lines.is_empty(), "{ended:?}");
+    }
 }
 
 #[test]
