@@ -155,7 +155,7 @@ pub fn redirected(from: &str, location: &[u8]) -> Option<String> {
 /// The URL of a source, as it is announced and as it is logged.
 pub fn source_url(text: &str) -> Option<(String, String)> {
     let url = Options::new(text).ok()?.url;
-    let loggable = url.loggable();
+    let loggable = url.loggable().to_string();
     Some((url.as_str().to_owned(), loggable))
 }
 

@@ -9,8 +9,8 @@
 //! the head of one, and `failure` says why a connection came to nothing;
 //! `wait` is how long blocking code may wait, and what interrupts it; `state`
 //! holds the ready state, and wakes the source's thread wherever it waits;
-//! `stats` counts; `sync` has locks and atomics, `pool` what all sources share;
-//! `url` and `userinfo` are what a URL says.
+//! `stats` counts; `sync` has locks and atomics, `pool` what all sources share,
+//! `memory` what may be lacking; `url` and `userinfo` are what a URL says.
 //!
 //! [`parser`] stands alone: the bytes of a stream in, events out.
 //!
@@ -29,6 +29,7 @@
 mod credentials;
 mod error;
 mod failure;
+mod memory;
 mod panic;
 mod pool;
 mod response;

@@ -1,5 +1,7 @@
 //! The URLs that a source asks for.
 
+use std::fmt;
+
 use url::{Host, Position, Url};
 
 use crate::error::Error;
@@ -85,8 +87,8 @@ impl HttpUrl {
 
     /// What a log may show: no user, password, query and fragment, any of
     /// which may be a secret.
-    pub(crate) fn loggable(&self) -> String {
-        format!("{}{}", self.origin(), self.0.path())
+    pub(crate) fn loggable(&self) -> impl fmt::Display {
+        Loggable(&self.0)
     }
 
     pub(crate) fn remove_user_info(&mut self) {
@@ -96,6 +98,15 @@ impl HttpUrl {
 
     pub(crate) fn user_info(&self) -> Option<UserInfo> {
         UserInfo::of(&self.0)
+    }
+}
+
+struct Loggable<'a>(&'a Url);
+
+impl fmt::Display for Loggable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.0.origin().ascii_serialization();
+        write!(f, "{origin}{}", self.0.path())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::convert::{bytes, flag, guard, optional, text};
+use super::convert::{bytes, flag, guard, name, optional, text};
 use super::source::{CSource, handle, set};
 use crate::error::Error;
 
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn eventsource_set_method(
     method: *const c_char,
 ) -> Error {
     guard(|| {
-        let (handle, method) = (handle(source)?, text(method)?);
+        let (handle, method) = (handle(source)?, name(method)?);
         handle.set(|setup| setup.options.request.set_method(method))
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
-use super::convert::{Pointer, UserData, guard, out, text};
+use super::convert::{Pointer, UserData, guard, name, out};
 use super::event::{CEvent, CFailure, FailureText, length, pointer};
 use super::response::CResponse;
 use super::source::{CSource, handle, set};
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn eventsource_add_listener(
     }
     guard(|| {
         let handle = handle(source)?;
-        let event_type = text(r#type)?;
+        let event_type = name(r#type)?;
         let on_event = on_event.ok_or(Error::Null)?;
         let on_event = listener(pointer, on_event, user_data);
         let id = handle.add_listener(event_type, on_event)?;

@@ -17,6 +17,7 @@ use std::ptr;
 use std::slice;
 
 use crate::error::Error;
+use crate::memory;
 use crate::panic::catch;
 
 /// The body of every function that returns an error: a panic is one too.
@@ -75,6 +76,21 @@ pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
     // SAFETY: promised by the caller.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| Error::Utf8)
+}
+
+/// The text that C points to, which code of others copies: a URL, or a name.
+///
+/// # Safety
+///
+/// As [`text`].
+pub(super) unsafe fn name<'a>(chars: *const c_char) -> Result<&'a str, Error> {
+    // SAFETY: promised by the caller.
+    let text = unsafe { text(chars) }?;
+    // Three bytes for each that is percent-encoded, and again in turn.
+    match memory::is_there(8 * text.len()) {
+        true => Ok(text),
+        false => Err(Error::System),
+    }
 }
 
 /// The text that C points to, unless it is NULL.

@@ -1,6 +1,7 @@
 //! Error texts, version and log: eventsource_strerror(3).
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt::{self, Write};
 use std::sync::{Mutex, Once, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -96,6 +97,22 @@ impl Logger {
     }
 }
 
+/// What is logged, in one line. There is always room for a NUL behind it.
+struct Line(Vec<u8>);
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.try_reserve(text.len() + 1).map_err(|_| fmt::Error)?;
+        for (number, part) in text.split(char::is_control).enumerate() {
+            if number > 0 {
+                self.0.push(b' ');
+            }
+            self.0.extend_from_slice(part.as_bytes());
+        }
+        Ok(())
+    }
+}
+
 impl Log for Logger {
     /// Only our own: what the libraries below say may hold headers.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -112,8 +129,11 @@ impl Log for Logger {
             log::Level::Info => LogLevel::Info,
             log::Level::Debug | log::Level::Trace => LogLevel::Debug,
         };
-        let line = record.args().to_string().replace(char::is_control, " ");
-        let line = CString::new(line).unwrap_or_default();
+        let mut line = Line(Vec::new());
+        // One for which there is no memory is cut short.
+        let _ = line.write_fmt(*record.args());
+        line.0.push(0);
+        let line = CStr::from_bytes_with_nul(&line.0).unwrap_or_default();
         // No lock is held while the program is called.
         let sink = self
             .sink()

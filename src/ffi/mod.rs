@@ -83,12 +83,13 @@
 //! until eventsource_free() has returned: no callback begins after that.
 //!
 //! Where there is no memory for what a server or the program makes large
-//! (events, ids, comments, header values, bodies), an event is dropped,
-//! EVENTSOURCE_ERROR_TOO_LARGE, and a setting is refused,
-//! EVENTSOURCE_ERROR_SYSTEM. Where there is none even for what is small
-//! (objects of the library, URLs, names, messages, heads, which have 256 KiB at
-//! most, and the receive buffer of half a MiB), or for the head of a request,
-//! the process is aborted.
+//! (events, ids, comments, URLs, headers, bodies), an event is dropped,
+//! EVENTSOURCE_ERROR_TOO_LARGE, a setting is refused, EVENTSOURCE_ERROR_SYSTEM,
+//! and an attempt fails with EVENTSOURCE_ERROR_SYSTEM and is made again. Where
+//! there is none even for what is small, the process is aborted. Small are: the
+//! objects of the library and their threads, paths, messages, what TLS needs,
+//! a response's head, which has 256 KiB at most, and the receive buffers, half
+//! a MiB each, which sources share.
 //!
 //! Lifetime
 //! --------

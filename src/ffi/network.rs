@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::convert::{self, flag, guard, optional};
+use super::convert::{self, flag, guard, name, optional};
 use super::source::{CSource, handle, set};
 use crate::error::Error;
 use crate::net::trust::{CaFile, Identity, Name};
@@ -37,8 +37,8 @@ pub unsafe extern "C" fn eventsource_set_proxy(
     url: *const c_char,
 ) -> Error {
     guard(|| {
-        let (handle, url) = (handle(source)?, optional(url)?);
-        let url = url.unwrap_or_default();
+        let handle = handle(source)?;
+        let url = if url.is_null() { "" } else { name(url)? };
         handle.set(|setup| setup.options.network().set_proxy(url))
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use super::convert::{Pointer, exclusive, guard, optional, shared, text};
+use super::convert::{self, Pointer, exclusive, guard, optional, shared, text};
 use super::event::{CFailure, FailureText, pointer};
 use super::source::{CSource, set};
 use crate::error::Error;
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn eventsource_request_set_method(
     request: *mut CRequest,
     method: *const c_char,
 ) -> Error {
-    guard(|| exclusive(request)?.attempt.set_method(text(method)?))
+    guard(|| exclusive(request)?.attempt.set_method(convert::name(method)?))
 }
 
 /// Sets the URL of this attempt, absolute, http or https: for services that
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn eventsource_request_set_url(
     request: *mut CRequest,
     url: *const c_char,
 ) -> Error {
-    guard(|| exclusive(request)?.attempt.set_url(text(url)?))
+    guard(|| exclusive(request)?.attempt.set_url(convert::name(url)?))
 }
 
 /// Sets the last event ID string, or clears it if `id` is NULL or empty: for a

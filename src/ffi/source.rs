@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
-use super::convert::{guard, out, release, shared, text};
+use super::convert::{guard, name, out, release, shared};
 use super::item::Taken;
 use crate::error::Error;
 use crate::panic::catch;
@@ -50,8 +50,8 @@ pub(super) unsafe fn set(
 /// sent as Basic authentication. Nothing is sent before eventsource_connect().
 /// The new source is CONNECTING (R5), and is the caller's, to be given back
 /// with eventsource_free(). On error `*source` is NULL: EVENTSOURCE_ERROR_URL
-/// (R1), EVENTSOURCE_ERROR_SCHEME, EVENTSOURCE_ERROR_UTF8 or
-/// EVENTSOURCE_ERROR_NULL.
+/// (R1), EVENTSOURCE_ERROR_SCHEME, EVENTSOURCE_ERROR_UTF8,
+/// EVENTSOURCE_ERROR_NULL, or EVENTSOURCE_ERROR_SYSTEM without memory for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_new(
     url: *const c_char,
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn eventsource_new(
     guard(|| {
         let place = out(source)?;
         place.write(ptr::null_mut());
-        let handle = Arc::new(Handle::new(text(url)?)?);
+        let handle = Arc::new(Handle::new(name(url)?)?);
         let source = CSource { handle, taken: Mutex::default() };
         place.write(Box::into_raw(Box::new(source)));
         Ok(())

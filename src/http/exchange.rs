@@ -8,7 +8,6 @@
 
 use std::fmt;
 use std::io;
-use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -153,6 +152,8 @@ impl Connector for Wires {
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
         let Wires { route, proxy, .. } = self;
+        // Before anybody is disturbed.
+        let buffers = Written::with_room(self.output).map_err(failed)?;
         let stream = dial(route, proxy.as_ref()).map_err(into_ureq)?;
         let forwards =
             proxy.as_ref().is_some_and(|proxy| proxy.forwards(&route.url));
@@ -164,7 +165,7 @@ impl Connector for Wires {
             deadline: deadline(route.response_timeout),
             refused: false,
             secure: route.url.is_secure(),
-            buffers: Written { output_size: self.output, ..Written::default() },
+            buffers,
             received: Received::default(),
             head: None,
             rest: self.rest.clone(),
@@ -233,10 +234,6 @@ struct Wire {
 }
 
 impl Wire {
-    fn stream(&mut self) -> &mut Stream {
-        self.stream.as_mut().expect("taken only when dropped")
-    }
-
     /// Receives the head of the response, and whatever comes with it.
     fn receive_head(&mut self) -> Result<Head, ureq::Error> {
         const END: io::ErrorKind = io::ErrorKind::UnexpectedEof;
@@ -274,18 +271,17 @@ impl Transport for Wire {
         amount: usize,
         _: NextTimeout,
     ) -> Result<(), ureq::Error> {
-        let interrupt = self.interrupt.clone();
-        let until = Until::new(&*interrupt, self.deadline);
-        let output = mem::take(&mut self.buffers.output);
-        let output = &output[..amount];
         if self.refused {
             return Ok(());
         }
+        let until = Until::new(&*self.interrupt, self.deadline);
+        let output = &self.buffers.output[..amount];
+        let stream = self.stream.as_mut().expect("taken only when dropped");
         let sent = match self.target.take() {
-            None => self.stream().write_all(output, until),
+            None => stream.write_all(output, until),
             Some(target) => {
-                let output = as_sent(output, &target);
-                self.stream().write_all(&output, until)
+                let output = as_sent(output, &target).map_err(failed)?;
+                stream.write_all(&output, until)
             }
         };
         match sent {
@@ -297,6 +293,8 @@ impl Transport for Wire {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        // The request has gone.
+        self.buffers.output = Vec::new();
         self.head = Some(self.receive_head()?);
         self.buffers.input = HEAD_FOR_UREQ;
         Ok(true)
@@ -352,23 +350,31 @@ fn host(url: &HttpUrl) -> HeaderValue {
 /// The head of a request as it is sent, with its own target. ureq writes names
 /// in lower case, and `Host` where it likes; some servers know no other case,
 /// and look for `Host` at once (RFC 9110, 7.2).
-fn as_sent(head: &[u8], target: &str) -> Vec<u8> {
-    let mut lines: Vec<_> =
-        head.split_inclusive(|byte| *byte == b'\n').collect();
-    let line = lines.remove(0);
-    // Stable: the others, and the empty line, stay where they are.
-    lines.sort_by_key(|line| !line.starts_with(b"host:"));
+fn as_sent(head: &[u8], target: &str) -> Result<Vec<u8>, Failure> {
+    let mut sent = Vec::new();
+    let length = head.len() + target.len();
+    sent.try_reserve_exact(length).map_err(|_| no_memory())?;
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    let line = lines.next().expect("one at least");
     let method = line.split(|byte| *byte == b' ').next().expect("one at least");
-    let mut sent = Vec::with_capacity(head.len() + target.len());
-    sent.extend_from_slice(method);
-    sent.extend_from_slice(format!(" {target} HTTP/1.1\r\n").as_bytes());
-    for line in lines {
+    for part in [method, b" ", target.as_bytes(), b" HTTP/1.1\r\n"] {
+        sent.extend_from_slice(part);
+    }
+    // The others, and the empty line, stay where they are.
+    let is_host = |line: &&[u8]| line.starts_with(b"host:");
+    let others = lines.clone().filter(|line| !is_host(line));
+    for line in lines.filter(is_host).chain(others) {
         let start = sent.len();
         sent.extend_from_slice(line);
         let colon = line.iter().position(|byte| *byte == b':');
         title_case(&mut sent[start..][..colon.unwrap_or(0)]);
     }
-    sent
+    Ok(sent)
+}
+
+/// The program has made the request larger than what memory there is.
+pub(crate) fn no_memory() -> Failure {
+    Failure::new(Error::System, "no memory for the request")
 }
 
 fn title_case(name: &mut [u8]) {
@@ -385,19 +391,25 @@ fn title_case(name: &mut [u8]) {
     }
 }
 
-/// What ureq writes the request to, made when needed and given back when it
-/// has gone; and the head that it reads. ureq's own buffers are never given
-/// back: a thousand sources that wait for a response would hold them all.
-#[derive(Default)]
+/// What ureq writes the request to, given back when it has gone; and the head
+/// that it reads. ureq's own buffers are never given back: a thousand sources
+/// that wait for a response would hold them all.
 struct Written {
-    output_size: usize,
     output: Vec<u8>,
     input: &'static [u8],
 }
 
+impl Written {
+    fn with_room(size: usize) -> Result<Written, Failure> {
+        let mut output = Vec::new();
+        output.try_reserve_exact(size).map_err(|_| no_memory())?;
+        output.resize(size, 0);
+        Ok(Written { output, input: &[] })
+    }
+}
+
 impl Buffers for Written {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(self.output_size, 0);
         &mut self.output
     }
 
@@ -418,7 +430,6 @@ impl Buffers for Written {
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         // The first is for chunked bodies; no request has one.
-        self.output.resize(self.output_size, 0);
         (&mut [], &mut self.output)
     }
 

@@ -1,8 +1,9 @@
 //! An attempt that is about to be made, as the program may change it.
 
 use crate::error::Error;
+use crate::memory::joined;
 use crate::parser::Text;
-use crate::settings::request::{Request, copy, is_last_event_id};
+use crate::settings::request::{Request, is_last_event_id};
 use crate::url::HttpUrl;
 
 /// What an attempt asks for. What the program changes holds for this attempt.
@@ -59,7 +60,7 @@ impl Attempt {
         if !is_last_event_id(id) {
             return Err(Error::Value);
         }
-        self.last_event_id = Some(copy(&[id.as_bytes(), b"\0"])?);
+        self.last_event_id = Some(joined(&[id.as_bytes(), b"\0"])?);
         Ok(())
     }
 

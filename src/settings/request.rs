@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::credentials::Credentials;
 use crate::error::Error;
+use crate::memory::copy;
 
 /// Headers that the library writes itself, or HTTP/1.1 connections do.
 const RESERVED: [HeaderName; 9] = [
@@ -103,7 +104,7 @@ impl Request {
     ) -> Result<(), Error> {
         self.body = match body {
             None => None,
-            Some(body) => Some(Arc::new(copy(&[body])?)),
+            Some(body) => Some(Arc::new(copy(body)?)),
         };
         Ok(())
     }
@@ -122,7 +123,7 @@ impl Request {
         let value = match value {
             None => None,
             Some(value) => Some(
-                HeaderValue::try_from(copy(&[value.as_bytes()])?)
+                HeaderValue::try_from(copy(value.as_bytes())?)
                     .ok()
                     .filter(|value| can_be_sent(&name, value))
                     .ok_or(Error::Header)?,
@@ -137,6 +138,12 @@ impl Request {
             None => self.headers.push((name, value)),
         }
         Ok(())
+    }
+
+    /// How much memory code of others takes when the headers are sent, at most;
+    /// values are shared.
+    pub(crate) fn size_of_headers(&self) -> usize {
+        self.headers.len() * 1024
     }
 
     /// The method, as things stand.
@@ -239,17 +246,6 @@ impl Request {
     pub(crate) fn decides(&self, name: &HeaderName) -> bool {
         self.headers.iter().any(|(known, _)| known == name)
     }
-}
-
-/// A copy of what may be large, piece after piece, if there is memory for it.
-pub(super) fn copy(pieces: &[&[u8]]) -> Result<Vec<u8>, Error> {
-    let length = pieces.iter().map(|piece| piece.len()).sum();
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(length).map_err(|_| Error::System)?;
-    for piece in pieces {
-        copy.extend_from_slice(piece);
-    }
-    Ok(copy)
 }
 
 /// Whether a request can be sent that has this header, and its response read.

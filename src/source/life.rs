@@ -11,12 +11,14 @@ use crate::error::Error;
 use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
 use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
+use crate::http::exchange;
 use crate::http::opening::{Opened, Opening};
+use crate::memory;
 use crate::net::turns::Turns;
 use crate::parser::{Item, Parser, Text};
 use crate::settings::attempt::Attempt;
 use crate::settings::options::Options;
-use crate::settings::request::fits_a_header;
+use crate::settings::request::{Request, fits_a_header};
 use crate::settings::retry::{Reached, Retry, advice, retry_after};
 use crate::source::backoff::Backoff;
 use crate::source::handler::Handler;
@@ -134,11 +136,18 @@ impl<H: Handler> Source<H> {
             if self.state().take_reconnect() {
                 self.last_failure = None;
             }
+            if !self.has_memory_for(&self.options.request, None) {
+                return self.opened(Err(exchange::no_memory().into()));
+            }
             let attempt = self.ask_program();
             if self.state().interrupted() {
                 continue;
             }
             let (request, url) = attempt.into_parts();
+            // The program may have made it larger.
+            if !self.has_memory_for(&request, url.as_deref()) {
+                return self.opened(Err(exchange::no_memory().into()));
+            }
             self.is_elsewhere = url.is_some();
             if self.is_elsewhere {
                 self.forget_redirects();
@@ -160,6 +169,15 @@ impl<H: Handler> Source<H> {
         }
         log::debug!("{}: closed", self.options.url.loggable());
         Next::Over(Error::None)
+    }
+
+    /// Whether there is memory for what an attempt copies of what the program
+    /// has made large.
+    fn has_memory_for(&self, request: &Request, url: Option<&HttpUrl>) -> bool {
+        let urls = [url, Some(&self.options.url), self.moved.as_deref()];
+        let urls = urls.into_iter().flatten().map(|url| url.as_str().len());
+        let size = 8 * urls.sum::<usize>() + request.size_of_headers();
+        memory::is_there(size)
     }
 
     /// The delay before an attempt is over. R26 (4): the attempt waits until
@@ -412,8 +430,8 @@ impl<H: Handler> Source<H> {
         if !self.state().connecting() {
             return self.begin();
         }
-        let url = self.options.url.loggable();
-        log::info!("{url}: {failure}; again in {} ms", delay.as_millis());
+        let (url, ms) = (&self.options.url, delay.as_millis());
+        log::info!("{}: {failure}; again in {ms} ms", url.loggable());
         let plan = RetryPlan { attempt, delay: Some(delay) };
         self.handler.error(&failure, plan, self.parser.last_event_id());
         self.last_failure = Some(Box::new(LastFailure { failure, plan }));

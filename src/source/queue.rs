@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
+use crate::memory::copy;
 use crate::parser::{Event, Text};
 use crate::response::Response;
 use crate::source::batch::{Batch, Kept, Name, Size};
@@ -355,7 +356,7 @@ impl Writer {
     pub(crate) fn last_event_id(&mut self, id: Text<'_>) {
         // One for which there is no memory is not told; it counts all the same
         // when the source comes back.
-        self.new_last_event_id = copy(id.bytes_with_nul());
+        self.new_last_event_id = copy(id.bytes_with_nul()).ok();
     }
 
     pub(crate) fn error(&mut self, failure: &Failure, plan: RetryPlan) {
@@ -434,7 +435,7 @@ impl Writer {
         let is_first = known.is_none();
         let id = match known {
             Some(known) => known,
-            None => std::sync::Arc::new(copy(text)?),
+            None => std::sync::Arc::new(copy(text).ok()?),
         };
         let name = self.batch.share_name(&id, is_first);
         self.long_id = Some(id);
@@ -446,12 +447,4 @@ impl Writer {
             self.hand_over();
         }
     }
-}
-
-/// A copy, if there is memory for it.
-fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).ok()?;
-    copy.extend_from_slice(bytes);
-    Some(copy)
 }
