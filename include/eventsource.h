@@ -250,6 +250,8 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_QUEUE = 28,
     // Another thread is inside this call.
     EVENTSOURCE_ERROR_BUSY = 29,
+    // The program has aborted the attempt before it was made.
+    EVENTSOURCE_ERROR_ABORTED = 30,
 } eventsource_error;
 
 // The ready state of a source (R5).
@@ -798,6 +800,19 @@ eventsource_error eventsource_request_set_url(
 eventsource_error eventsource_request_set_last_event_id(
     eventsource_request *request,
     const char *id);
+
+// Aborts this attempt, for a program that cannot ask: no token could be had,
+// for example. Nothing is sent; the attempt has failed, with
+// EVENTSOURCE_ERROR_ABORTED and with `message`, a line for people. If
+// `message` is NULL or empty, the library says that the program has aborted.
+//
+// What follows is what follows any failure: `on_retry`, `on_error`, a delay
+// that grows, and another attempt, unless the policy has none or
+// eventsource_set_max_attempts() is reached. To end the source instead, call
+// eventsource_close().
+eventsource_error eventsource_request_abort(
+    eventsource_request *request,
+    const char *message);
 
 // How a source comes back
 // -----------------------

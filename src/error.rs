@@ -81,6 +81,9 @@ pub enum Error {
     Queue = 28,
     /// Another thread is inside this call.
     Busy = 29,
+
+    /// The program has aborted the attempt before it was made.
+    Aborted = 30,
 }
 
 /// Makes of one table the list of all errors, and their texts. An error that
@@ -131,6 +134,7 @@ texts! {
     Proxy: c"no connection through the proxy",
     Queue: c"not for a source in this mode",
     Busy: c"another thread is inside this call",
+    Aborted: c"attempt aborted by the program",
 }
 
 impl Error {

@@ -297,6 +297,7 @@ promises! {
     takes_text_as_the_program_has_it
     takes_every_setting
     decides_whether_to_come_back
+    aborts_an_attempt
     waits_no_longer_than_it_is_told_to
     comes_back_at_once_when_told_to
     handlers_own_what_cannot_be_copied

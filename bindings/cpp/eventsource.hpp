@@ -190,6 +190,8 @@ enum class Errc {
     queue = EVENTSOURCE_ERROR_QUEUE,
     // Another thread is inside this call.
     busy = EVENTSOURCE_ERROR_BUSY,
+    // The program has aborted the attempt before it was made.
+    aborted = EVENTSOURCE_ERROR_ABORTED,
 };
 
 enum class ReadyState {
@@ -747,6 +749,15 @@ public:
     {
         detail::check(
             eventsource_request_set_last_event_id(request_, detail::CText(id)));
+    }
+
+    // The attempt is not made: it fails with Errc::aborted and `message`, or
+    // with a message of the library if there is none. What follows is what
+    // follows any failure: on_retry(), on_error(), a delay, another attempt.
+    void abort(const Text &message)
+    {
+        detail::check(
+            eventsource_request_abort(request_, detail::CText(message)));
     }
 
 private:

@@ -63,16 +63,18 @@ static void eventsource_go_set_log(int level)
 import "C"
 
 import (
-	"fmt"
 	"runtime/cgo"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // Request is a request that is about to be made. It is the library's again
 // when the function that was given it has returned.
 type Request struct {
 	request *C.eventsource_request
+	source  *Source
 }
 
 // Attempt returns which attempt of the source this is, from 1 on.
@@ -83,7 +85,7 @@ func (r *Request) Attempt() uint64 {
 // Failure returns why there is another attempt: what the range is told last
 // before it. It is nil for the first attempt, and after [Source.Reconnect].
 func (r *Request) Failure() *Failure {
-	return newFailure(C.eventsource_request_failure(r.request))
+	return r.source.failure(C.eventsource_request_failure(r.request))
 }
 
 // LastEventID returns the last event ID string as this attempt sends it;
@@ -148,8 +150,11 @@ func (r *Request) SetLastEventID(id string) error {
 // to send a fresh token, or to ask in another way when coming back. What it
 // changes holds for this attempt.
 //
-// An error that it returns ends the source: the attempt is not made, and the
-// last error of the range wraps that error.
+// An error that it returns aborts the attempt: nothing is sent, and the range
+// is told a [*Failure] whose Reason is [ErrAborted], and which unwraps to the
+// error. What follows is what follows any failure: the function of [OnRetry],
+// a wait that grows, and another attempt, unless [WithRetry] or
+// [WithMaxAttempts] has none. To end the source instead, call [Source.Close].
 //
 // It is called on the source's thread, whether or not a goroutine ranges, and
 // may take its time: the attempt waits for it, [Source.Close] does not. It may
@@ -191,35 +196,60 @@ func eventsource_go_request(request *C.eventsource_request, handle C.uintptr_t) 
 	if s.onRequest == nil || !s.use() {
 		return
 	}
-	asked := &Request{request}
+	asked := &Request{request, s}
 	err := s.onRequest(asked)
 	asked.request = nil
 	if err != nil {
-		s.refuse(err)
+		s.abort(request, err)
 	}
 	s.release()
 }
 
-// refuse closes the library's source because OnRequest returned err. The range
-// goes on to the close that follows, and ends with the error.
-func (s *Source) refuse(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusal = fmt.Errorf("eventsource: OnRequest: %w", err)
-	C.eventsource_close(s.source)
+// aborted is an attempt that was not made.
+type aborted struct {
+	message string
+	err     error
 }
 
-// refused returns the error with which OnRequest has ended the source.
-func (s *Source) refused() error {
+// abort has an attempt not made because OnRequest returned err.
+func (s *Source) abort(request *C.eventsource_request, err error) {
+	// As the library shows it.
+	message := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8("OnRequest: "+err.Error(), "\uFFFD"))
+	s.mu.Lock()
+	// More than one only if the program lags behind, or calls Reconnect.
+	s.aborted = append(s.aborted, aborted{message, err})
+	s.aborted = s.aborted[max(0, len(s.aborted)-8):]
+	s.mu.Unlock()
+	withText(message, func(message *C.char) C.eventsource_error {
+		return C.eventsource_request_abort(request, message)
+	})
+}
+
+// failure is newFailure, with the error that OnRequest returned.
+func (s *Source) failure(failure *C.eventsource_failure) *Failure {
+	told := newFailure(failure)
+	if told == nil || told.Reason != ErrAborted {
+		return told
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refusal
+	for _, aborted := range s.aborted {
+		if aborted.message == told.Message {
+			told.cause = aborted.err
+		}
+	}
+	return told
 }
 
 //export eventsource_go_retry
 func eventsource_go_retry(failure *C.eventsource_failure, handle C.uintptr_t) C.int64_t {
 	s := cgo.Handle(handle).Value().(*Source)
-	told := newFailure(failure)
+	told := s.failure(failure)
 	wait, again := told.Delay, told.WillRetry
 	if s.onRetry != nil && s.use() {
 		wait, again = s.onRetry(told)

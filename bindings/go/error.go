@@ -76,6 +76,9 @@ const (
 	ErrQueue Error = C.EVENTSOURCE_ERROR_QUEUE
 	// Another thread is inside this call.
 	ErrBusy Error = C.EVENTSOURCE_ERROR_BUSY
+	// The program has aborted the attempt before it was made: the function of
+	// [OnRequest] has returned an error.
+	ErrAborted Error = C.EVENTSOURCE_ERROR_ABORTED
 )
 
 func (e Error) Error() string {

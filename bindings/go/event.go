@@ -70,7 +70,8 @@ func newResponse(response *C.eventsource_response) *Response {
 
 // Failure tells why a connection was refused, lost or given up, or that an
 // event was dropped for its size, and what comes next. It is an error that
-// unwraps to its Reason and to its SystemError, and a [net.Error].
+// unwraps to its Reason, to its SystemError and to the error that the function
+// of [OnRequest] has returned, and a [net.Error].
 type Failure struct {
 	Reason Error
 	// Message is the same in one line for a person, with the cause. It holds
@@ -97,18 +98,25 @@ type Failure struct {
 	// LastEventID is the last event ID string, after which another attempt
 	// asks; empty if there was none yet.
 	LastEventID string
+	// What OnRequest has returned.
+	cause error
 }
 
 func (f *Failure) Error() string {
 	return "eventsource: " + f.Message
 }
 
-// Unwrap returns the Reason, and the SystemError if there is one.
+// Unwrap returns the Reason, and the SystemError or the error of [OnRequest] if
+// there is one.
 func (f *Failure) Unwrap() []error {
-	if f.SystemError == 0 {
-		return []error{f.Reason}
+	errs := []error{f.Reason}
+	if f.SystemError != 0 {
+		errs = append(errs, f.SystemError)
 	}
-	return []error{f.Reason, f.SystemError}
+	if f.cause != nil {
+		errs = append(errs, f.cause)
+	}
+	return errs
 }
 
 // Timeout returns whether a time limit has passed: of the source, or of the

@@ -66,7 +66,7 @@
 //
 // [Connect] makes a source and connects it, so that every setting is an
 // [Option]. C's error numbers are values of type [Error]; EVENTSOURCE_ERROR_NONE
-// is nil. An error of [OnRequest] ends the source, where C has no such answer.
+// is nil. An error of [OnRequest] is C's eventsource_request_abort.
 // Strings are never NULL: [WithoutHeader] and [Request.DelHeader] remove a
 // header, and an option that is left out is what NULL is in C. Times are
 // [time.Duration]; a part of a millisecond counts as a whole one.
@@ -184,8 +184,8 @@ type Source struct {
 	users       int
 	state       ReadyState
 	lastEventID string
-	// Why OnRequest has ended the source, if it has.
-	refusal error
+	// The attempts that OnRequest has aborted last.
+	aborted []aborted
 	// As of the end.
 	stats Stats
 }
@@ -348,15 +348,11 @@ func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) b
 		}
 	case C.EVENTSOURCE_ITEM_TYPE_ERROR:
 		s.changed()
-		failure := newFailure(item.failure)
+		failure := s.failure(item.failure)
 		s.told = !failure.WillRetry && failure.Reason != ErrTooLarge
 		return yield(Event{}, failure)
 	case C.EVENTSOURCE_ITEM_TYPE_CLOSE:
 		s.changed()
-		if refusal := s.refused(); refusal != nil {
-			yield(Event{}, refusal)
-			return false
-		}
 		reason := errorOf(item.reason)
 		if reason != nil && reason != ErrEnded && !s.told {
 			yield(Event{}, reason)

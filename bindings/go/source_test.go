@@ -637,46 +637,58 @@ func TestASourceMayBeClosedInAFunctionThatIsAsked(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfOnRequestEndsTheSource(t *testing.T) {
+func TestAnErrorOfOnRequestAbortsTheAttempt(t *testing.T) {
 	var connections atomic.Int32
 	url := serve(t, func(_ int, _ *http.Request, send func(string)) error {
 		connections.Add(1)
 		send("retry: 1\ndata: 1\n\n")
 		return errors.New("lost")
 	})
-	noToken := errors.New("no token could be had")
-	for _, attempts := range []uint64{0, 1} {
-		connections.Store(0)
-		lost := make(chan bool, 1)
-		source := connect(t, url, OnRequest(func(request *Request) error {
-			if request.Attempt() <= attempts {
-				return nil
-			}
-			if attempts > 0 {
-				<-lost
-			}
-			return noToken
+	noToken := errors.New("no token\x00 could\nbe \xff had")
+	var asked, told atomic.Int32
+	source := connect(t, url, OnRequest(func(request *Request) error {
+		if failure := request.Failure(); failure != nil &&
+			errors.Is(failure, noToken) {
+			asked.Add(1)
+		}
+		if request.Attempt()%2 == 0 {
+			return nil
+		}
+		return fmt.Errorf("attempt %d: %w", request.Attempt(), noToken)
+	}), OnRetry(func(failure *Failure) (time.Duration, bool) {
+		if errors.Is(failure, noToken) {
+			told.Add(1)
+		}
+		return 0, failure.WillRetry
+	}))
+	lost := "error " + ErrLost.Error()
+	aborted := "error " + ErrAborted.Error()
+	expect(t, take(t, source, 5), aborted, "message 1", lost, aborted, "message 1")
+	if connections.Load() != 2 || asked.Load() != 2 || told.Load() != 2 {
+		t.Error(connections.Load(), asked.Load(), told.Load())
+	}
+}
+
+func TestTheErrorOfOnRequestIsFoundAgain(t *testing.T) {
+	noToken := errors.New("no token\x00 could\nbe \xff had")
+	source := connect(t, "http://127.0.0.1:1/", WithMaxAttempts(3),
+		OnRequest(func(request *Request) error {
+			return fmt.Errorf("attempt %d: %w", request.Attempt(), noToken)
+		}), OnRetry(func(failure *Failure) (time.Duration, bool) {
+			return 0, failure.WillRetry
 		}))
-		var seen []error
-		for _, err := range source.Events(patience(t)) {
-			seen = append(seen, err)
-			if errors.Is(err, ErrLost) {
-				lost <- true
-			}
+	n := 0
+	for _, err := range source.Events(patience(t)) {
+		n++
+		wanted := fmt.Sprintf("eventsource: OnRequest: attempt %d: "+
+			"no token  could be \uFFFD had", n)
+		if !errors.Is(err, noToken) || !errors.Is(err, ErrAborted) ||
+			err.Error() != wanted {
+			t.Errorf("%v in the place of %s", err, wanted)
 		}
-		// An event and its end for each attempt, and the error.
-		if len(seen) != 2*int(attempts)+1 ||
-			!errors.Is(seen[len(seen)-1], noToken) ||
-			!strings.Contains(fmt.Sprint(seen), "OnRequest") {
-			t.Error(seen)
-		}
-		if source.ReadyState() != Closed || source.Reconnect() != ErrClosed {
-			t.Error(source.ReadyState())
-		}
-		expect(t, all(t, source))
-		if n := connections.Load(); n != int32(attempts) {
-			t.Errorf("%d connections", n)
-		}
+	}
+	if n != 3 || source.ReadyState() != Closed {
+		t.Error(n, source.ReadyState())
 	}
 }
 

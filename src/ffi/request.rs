@@ -159,3 +159,24 @@ pub unsafe extern "C" fn eventsource_request_set_last_event_id(
         request.attempt.set_last_event_id(id.unwrap_or_default())
     })
 }
+
+/// Aborts this attempt, for a program that cannot ask: no token could be had,
+/// for example. Nothing is sent; the attempt has failed, with
+/// EVENTSOURCE_ERROR_ABORTED and with `message`, a line for people. If
+/// `message` is NULL or empty, the library says that the program has aborted.
+///
+/// What follows is what follows any failure: `on_retry`, `on_error`, a delay
+/// that grows, and another attempt, unless the policy has none or
+/// eventsource_set_max_attempts() is reached. To end the source instead, call
+/// eventsource_close().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_request_abort(
+    request: *mut CRequest,
+    message: *const c_char,
+) -> Error {
+    guard(|| {
+        let (request, message) = (exclusive(request)?, optional(message)?);
+        request.attempt.abort(message);
+        Ok(())
+    })
+}

@@ -17,6 +17,8 @@ pub(crate) struct Attempt {
     url: Option<Box<HttpUrl>>,
     /// The last event ID string, with its NUL, if the program has set it.
     last_event_id: Option<Vec<u8>>,
+    /// Why it is not made, if the program has aborted it.
+    aborted: Option<String>,
 }
 
 impl Attempt {
@@ -28,6 +30,7 @@ impl Attempt {
             before_redirect: None,
             url: None,
             last_event_id: None,
+            aborted: None,
         }
     }
 
@@ -72,6 +75,18 @@ impl Attempt {
     /// The same with its NUL, for good.
     pub(crate) fn take_last_event_id(&mut self) -> Option<Vec<u8>> {
         self.last_event_id.take()
+    }
+
+    /// Aborts the attempt: a message for people says why.
+    pub(crate) fn abort(&mut self, message: Option<&str>) {
+        let message = message.filter(|message| !message.is_empty());
+        let message = message.unwrap_or("aborted by the program");
+        self.aborted = Some(message.to_owned());
+    }
+
+    /// Why it is not made, if the program has aborted it.
+    pub(crate) fn take_aborted(&mut self) -> Option<String> {
+        self.aborted.take()
     }
 
     /// The request, and where it goes first if the program has said so.

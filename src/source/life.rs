@@ -33,6 +33,10 @@ use crate::url::HttpUrl;
 pub(crate) enum Next {
     /// The attempt is to be made, which blocks; then [`Source::opened`].
     Open(Box<Opening>),
+    /// Nothing: the program has aborted the attempt, for this reason; then
+    /// [`Source::aborted`]. A step of its own, so that the stack does not grow
+    /// with the attempts that are aborted.
+    Aborted(String),
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
@@ -139,9 +143,12 @@ impl<H: Handler> Source<H> {
             if !self.has_memory_for(&self.options.request, None) {
                 return self.opened(Err(exchange::no_memory().into()));
             }
-            let attempt = self.ask_program();
+            let mut attempt = self.ask_program();
             if self.state().interrupted() {
                 continue;
+            }
+            if let Some(message) = attempt.take_aborted() {
+                return Next::Aborted(message);
             }
             let (request, url) = attempt.into_parts();
             // The program may have made it larger.
@@ -232,6 +239,16 @@ impl<H: Handler> Source<H> {
         };
         self.retry = self.options.retry.unwrap_or(default);
         attempt
+    }
+
+    /// The attempt was aborted before it was made. Nothing is known of where a
+    /// redirect has led, and so nothing is forgotten.
+    pub(crate) fn aborted(&mut self, message: String) -> Next {
+        if self.state().interrupted() {
+            return self.begin();
+        }
+        let failure = Failure::new(Error::Aborted, message);
+        self.follow_up(failure, Reached::Nothing, false)
     }
 
     /// The attempt has come to its end.

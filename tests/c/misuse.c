@@ -237,6 +237,7 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_request_set_method(NULL, "GET"));
     EXPECT(NULL, eventsource_request_set_url(NULL, "http://127.0.0.1/"));
     EXPECT(NULL, eventsource_request_set_last_event_id(NULL, "1"));
+    EXPECT(NULL, eventsource_request_abort(NULL, "1"));
     CHECK(eventsource_request_last_event_id(NULL) == NULL);
     CHECK(eventsource_request_attempt(NULL) == 0);
     CHECK(eventsource_request_failure(NULL) == NULL);

@@ -358,6 +358,31 @@ void decides_whether_to_come_back()
     CHECK(source.close_reason() == Errc::ended);
 }
 
+void aborts_an_attempt()
+{
+    sse::EventSource source(server + "/silent");
+    source.set_max_attempts(2);
+    source.on_request([](sse::Request &request) {
+        if (request.attempt() == 1)
+            request.abort("no token");
+        else
+            request.abort(nullptr);
+    });
+    source.on_retry([](const sse::Failure &failure) {
+        return failure.will_retry() ? std::optional(0ms) : std::nullopt;
+    });
+    std::vector<std::string> told;
+    source.on_error([&](const sse::Failure &failure) {
+        CHECK(failure.code() == Errc::aborted);
+        told.emplace_back(failure.message());
+    });
+    source.connect();
+    source.wait();
+    CHECK((told
+           == std::vector<std::string>{"no token", "aborted by the program"}));
+    CHECK(source.close_reason() == Errc::aborted);
+}
+
 void waits_no_longer_than_it_is_told_to()
 {
     sse::EventSource source(server + "/silent");
@@ -1195,6 +1220,7 @@ const std::map<std::string, void (*)()> cases = {
     CASE(takes_text_as_the_program_has_it),
     CASE(takes_every_setting),
     CASE(decides_whether_to_come_back),
+    CASE(aborts_an_attempt),
     CASE(waits_no_longer_than_it_is_told_to),
     CASE(comes_back_at_once_when_told_to),
     CASE(handlers_own_what_cannot_be_copied),

@@ -447,3 +447,146 @@ fn an_id_that_is_set_is_no_progress() {
         assert_eq!(source.ended().attempt, attempt);
     }
 }
+
+// No attempt
+
+/// `on_request`: an attempt that is aborted has failed, with the program's
+/// words, and goes the way of every failure: a delay, and another attempt.
+#[test]
+fn an_aborted_attempt_has_failed() {
+    for pulls in [false, true] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"));
+        let source = if pulls { source.pulling() } else { source };
+        let source = source
+            .asking(|request| match request.attempt() {
+                1 => assert_eq!(request.abort(Some("no token")), Error::None),
+                2 => {
+                    let failure = request.failure().unwrap();
+                    assert_eq!(failure.error, Error::Aborted);
+                    assert_eq!(failure.message, "no token");
+                    // The last word counts, on one line.
+                    assert_eq!(request.abort(None), Error::None);
+                    assert_eq!(request.abort(Some("a\nb")), Error::None);
+                }
+                3 => assert_eq!(request.abort(None), Error::None),
+                4 => assert_eq!(request.abort(Some("")), Error::None),
+                _ => {}
+            })
+            .deciding(|failure| {
+                let delay = i64::try_from(failure.delay_ms).unwrap();
+                assert!(failure.will_retry && delay > 0, "{failure:?}");
+                // The delay doubles, up to seconds; not in a test.
+                delay.min(1)
+            })
+            .start();
+        let ours = "aborted by the program";
+        for (number, message) in (1..).zip(["no token", "a b", ours, ours]) {
+            let failure = source.retrying(Error::Aborted);
+            assert_eq!((&*failure.message, failure.attempt), (message, number));
+            assert_eq!(failure.http_status, 0);
+            assert_eq!(failure.response, None);
+        }
+        let connection = server.accept();
+        serve(connection, "data: x");
+        source.opened();
+        source.message("x");
+        assert_eq!(source.stats().connects, 1);
+        source.close();
+        source.skip_to_close();
+    }
+}
+
+/// `on_request`: nothing of an attempt that is aborted is sent, and there are
+/// as many of them as of others.
+#[test]
+fn aborted_attempts_are_counted() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(ffi::eventsource_set_max_attempts, 2)
+        .asking(|request| assert_eq!(request.abort(Some("x")), Error::None))
+        .start();
+    assert_eq!(source.retrying(Error::Aborted).attempt, 1);
+    assert_eq!(source.failed(Error::Aborted).attempt, 2);
+    assert!(!server.is_asked());
+}
+
+/// Retry: what is not a GET is tried once, also if it is aborted; with
+/// UNTIL_OPEN until it has been sent and answered.
+#[test]
+fn an_aborted_post_follows_its_policy() {
+    for (retry, comes_back) in [
+        (None, false),
+        (Some(Retry::Never), false),
+        (Some(Retry::UntilOpen), true),
+        (Some(Retry::Standard), true),
+        (Some(Retry::Persistent), true),
+    ] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/")).with_body("x");
+        let source = match retry {
+            Some(retry) => source.with_retry(retry),
+            None => source,
+        };
+        let source = source
+            .asking(|request| {
+                if request.attempt() == 1 {
+                    assert_eq!(request.abort(None), Error::None);
+                }
+            })
+            .start();
+        if comes_back {
+            source.retrying(Error::Aborted);
+            assert_eq!(server.accept().request.body, b"x", "{retry:?}");
+        } else {
+            source.failed(Error::Aborted);
+            assert!(!server.is_asked());
+        }
+    }
+}
+
+/// R13. `on_request`: where a redirect has led is not forgotten by an attempt
+/// that was not made.
+#[test]
+fn an_aborted_attempt_forgets_no_redirect() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/from"))
+        .asking(|request| {
+            if request.attempt() == 2 {
+                assert_eq!(request.abort(None), Error::None);
+            }
+        })
+        .start();
+    server.accept().redirect("302 Found", "/to");
+    serve(server.accept(), "data: x");
+    ends(&source, "x");
+    source.retrying(Error::Aborted);
+    assert_eq!(server.accept().request.target, "/to");
+}
+
+/// `on_request`: what aborts an attempt may also close the source, or ask for
+/// another attempt, over and over: the stack does not grow.
+#[test]
+fn an_aborted_attempt_may_be_followed_by_anything() {
+    const ATTEMPTS: u64 = 20_000;
+
+    let server = Server::start();
+    let source = Source::new(&server.url("/"));
+    let stack = 128 * 1024;
+    assert_eq!(source.set(ffi::eventsource_set_stack_size, stack), Error::None);
+    let handle = source.handle();
+    let source = source
+        .asking(move |request| {
+            assert_eq!(request.abort(None), Error::None);
+            if request.attempt() == ATTEMPTS {
+                handle.close();
+            }
+        })
+        .deciding(move |failure| {
+            assert_eq!(handle.reconnect(), Error::None);
+            i64::try_from(failure.delay_ms).unwrap()
+        })
+        .start();
+    source.closed(Error::None);
+    assert!(!server.is_asked());
+}

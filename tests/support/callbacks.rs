@@ -272,6 +272,13 @@ impl Asking {
         unsafe { ffi::eventsource_request_set_last_event_id(self.0, id) }
     }
 
+    pub fn abort(&self, message: Option<&str>) -> Error {
+        let message = message.map(|message| CString::new(message).unwrap());
+        let message = message.as_ref().map_or(ptr::null(), |it| it.as_ptr());
+        // SAFETY: see `set_header`.
+        unsafe { ffi::eventsource_request_abort(self.0, message) }
+    }
+
     pub fn set_url(&self, url: &str) -> Error {
         let url = CString::new(url).unwrap();
         // SAFETY: see `set_header`.
