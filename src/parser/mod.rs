@@ -169,9 +169,9 @@ pub struct Parser {
     /// the last event ID string.
     id: OwnText,
     has_id: bool,
-    /// The block has a line that is neither a comment nor a field that is
-    /// known.
-    has_unknown_field: bool,
+    /// The block has a line that is neither data nor a comment nor a
+    /// reconnection time. Most blocks have none.
+    has_other_field: bool,
 
     // The connection.
     /// A block has set the last event ID string, if to what it was.
@@ -204,7 +204,7 @@ impl Parser {
             event_type: OwnText::default(),
             id: OwnText::default(),
             has_id: false,
-            has_unknown_field: false,
+            has_other_field: false,
             has_set_id: false,
             last_event_id: OwnText::default(),
         }
@@ -260,7 +260,7 @@ impl Parser {
         self.line_is_ascii = true;
         self.data = Data::None;
         self.has_id = false;
-        self.has_unknown_field = false;
+        self.has_other_field = false;
         self.has_set_id = false;
         self.id.clear();
         clear(&mut self.line);
@@ -284,11 +284,7 @@ impl Parser {
             CutLine::Kept => !self.line.starts_with(b":"),
             CutLine::Ignored => true,
         };
-        inside_line
-            || !matches!(self.data, Data::None)
-            || self.event_type.get().is_some()
-            || self.has_id
-            || self.has_unknown_field
+        inside_line || !matches!(self.data, Data::None) || self.has_other_field
     }
 
     /// Interprets the next bytes of the stream, in place: they are
@@ -478,7 +474,7 @@ impl Parser {
         }
         let fields = [&b"event"[..], b"id", b"retry"];
         match fields.map(|name| value(line, name)) {
-            [None, None, None] => self.has_unknown_field = true,
+            [None, None, None] => self.has_other_field = true,
             _ if end > self.line_limit() => self.drop_data(),
             [Some(event_type), ..] => {
                 let kept = self.event_type.set(text(event_type));
@@ -545,6 +541,7 @@ impl Parser {
     /// data.
     #[inline]
     fn name_is(&mut self, kept: bool) {
+        self.has_other_field = true;
         let names = self.event_type.len() + self.id.len();
         self.max_data = match names > NAMES {
             true => self.max_data_beside(names),
@@ -569,7 +566,32 @@ impl Parser {
         piece: &[u8],
         dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let new_id = self.has_id && self.id_is_new();
+        match self.has_other_field {
+            false => self.end_data(piece, false, dispatch),
+            true => self.end_block_of_fields(piece, dispatch),
+        }
+    }
+
+    #[inline(never)]
+    fn end_block_of_fields(
+        &mut self,
+        piece: &[u8],
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let new_id = self.has_id && self.id != self.last_event_id;
+        self.end_data(piece, new_id, dispatch)?;
+        self.clear_fields();
+        Continue(())
+    }
+
+    /// Dispatches the data of a block that ends.
+    #[inline(always)]
+    fn end_data(
+        &mut self,
+        piece: &[u8],
+        new_id: bool,
+        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let data = mem::replace(&mut self.data, Data::None);
         let text = match data {
             Data::InPiece { start, end } => &piece[start..end],
@@ -577,7 +599,6 @@ impl Parser {
             _ => return self.end_empty_block(data, new_id, dispatch),
         };
         dispatch(self.event(text, new_id))?;
-        self.clear_block();
         if let Data::Own { .. } = data {
             clear(&mut self.own_data);
         }
@@ -596,8 +617,7 @@ impl Parser {
             dispatch(Item::LastEventId(self.id.get_or_empty()))?;
         }
         // R53: before the program hears of what was dropped.
-        self.clear_block();
-        self.max_data = self.max_event_size;
+        self.clear_fields();
         match data {
             Data::TooLarge => dispatch(Item::TooLarge),
             _ => Continue(()),
@@ -605,30 +625,16 @@ impl Parser {
     }
 
     /// Ends the block but for its data: its id takes effect (R53).
-    #[inline]
-    fn clear_block(&mut self) {
+    fn clear_fields(&mut self) {
         if self.has_id {
-            self.take_id();
+            self.has_id = false;
+            self.has_set_id = true;
+            mem::swap(&mut self.id, &mut self.last_event_id);
+            self.id.clear();
         }
-        if self.event_type.clear() {
-            self.max_data = self.max_event_size;
-        }
-        self.has_unknown_field = false;
-    }
-
-    #[inline(never)]
-    fn id_is_new(&self) -> bool {
-        self.id != self.last_event_id
-    }
-
-    /// The last event ID string becomes what the buffer holds.
-    #[inline(never)]
-    fn take_id(&mut self) {
-        self.has_id = false;
-        self.has_set_id = true;
-        mem::swap(&mut self.id, &mut self.last_event_id);
-        self.id.clear();
+        self.event_type.clear();
         self.max_data = self.max_event_size;
+        self.has_other_field = false;
     }
 
     #[inline]
@@ -746,7 +752,7 @@ impl Parser {
         match mem::replace(&mut self.cut, CutLine::None) {
             CutLine::None | CutLine::Kept => {}
             CutLine::Ignored => {
-                self.has_unknown_field = true;
+                self.has_other_field = true;
                 return Continue(());
             }
             CutLine::IgnoredComment => return Continue(()),

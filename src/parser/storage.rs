@@ -29,10 +29,8 @@ impl OwnText {
         }
     }
 
-    /// Whether it held so much that others had to be short.
-    #[inline]
-    pub(super) fn clear(&mut self) -> bool {
-        clear(&mut self.0)
+    pub(super) fn clear(&mut self) {
+        clear(&mut self.0);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -48,15 +46,13 @@ impl OwnText {
     }
 }
 
-/// Empties storage, and gives it back if it is outsized; tells whether it was.
+/// Empties storage, and gives it back if it is outsized.
 #[inline]
-pub(super) fn clear(storage: &mut Vec<u8>) -> bool {
+pub(super) fn clear(storage: &mut Vec<u8>) {
     storage.clear();
-    let outsized = storage.capacity() > KEPT_CAPACITY;
-    if outsized {
+    if storage.capacity() > KEPT_CAPACITY {
         *storage = Vec::new();
     }
-    outsized
 }
 
 /// Appends `bytes`; false, and nothing has changed, if there is no memory.
