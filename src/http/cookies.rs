@@ -10,8 +10,9 @@ use crate::url::HttpUrl;
 /// What servers have asked a source to send back.
 #[derive(Debug, Default)]
 pub(crate) struct Cookies {
+    /// Made for the first of them: most sources have none.
     #[cfg(feature = "cookies")]
-    store: CookieStore,
+    store: Option<Box<CookieStore>>,
 }
 
 #[cfg(feature = "cookies")]
@@ -30,36 +31,18 @@ impl Cookies {
             if value.len() > Self::MAX_SIZE {
                 continue;
             }
-            if let Some(cookie) = allowed(value, url)
-                && self.has_room_for(&cookie)
-            {
+            let Some(cookie) = allowed(value, url) else { continue };
+            let store = self.store.get_or_insert_default();
+            if has_room_for(store, &cookie) {
                 // One that takes another away is not kept itself.
-                let _ = self.store.insert(cookie, url.as_url());
+                let _ = store.insert(cookie, url.as_url());
             }
-        }
-    }
-
-    /// Whether a cookie takes the place of one that is kept, or a free one.
-    fn has_room_for(&mut self, cookie: &Cookie<'_>) -> bool {
-        if self.store.iter_any().count() >= Self::MAX_COUNT {
-            self.forget_expired();
-        }
-        let domain = cookie.domain.as_cow().unwrap_or_default();
-        self.store.contains_any(&domain, &cookie.path, cookie.name())
-            || self.store.iter_any().count() < Self::MAX_COUNT
-    }
-
-    fn forget_expired(&mut self) {
-        let unexpired: Vec<_> = self.store.iter_unexpired().cloned().collect();
-        let unexpired = unexpired.into_iter().map(Ok::<_, ()>);
-        if let Ok(store) = CookieStore::from_cookies(unexpired, true) {
-            self.store = store;
         }
     }
 
     /// The `Cookie` header of a request for `url`.
     pub(crate) fn header(&self, url: &HttpUrl) -> Option<HeaderValue> {
-        let mut cookies = self.store.matches(url.as_url());
+        let mut cookies = self.store.as_ref()?.matches(url.as_url());
         // RFC 6265, 5.4: longer paths first.
         cookies.sort_by_key(|cookie| {
             (std::cmp::Reverse(cookie.path.len()), cookie.name().to_owned())
@@ -79,6 +62,26 @@ impl Cookies {
         let mut value = HeaderValue::from_bytes(sent.as_bytes()).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+}
+
+/// Whether a cookie takes the place of one that is kept, or a free one.
+#[cfg(feature = "cookies")]
+fn has_room_for(store: &mut CookieStore, cookie: &Cookie<'_>) -> bool {
+    if store.iter_any().count() >= Cookies::MAX_COUNT {
+        forget_expired(store);
+    }
+    let domain = cookie.domain.as_cow().unwrap_or_default();
+    store.contains_any(&domain, &cookie.path, cookie.name())
+        || store.iter_any().count() < Cookies::MAX_COUNT
+}
+
+#[cfg(feature = "cookies")]
+fn forget_expired(store: &mut CookieStore) {
+    let unexpired: Vec<_> = store.iter_unexpired().cloned().collect();
+    let unexpired = unexpired.into_iter().map(Ok::<_, ()>);
+    if let Ok(left) = CookieStore::from_cookies(unexpired, true) {
+        *store = left;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::url::HttpUrl;
 /// What the environment says about proxies, as of one moment: the moment of
 /// eventsource_connect(), on the program's thread, since reading the
 /// environment beside a thread that changes it is undefined in C.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Environment(Vec<Variable>);
 
 /// Of two that differ in case only, the first wins, as in curl.
@@ -31,7 +31,7 @@ const NAMES: [&str; 8] = [
 
 /// The name and value of a variable that is not empty. The value may hold a
 /// password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Variable(&'static str, String);
 
 impl fmt::Debug for Variable {

@@ -71,7 +71,10 @@ impl Turns {
 
     /// The exchange goes to this address.
     pub(crate) fn used(&self, address: SocketAddr) {
-        lock(&self.0).used.push(address);
+        let used = &mut lock(&self.0).used;
+        // One is the rule, and is kept for as long as the source lives.
+        used.reserve_exact(1);
+        used.push(address);
     }
 
     /// The exchange has brought no response.

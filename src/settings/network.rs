@@ -1,6 +1,7 @@
 //! How the program wants servers to be reached: proxy, Unix socket, TLS.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use crate::error::Error;
 use crate::failure::Failure;
@@ -34,6 +35,13 @@ impl Default for Proxies {
 }
 
 impl Network {
+    /// That of a program which has said nothing. There is one for all sources:
+    /// most of them have it.
+    pub(crate) fn default_one() -> Arc<Network> {
+        static DEFAULT: LazyLock<Arc<Network>> = LazyLock::new(Arc::default);
+        DEFAULT.clone()
+    }
+
     /// The proxy to go through to a URL, if there is one.
     pub(crate) fn proxy(
         &self,
@@ -71,10 +79,14 @@ impl Network {
 
     /// Looks at the environment, as far as the program has not said what it
     /// wants.
-    pub(crate) fn read_environment(&mut self) {
+    pub(crate) fn read_environment(self: &mut Arc<Network>) {
         self.trust.read_environment();
-        if let Proxies::Environment(environment) = &mut self.proxies {
-            *environment = Environment::of_process();
+        if let Proxies::Environment(environment) = &self.proxies {
+            let now = Environment::of_process();
+            // Most name no proxy, and the network stays the default one.
+            if now != *environment {
+                Arc::make_mut(self).proxies = Proxies::Environment(now);
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ impl Options {
             connect_timeout: Some(CONNECT_TIMEOUT),
             response_timeout: Some(RESPONSE_TIMEOUT),
             idle_timeout: None,
-            network: Arc::default(),
+            network: Network::default_one(),
         })
     }
 

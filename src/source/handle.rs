@@ -242,7 +242,7 @@ impl Handle {
         }
         self.shared.state.arm().map_err(|_| Error::System)?;
         // On the program's thread, which knows whether another changes it.
-        settings.options.network().read_environment();
+        settings.options.network.read_environment();
         let handle = self.clone();
         // Held until `thread` and `connected` are set, so that a callback that
         // frees the source finds them.
