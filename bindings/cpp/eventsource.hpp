@@ -1311,6 +1311,16 @@ public:
             eventsource_set_server_name(native_handle(), detail::CText(name)));
     }
 
+    // The public keys of which the URL's own origin must have one, as curl has
+    // them: `sha256//BASE64`, several with `;` between them; none, the default,
+    // for any key. Without set_verify_peer() they are all that counts there.
+    // Errc::value if they have another form.
+    void set_pinned_key(const Text &keys)
+    {
+        detail::check(
+            eventsource_set_pinned_key(native_handle(), detail::CText(keys)));
+    }
+
     // The proxy to go through, `scheme://user:password@host:port`, or none.
     // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
     // By default the environment's proxies are used: `http_proxy`,

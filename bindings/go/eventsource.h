@@ -1029,8 +1029,8 @@ eventsource_error eventsource_set_client_certificate(
 // private key, unless the key is of a kind or size that the library does not
 // know. Without the check, whoever sits between the program and the server can
 // read and change everything. For a server with a certificate of its own, use
-// eventsource_set_ca_file() instead. EVENTSOURCE_ERROR_VALUE for another
-// number.
+// eventsource_set_ca_file() instead, or eventsource_set_pinned_key() besides.
+// EVENTSOURCE_ERROR_VALUE for another number.
 eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
 
 // Sets the name that the certificate of the source's server must be for,
@@ -1054,6 +1054,32 @@ eventsource_error eventsource_set_verify_peer(eventsource *source, int verify);
 eventsource_error eventsource_set_server_name(
     eventsource *source,
     const char *name);
+
+// Sets the public keys of which the source's server must have one; NULL, the
+// default, for any key.
+//
+// `keys` has the form that curl knows (CURLOPT_PINNEDPUBLICKEY): `sha256//` and
+// the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo (RFC
+// 5280, 4.1.2.7); several keys are separated by `;`. A server with another key
+// fails the attempt with EVENTSOURCE_ERROR_TLS, and the message names the
+// server's key in the same form.
+//
+// The certificate must be valid besides. With eventsource_set_verify_peer() 0
+// the key is all that counts: a server whose certificate is self-signed, or for
+// another name or none, can be followed securely. The server then always proves
+// that it has the key, and a key of a kind or size that the library does not
+// know is refused.
+//
+// The keys are for the servers that eventsource_set_server_name() is for, and
+// these must be https: an attempt for an http URL fails likewise, and is not
+// made again. Other origins, if redirects lead there, and https proxies need
+// none of the keys. Once a key is pinned, their certificates must be valid,
+// whatever eventsource_set_verify_peer() says.
+//
+// EVENTSOURCE_ERROR_VALUE if `keys` has another form.
+eventsource_error eventsource_set_pinned_key(
+    eventsource *source,
+    const char *keys);
 
 // Starting and ending a source
 // ----------------------------

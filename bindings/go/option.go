@@ -6,6 +6,7 @@ package eventsource
 import "C"
 
 import (
+	"strings"
 	"time"
 	"unsafe"
 )
@@ -259,6 +260,23 @@ func WithServerName(name string) Option {
 	return textOption("WithServerName", name,
 		func(s *Source, name *C.char) C.eventsource_error {
 			return C.eventsource_set_server_name(s.source, name)
+		})
+}
+
+// WithPinnedKey sets the public keys of which the server must have one, in the
+// form that curl knows: `sha256//` and the Base64 of the SHA-256 of the
+// certificate's SubjectPublicKeyInfo.
+//
+// The certificate must be valid besides. With WithVerifyPeer(false) the key is
+// all that counts, so that a server with a self-signed certificate, or one for
+// another name, can be followed securely. A server with another key fails the
+// attempt with [ErrTLS], and the message names its key. So does an http URL,
+// which shows none. The keys are for the servers that [WithServerName] is for;
+// once a key is pinned, the certificates of all others must be valid.
+func WithPinnedKey(keys ...string) Option {
+	return textOption("WithPinnedKey", strings.Join(keys, ";"),
+		func(s *Source, keys *C.char) C.eventsource_error {
+			return C.eventsource_set_pinned_key(s.source, keys)
 		})
 }
 

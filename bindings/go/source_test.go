@@ -830,6 +830,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithProxy("ftp://secret@127.0.0.1"), ErrScheme, "WithProxy"},
 		{"", WithUnixSocket(""), ErrValue, "WithUnixSocket"},
 		{"", WithServerName("a b"), ErrValue, "WithServerName"},
+		{"", WithPinnedKey("sha256//", "key"), ErrValue, "WithPinnedKey"},
 		{"", WithQueue(0), ErrValue, "WithQueue"},
 		{"", WithStackSize(1), ErrValue, "WithStackSize"},
 	} {

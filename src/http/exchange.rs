@@ -175,6 +175,9 @@ impl Connector for Wires {
 
 fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
     let Route { url, interrupt, network, turns, .. } = route;
+    if !url.is_secure() {
+        network.trust.check_plain(route.peer)?;
+    }
     let until = Until::new(&**interrupt, deadline(route.connect_timeout));
     let stream = if let Some(path) = &network.unix_socket {
         Stream::Plain(Socket::connect_unix(path, until)?)

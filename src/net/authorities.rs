@@ -296,6 +296,10 @@ pub(super) enum Refusal {
     ShortKey(usize),
     /// The server has not shown that it has the key.
     WithoutKey,
+    /// Whether the server has the key cannot be found out here.
+    UnknownKey,
+    /// The key is this one, and none of those that are pinned.
+    NotPinned(String),
 }
 
 impl Refusal {
@@ -328,6 +332,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::WithoutKey => {
                 f.write_str("the server does not have its private key")
+            }
+            Refusal::UnknownKey => f.write_str(
+                "its key is of a kind or size that is not known here",
+            ),
+            Refusal::NotPinned(key) => {
+                write!(f, "its key is {key}, which is not pinned")
             }
         }
     }

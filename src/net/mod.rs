@@ -6,6 +6,7 @@ mod certificate;
 mod configuration;
 pub(crate) mod environment;
 mod pem;
+pub(crate) mod pins;
 pub(crate) mod proxy;
 pub(crate) mod resolve;
 pub(crate) mod socket;

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::net::authorities::Authorities;
 use crate::net::configuration::{configuration, provider};
 use crate::net::pem::{certificates_in, read};
+use crate::net::pins::{Pinned, Pins};
 use crate::net::unverified::Unverified;
 use crate::net::watched::{Content, Watched};
 
@@ -33,8 +34,11 @@ pub(crate) struct Trust {
     /// What the certificate of [`Peer::Own`] has to be for, whatever the host
     /// of the URL is.
     name: Option<Name>,
-    /// The configuration with the client certificate, once it was needed.
-    with_identity: Arc<Mutex<Option<WithIdentity>>>,
+    /// The keys of which [`Peer::Own`] has to have one.
+    pins: Option<Pins>,
+    /// The configurations that are this source's alone, once they were needed:
+    /// with the client certificate, and with pinned keys.
+    made: Arc<Mutex<[Option<Made>; 2]>>,
 }
 
 /// A file with authorities.
@@ -109,27 +113,52 @@ pub(crate) struct Terms {
     pub(super) name: Option<Name>,
 }
 
-/// A configuration, and what it was made of.
-#[derive(Debug)]
-struct WithIdentity {
+/// What a configuration is made of.
+#[derive(Debug, Clone)]
+struct Parts {
+    /// None, if a certificate need not be valid.
     authorities: Option<Arc<Authorities>>,
-    identity: Arc<CertifiedKey>,
-    config: Arc<ClientConfig>,
+    pins: Option<Pins>,
+    identity: Option<Arc<CertifiedKey>>,
 }
 
-impl WithIdentity {
-    fn is_made_of(
-        &self,
-        authorities: Option<&Arc<Authorities>>,
-        identity: &Arc<CertifiedKey>,
-    ) -> bool {
-        let same = match (&self.authorities, authorities) {
+impl Parts {
+    fn are(&self, other: &Parts) -> bool {
+        let authorities = match (&self.authorities, &other.authorities) {
             (None, None) => true,
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
-        same && Arc::ptr_eq(&self.identity, identity)
+        let pins = match (&self.pins, &other.pins) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is(other),
+            _ => false,
+        };
+        let identity = match (&self.identity, &other.identity) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        authorities && pins && identity
     }
+
+    fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        let verifier: Arc<dyn ServerCertVerifier> = match &self.authorities {
+            Some(authorities) => authorities.verifier.clone(),
+            None => any(self.pins.is_some()),
+        };
+        match self.pins.clone() {
+            None => verifier,
+            Some(pins) => Arc::new(Pinned { pins, verifier }),
+        }
+    }
+}
+
+/// A configuration, and what it was made of.
+#[derive(Debug)]
+struct Made {
+    parts: Parts,
+    config: Arc<ClientConfig>,
 }
 
 impl Default for Trust {
@@ -139,7 +168,8 @@ impl Default for Trust {
             identity: None,
             verify_peer: true,
             name: None,
-            with_identity: Arc::default(),
+            pins: None,
+            made: Arc::default(),
         }
     }
 }
@@ -167,9 +197,14 @@ impl Trust {
         self.name = name;
     }
 
+    /// The keys of which the source's own origin has to have one.
+    pub(crate) fn set_pins(&mut self, pins: Option<Pins>) {
+        self.pins = pins;
+    }
+
     /// Finds out where the system's trust store is, if it may be needed.
     pub(crate) fn read_environment(&self) {
-        if self.verify_peer && self.authorities.is_none() {
+        if self.verifies(Peer::Other) && self.authorities.is_none() {
             let _ = Authorities::of_system();
         }
     }
@@ -181,29 +216,49 @@ impl Trust {
         peer: Peer,
         identity: Credentials,
     ) -> Result<Terms, Failure> {
-        let config = self.config(identity)?;
+        let config = self.config(peer, identity)?;
         let name = self.name.clone().filter(|_| peer == Peer::Own);
         Ok(Terms { config, name })
     }
 
+    /// Whether a certificate has to be valid. Where keys are pinned, only the
+    /// server that they are for may do without.
+    fn verifies(&self, peer: Peer) -> bool {
+        self.verify_peer || self.pins.is_some() && peer == Peer::Other
+    }
+
+    /// Refuses to speak to a server without TLS that has to show a key.
+    pub(crate) fn check_plain(&self, peer: Peer) -> Result<(), Failure> {
+        if peer == Peer::Other || self.pins.is_none() {
+            return Ok(());
+        }
+        let message = "a key is pinned, and http shows none";
+        Err(Failure::new(Error::Tls, message).futile())
+    }
+
     fn config(
         &self,
+        peer: Peer,
         identity: Credentials,
     ) -> Result<Arc<ClientConfig>, Failure> {
-        let authorities = match self.verify_peer {
+        let authorities = match self.verifies(peer) {
             true => Some(self.authorities()?),
             false => None,
         };
-        match self.identity.as_ref().filter(|_| identity.are_sent()) {
-            Some(Identity(identity)) => {
-                let identity = identity.current().map_err(failure)?;
-                Ok(self.with_identity(authorities, identity))
+        let identity = match &self.identity {
+            Some(Identity(files)) if identity.are_sent() => {
+                Some(files.current().map_err(failure)?)
             }
-            None => Ok(match authorities {
-                Some(authorities) => authorities.config.clone(),
-                None => unverified(),
-            }),
-        }
+            _ => None,
+        };
+        let pins = self.pins.clone().filter(|_| peer == Peer::Own);
+        Ok(match (authorities, pins, identity) {
+            (None, None, None) => unverified(),
+            (Some(authorities), None, None) => authorities.config.clone(),
+            (authorities, pins, identity) => {
+                self.own(Parts { authorities, pins, identity })
+            }
+        })
     }
 
     fn authorities(&self) -> Result<Arc<Authorities>, Failure> {
@@ -218,28 +273,18 @@ impl Trust {
         }
     }
 
-    fn with_identity(
-        &self,
-        authorities: Option<Arc<Authorities>>,
-        identity: Arc<CertifiedKey>,
-    ) -> Arc<ClientConfig> {
-        let mut place =
-            self.with_identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = &*place
-            && made.is_made_of(authorities.as_ref(), &identity)
+    /// A configuration that no other source has: sessions that were begun on
+    /// other terms are not resumed in it.
+    fn own(&self, parts: Parts) -> Arc<ClientConfig> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = &mut made[usize::from(parts.pins.is_some())];
+        if let Some(made) = place
+            && made.parts.are(&parts)
         {
             return made.config.clone();
         }
-        let verifier: Arc<dyn ServerCertVerifier> = match &authorities {
-            Some(authorities) => authorities.verifier.clone(),
-            None => any(),
-        };
-        let config = configuration(verifier, Some(identity.clone()));
-        *place = Some(WithIdentity {
-            authorities,
-            identity,
-            config: config.clone(),
-        });
+        let config = configuration(parts.verifier(), parts.identity.clone());
+        *place = Some(Made { parts, config: config.clone() });
         config
     }
 }
@@ -252,11 +297,12 @@ fn failure(error: Error) -> Failure {
 /// The configuration for those who take any certificate and show none.
 fn unverified() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    CONFIG.get_or_init(|| configuration(any(), None)).clone()
+    CONFIG.get_or_init(|| configuration(any(false), None)).clone()
 }
 
-fn any() -> Arc<Unverified> {
-    Arc::new(Unverified(provider().signature_verification_algorithms))
+fn any(strict: bool) -> Arc<Unverified> {
+    let algorithms = provider().signature_verification_algorithms;
+    Arc::new(Unverified { algorithms, strict })
 }
 
 impl Content for CertifiedKey {

@@ -30,7 +30,12 @@ const RSA_SIZES: std::ops::RangeInclusive<usize> = 256..=1024;
 /// Takes every certificate. That the server has the certificate's key is
 /// still checked, if the key is of a kind and size that can be.
 #[derive(Debug)]
-pub(super) struct Unverified(pub(super) WebPkiSupportedAlgorithms);
+pub(super) struct Unverified {
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    /// Whether keys for which this cannot be checked are refused: where the
+    /// key is all that counts, a server that only shows it has not got it.
+    pub(super) strict: bool,
+}
 
 impl Unverified {
     /// Whether signatures of this key can be checked.
@@ -38,7 +43,7 @@ impl Unverified {
         if key.algorithm == alg_id::RSA_ENCRYPTION.as_ref() {
             return key.rsa_size().is_some_and(|it| RSA_SIZES.contains(&it));
         }
-        let mut known = self.0.all.iter();
+        let mut known = self.algorithms.all.iter();
         known.any(|it| it.public_key_alg_id().as_ref() == key.algorithm)
     }
 
@@ -51,13 +56,20 @@ impl Unverified {
         let key =
             PublicKey::of(certificate).ok_or(CertificateError::BadEncoding)?;
         if !self.knows(&key) {
+            if self.strict {
+                return Err(match Refusal::of_key(certificate) {
+                    Refusal::WithoutKey => Refusal::UnknownKey,
+                    short => short,
+                }
+                .into());
+            }
             log::debug!("the server's signature is of a kind not checked");
             return Ok(HandshakeSignatureValid::assertion());
         }
         let info = SubjectPublicKeyInfoDer::from(key.info);
         let key = RawPublicKeyEntity::try_from(&info)
             .map_err(|_| CertificateError::BadEncoding)?;
-        let mut mapping = self.0.mapping.iter();
+        let mut mapping = self.algorithms.mapping.iter();
         let algorithms = mapping
             .find(|(scheme, _)| *scheme == signature.scheme)
             .map_or(&[][..], |(_, algorithms)| algorithms);
@@ -103,7 +115,8 @@ impl ServerCertVerifier for Unverified {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let known = self.0.supported_schemes();
-        known.into_iter().chain(UNCHECKED).collect()
+        let known = self.algorithms.supported_schemes();
+        let unchecked = UNCHECKED.into_iter().filter(|_| !self.strict);
+        known.into_iter().chain(unchecked).collect()
     }
 }

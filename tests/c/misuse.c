@@ -248,6 +248,8 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_set_verify_peer(NULL, 1));
     EXPECT(NULL, eventsource_set_server_name(NULL, "a"));
     EXPECT(VALUE, eventsource_set_server_name(source, ""));
+    EXPECT(NULL, eventsource_set_pinned_key(NULL, "sha256//"));
+    EXPECT(VALUE, eventsource_set_pinned_key(source, "sha256//"));
     EXPECT(NULL, eventsource_set_proxy(NULL, "http://proxy"));
     EXPECT(NULL, eventsource_set_unix_socket(NULL, "/"));
     EXPECT(NULL, eventsource_connect(NULL));

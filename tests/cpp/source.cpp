@@ -326,6 +326,9 @@ void takes_every_setting()
     source.set_verify_peer(true);
     source.set_server_name("bridge.example.org");
     source.set_server_name(std::nullopt);
+    source.set_pinned_key(
+        "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    source.set_pinned_key(std::nullopt);
     source.set_proxy("socks5h://localhost");
     source.set_proxy(std::nullopt);
     source.set_unix_socket("/run/some.socket");

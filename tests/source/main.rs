@@ -15,6 +15,7 @@ mod failing;
 mod heads;
 mod last_event_id;
 mod models;
+mod pins;
 mod policies;
 mod proxies;
 mod pulling;

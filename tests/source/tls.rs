@@ -71,8 +71,8 @@ fn checks_the_certificate_against_the_name_that_is_set() {
         connection.send(EVENT_STREAM);
         source.opened();
     }
-    let server = Server::secure(certificates::trusted("bridge.test"));
     for name in [None, Some("tunnel.test"), Some("127.0.0.1")] {
+        let server = Server::secure(certificates::trusted("bridge.test"));
         let source = Source::new(&server.url("/"))
             .with_text(ffi::eventsource_set_server_name, "bridge.test");
         let setter = ffi::eventsource_set_server_name;

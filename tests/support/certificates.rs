@@ -127,6 +127,17 @@ pub fn version_1(
     with_key: bool,
 ) -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key");
+    let certificate = old_certificate(&key.subject_public_key_info());
+    let signing = match with_key {
+        true => key,
+        false => KeyPair::generate().expect("a key"),
+    };
+    let signing = any_supported_type(&private(&signing));
+    presenting(certificate, signing.expect("a key that ring knows"), version)
+}
+
+/// A certificate of version 1 for a key.
+fn old_certificate(key: &[u8]) -> Vec<u8> {
     let ecdsa_with_sha256 = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
     let algorithm = sequence(&[ecdsa_with_sha256]);
     let nobody = sequence(&[]);
@@ -137,15 +148,9 @@ pub fn version_1(
         &nobody,
         &sequence(&[from, to]),
         &nobody,
-        &key.subject_public_key_info(),
+        key,
     ]);
-    let certificate = sequence(&[&fields, &algorithm, b"\x03\x01\0"]);
-    let signing = match with_key {
-        true => key,
-        false => KeyPair::generate().expect("a key"),
-    };
-    let signing = any_supported_type(&private(&signing));
-    presenting(certificate, signing.expect("a key that ring knows"), version)
+    sequence(&[&fields, &algorithm, b"\x03\x01\0"])
 }
 
 /// A sequence in DER.
@@ -210,6 +215,43 @@ impl Signer for Short {
     }
 }
 
+/// A server whose certificate has a key on the curve P-521. What it signs is
+/// nonsense, whether its kind of signature is offered or not.
+pub fn odd_key(
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let ec_public_key = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
+    let p521 = b"\x06\x05\x2b\x81\x04\x00\x23";
+    let algorithm = sequence(&[ec_public_key, p521]);
+    let key = [b"\x03\x81\x86\0".as_slice(), &[4; 133]].concat();
+    let certificate = old_certificate(&sequence(&[&algorithm, &key]));
+    presenting(certificate, Arc::new(Odd), version)
+}
+
+/// A key that nobody has.
+#[derive(Debug, Clone, Copy)]
+struct Odd;
+
+impl SigningKey for Odd {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        Some(Box::new(*self))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
+}
+
+impl Signer for Odd {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Ok(vec![1; 132])
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ECDSA_NISTP521_SHA512
+    }
+}
+
 /// A file of its own with this text.
 pub fn file(name: &str, text: &str) -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -264,6 +306,28 @@ pub fn self_signed(
     let certificate = params.self_signed(&key).expect("a certificate");
     (serve(&certificate, &key), file("self", &certificate.pem()))
 }
+
+/// A server such as a bridge has: its certificate vouches for itself, and names
+/// the device, but no host.
+pub fn bridge(
+    key: &'static rcgen::SignatureAlgorithm,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let key = KeyPair::generate_for(key).expect("a key");
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "001788fffe123456");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let signing = any_supported_type(&private(&key));
+    let signing = signing.expect("a key that ring knows");
+    presenting(certificate.der().to_vec(), signing, version)
+}
+
+/// The kinds of key that [`bridge`] makes.
+pub const KINDS: [&rcgen::SignatureAlgorithm; 3] = [
+    &rcgen::PKCS_ECDSA_P256_SHA256,
+    &rcgen::PKCS_ECDSA_P384_SHA384,
+    &rcgen::PKCS_ED25519,
+];
 
 /// A server whose certificate was issued with one that is no authority's.
 pub fn issued_by_no_authority(name: &str) -> Arc<ServerConfig> {
