@@ -37,6 +37,8 @@ impl Framing {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Framing, Failure> {
         const CHUNKED: &[u8] = b"chunked";
 
+        // RFC 9112, 6.3: where there is a transfer coding, a length does not
+        // count, whatever it says.
         let codings = codings(headers, header::TRANSFER_ENCODING);
         let Some((last, inner)) = codings.split_last() else {
             let length = length(headers)?;
@@ -49,6 +51,8 @@ impl Framing {
             let message = "transfer coding that was not asked for";
             return Err(Failure::new(Error::Http, message));
         }
+        // RFC 9112, 6.3: a body whose last coding is not chunked ends with the
+        // connection.
         Ok(match last == CHUNKED {
             true => Framing::Chunked(Chunked::default()),
             false => Framing::Close,
@@ -116,6 +120,7 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
 
 /// Decimal digits, and nothing else.
 fn number(text: &[u8]) -> Option<u64> {
+    // parse() alone would take a sign, too.
     let digits = text.iter().all(u8::is_ascii_digit);
     str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
@@ -152,6 +157,9 @@ impl Chunked {
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Progress, Failure> {
         while !bytes.is_empty() {
+            // The fast way and the slow one have the same result. A chunk that
+            // a read has cut, or that has extensions, goes the slow way, byte
+            // by byte.
             let whole = match self.place {
                 Place::Size => whole_chunk(bytes),
                 _ => None,
@@ -209,6 +217,8 @@ impl Chunked {
                 self.add_digit(byte)?;
                 Place::Digits
             }
+            // Extensions mean nothing to a client, and are not stored: their
+            // length needs no limit.
             (Place::Digits | Place::Extension, b'\r') => Place::SizeEnd,
             (Place::Digits, b';' | b' ' | b'\t') | (Place::Extension, _) => {
                 Place::Extension
@@ -220,6 +230,8 @@ impl Chunked {
 
     fn add_digit(&mut self, byte: u8) -> Result<(), Failure> {
         let digit = hex_digit(byte).expect("a hex digit");
+        // One more digit would push the highest one out, and the size would be
+        // another than the server's.
         if self.left >> 60 != 0 {
             return Err(bad_chunk());
         }

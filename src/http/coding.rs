@@ -144,6 +144,7 @@ impl Gzip {
             let written = (self.inflate.total_out() - written) as usize;
             piece = &piece[read..];
             let decoded = &mut self.decoded[..written];
+            // Before the sink has the bytes: it changes them in place.
             self.sum.update(decoded);
             if written > 0 && sink(decoded).is_break() {
                 return Ok(Break(()));
@@ -207,6 +208,7 @@ impl Gzip {
             Place::Text if byte == 0 => self.next_part(),
             Place::Text => Place::Text,
             Place::Trailer(at) => {
+                // Byte by byte, as a read may end inside the trailer.
                 let sum = self.sum.sum().to_le_bytes();
                 let length = self.sum.amount().to_le_bytes();
                 if byte != [sum, length].concat()[at] {
@@ -228,6 +230,7 @@ impl Gzip {
             (Gzip::FLAG_EXTRA, Place::ExtraLength),
             (Gzip::FLAG_NAME, Place::Text),
             (Gzip::FLAG_COMMENT, Place::Text),
+            // The sum of the header alone, which has no event in it.
             (Gzip::FLAG_SUM, Place::Skipped(2)),
         ] {
             if self.flags & flag != 0 {
@@ -239,6 +242,8 @@ impl Gzip {
     }
 
     fn next_member(&mut self) -> Place {
+        // RFC 1952, 2.2: a file is a series of members. Servers that flush by
+        // ending a member make one for each event.
         self.inflate.reset(false);
         self.sum.reset();
         Place::Header(0)

@@ -60,6 +60,9 @@ pub(crate) fn length(
 
 /// Reads a whole head.
 pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
+    // Refused, as browsers do: programs disagree about where a line with a lone
+    // CR ends, and what one of them takes for a value another takes for a
+    // header.
     let lone_cr = head.windows(2).any(|two| two[0] == b'\r' && two[1] != b'\n');
     if lone_cr || find(head, 0).is_some() {
         return Err(bad("a NUL or a lone CR in the head of the response"));

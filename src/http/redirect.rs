@@ -32,6 +32,8 @@ pub(crate) fn location(
 /// Fetch, "HTTP-redirect fetch": which redirects make a GET of a request.
 pub(crate) fn drops_the_body(status: u16, method: &Method) -> bool {
     match status {
+        // RFC 9110, 15.4.2 and 15.4.3: for the sake of what browsers have
+        // always done with forms. Other methods stay what they are.
         301 | 302 => method == Method::POST,
         303 => method != Method::GET,
         _ => false,
@@ -60,6 +62,7 @@ pub(crate) fn follow(
     let next = HttpUrl::try_from(next).map_err(|_| {
         refused(&format!("redirect to {told}, which is neither http nor https"))
     })?;
+    // Whoever listens there would read the stream, and choose what is in it.
     if url.is_secure() && !next.is_secure() {
         let message = format!("redirect from https to {told} is not followed");
         return Err(refused(&message));

@@ -19,15 +19,21 @@ pub(super) fn configuration(
         .with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
+        // Whatever authorities the server asks for: the program has named this
+        // certificate, and there is no other to choose.
         Some(identity) => builder.with_client_cert_resolver(Arc::new(
             SingleCertAndKey::from(identity),
         )),
     };
+    // A server that has only another protocol ends the handshake, and that is
+    // told; without the list it would be spoken to in vain.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
 
 pub(super) fn provider() -> Arc<CryptoProvider> {
+    // Given to each configuration by hand. The process-wide default belongs to
+    // the program, which may use rustls itself.
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER
         .get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))

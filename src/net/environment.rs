@@ -75,6 +75,8 @@ impl Environment {
         &self,
         url: &HttpUrl,
     ) -> Result<Option<Proxy>, Failure> {
+        // A proxy would look for its own loopback. Go, Firefox and Chromium
+        // leave it out, too; curl does not.
         if url.is_loopback() {
             return Ok(None);
         }
@@ -132,6 +134,7 @@ fn entry_matches(entry: &str, host: &Host<&str>, port: u16) -> bool {
         return address(host) == Some(named.to_canonical());
     }
     let (name, wanted) = match entry.rsplit_once(':') {
+        // In `[::1]` the colons are the address's own.
         Some((name, digits)) if !digits.ends_with(']') => {
             (name, digits.parse().ok())
         }
@@ -172,6 +175,7 @@ fn address(host: &Host<&str>) -> Option<IpAddr> {
 
 /// Whether a host is a domain, or in it.
 fn is_below(host: &str, domain: &str) -> bool {
+    // At a dot: `notexample.com` is not below `example.com`.
     host.strip_suffix(domain)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
@@ -188,6 +192,7 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     };
     let Some(rest) = u32::checked_sub(size, bits) else { return false };
     // A network of no bits holds every address.
+    // What differs must stand behind the network's bits.
     (address ^ network).checked_shr(rest).unwrap_or(0_u128) == 0
 }
 

@@ -88,6 +88,8 @@ impl Proxy {
             Some(host) => host.to_owned(),
             None => return Err(Error::Url),
         };
+        // More than an address is a mistake, perhaps a URL meant for something
+        // else: to leave the rest out in silence would hide it.
         let more = url.query().is_some() || url.fragment().is_some();
         if more || !matches!(url.path(), "" | "/") {
             return Err(Error::Url);
@@ -96,6 +98,8 @@ impl Proxy {
         if user.as_ref().is_some_and(|user| !fits(user, protocol)) {
             return Err(Error::Url);
         }
+        // curl takes 1080 for an HTTP proxy without a port, and nobody else
+        // does.
         let port = url.port().unwrap_or(protocol.default_port());
         Ok(Proxy { protocol, host, port, user })
     }
@@ -155,6 +159,7 @@ impl fmt::Debug for Proxy {
 /// Whether `protocol` can carry this user and password.
 fn fits(user: &UserInfo, protocol: Protocol) -> bool {
     match protocol {
+        // Basic authentication ends the name at the first colon (RFC 7617, 2).
         Protocol::Http | Protocol::Https => !user.name.contains(&b':'),
         // It ends with a NUL.
         Protocol::Socks4 | Protocol::Socks4a => !user.name.contains(&0),

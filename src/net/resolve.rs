@@ -109,6 +109,8 @@ impl Place {
     /// Joins a look-up of `name`, or begins one.
     fn take(name: &str, until: Until<'_>) -> io::Result<Place> {
         let mut table = lock(&TABLE);
+        // The table stays locked until this waiter is on the list: an answer
+        // that comes in between would wake everybody else.
         let look_up = Table::of_this_process(&mut table).look_up(name)?;
         let wake = until.wake().clone();
         lock(&look_up.waiters).push(wake.clone());
@@ -119,6 +121,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = lock(&TABLE);
+        // The same wake descriptor is waited for by the source's next look-up:
+        // the answer of this one must not wake that.
         let mut waiters = lock(&self.look_up.waiters);
         waiters.retain(|wake| !Arc::ptr_eq(wake, &self.wake));
         if waiters.is_empty() {
@@ -197,6 +201,7 @@ impl LookUp {
     }
 
     fn ask(&self) -> Answer {
+        // A panic here would leave the waiters without an answer.
         let found = catch(|| (self.name.as_str(), 0).to_socket_addrs());
         match found {
             Some(Ok(found)) => Ok(found.collect()),
@@ -209,11 +214,15 @@ impl LookUp {
 /// The life of a thread: one look-up, and those that have had to wait.
 fn work(mut look_up: Arc<LookUp>) {
     loop {
+        // No lock is held while the system is asked, which takes seconds at
+        // worst.
         let answer = look_up.ask();
         let mut table = lock(&TABLE);
         let table = Table::of_this_process(&mut table);
         table.forget(&look_up);
         // Nobody waits for what was left behind.
+        // With the table locked: who finds this look-up there either is on the
+        // list below or sees the answer.
         let _ = look_up.answer.set(answer);
         for wake in &*lock(&look_up.waiters) {
             wake.set();

@@ -89,6 +89,8 @@ impl Tunnel<'_> {
     /// here and not by ureq: it is no request of the program's, and none of the
     /// program's headers may reach the proxy.
     fn connect(&mut self, url: &HttpUrl) -> Result<(), NoConnection> {
+        // With the port in both places, also where it is the scheme's own: RFC
+        // 9110, 9.3.6 wants it in the target, and proxies compare the two.
         let (host, port) = (url.host_str(), url.port());
         let mut request = format!(
             "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\
@@ -163,6 +165,8 @@ impl Tunnel<'_> {
         let mut request = vec![4, 1];
         request.extend(url.port().to_be_bytes());
         request.extend(address.octets());
+        // Only a name: the protocol has no place for a password. (The proxy was
+        // meant to ask the client's machine, by RFC 1413, who its user is.)
         if let Some(user) = &self.proxy.user {
             request.extend(&user.name);
         }
@@ -210,6 +214,8 @@ impl Tunnel<'_> {
         const PASSWORD: u8 = 2;
 
         match &self.proxy.user {
+            // A proxy may have no use for the password, and is then not told
+            // it.
             None => self.send(&[5, 1, NO_AUTHENTICATION])?,
             Some(_) => self.send(&[5, 2, NO_AUTHENTICATION, PASSWORD])?,
         }
@@ -260,6 +266,8 @@ impl Tunnel<'_> {
         }
         self.send(&request)?;
         match self.receive()? {
+            // The version of this answer is 1 by RFC 1929, and 5 by some
+            // proxies.
             [_, 0] => Ok(()),
             _ => Err(self.refused("it refuses the user name or the password")),
         }
@@ -319,6 +327,7 @@ impl Tunnel<'_> {
         match self.stream.read_some(room, self.until) {
             Ok(0) => Err(self.refused("it closes the connection")),
             Ok(read) => Ok(read),
+            // Over TLS, without close_notify.
             Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.refused("it closes the connection"))
             }
@@ -353,6 +362,8 @@ impl Tunnel<'_> {
 
 /// What comes behind the empty line, if there is one.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    // RFC 9112, 2.2: a recipient may take LF alone for the end of a line, and
+    // simple proxies write it.
     [&b"\r\n\r\n"[..], b"\n\n"]
         .into_iter()
         .filter_map(|end| {
@@ -378,6 +389,8 @@ pub(crate) fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
     let status = str::from_utf8(status).ok()?.parse().ok()?;
     let mut headers = HeaderMap::new();
     for line in lines.take_while(|line| !line.trim_ascii().is_empty()) {
+        // The headers are for the program to look at, and decide nothing here:
+        // a line that is none is no reason to fail.
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             continue;
         };

@@ -78,6 +78,8 @@ impl<T: Content> Watched<T> {
     fn look(&self) -> (Option<Arc<T>>, Option<Error>) {
         let mut lines = Vec::new();
         let found = {
+            // Held while the files are read: of many sources that connect at
+            // once, one reads, and the others have what it has read.
             let mut reading =
                 self.reading.lock().unwrap_or_else(PoisonError::into_inner);
             reading.update(&self.paths, self.read, &mut lines);
@@ -146,9 +148,12 @@ fn absolute(path: &Path) -> PathBuf {
 /// By what a change of a file, or of a directory, is noticed.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
+    /// Device and inode: most programs replace a file by renaming another.
     file: (u64, u64),
     size: u64,
     modified: (i64, i64),
+    /// The time of modification alone can be set back, as `cp -p` and rsync do;
+    /// this one cannot.
     changed: (i64, i64),
 }
 

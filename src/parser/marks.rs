@@ -75,6 +75,7 @@ impl Marks {
             return None;
         }
         let at = self.ends.trailing_zeros() as usize;
+        // This clears the lowest bit that is set.
         self.ends &= self.ends - 1;
         Some(at)
     }
