@@ -137,7 +137,13 @@ impl Outcome {
             status: response.as_ref().map_or(0, |it| it.status),
             url: response
                 .map_or(String::new(), |it| it.url.as_str().to_owned()),
-            body: failure.body,
+            body: failure
+                .body
+                .bytes_with_nul()
+                .split_last()
+                .expect("a NUL")
+                .1
+                .to_vec(),
             error: failure.error as i32,
             message: failure.message,
         }

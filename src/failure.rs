@@ -1,5 +1,6 @@
 //! Why a connection was refused, lost or given up.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -17,8 +18,8 @@ pub(crate) struct Failure {
     pub(crate) status: u16,
     /// The response, if it was refused.
     pub(crate) response: Option<Box<Response>>,
-    /// The beginning of the response's body, if it was refused.
-    pub(crate) body: Vec<u8>,
+    /// Of the response's body, if it was refused.
+    pub(crate) body: Excerpt,
     /// Another attempt is known to end in the same way (R19).
     pub(crate) is_futile: bool,
     /// The system's error, an `errno`, if the system reported one.
@@ -34,7 +35,7 @@ impl Failure {
             message,
             status: 0,
             response: None,
-            body: Vec::new(),
+            body: Excerpt::default(),
             is_futile: false,
             system_error: None,
         }
@@ -69,6 +70,32 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// The beginning of a response's body. It may be large: the copies of a failure
+/// share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Excerpt {
+    /// With a NUL after them.
+    bytes: Option<Arc<Vec<u8>>>,
+    /// It is the whole body.
+    pub(crate) is_complete: bool,
+}
+
+impl Excerpt {
+    /// An excerpt of these bytes, the last of which is a NUL.
+    pub(crate) fn with_nul(bytes: Vec<u8>, is_complete: bool) -> Excerpt {
+        Excerpt { bytes: Some(Arc::new(bytes)), is_complete }
+    }
+
+    /// All of no bytes.
+    pub(crate) fn of_no_body() -> Excerpt {
+        Excerpt { bytes: None, is_complete: true }
+    }
+
+    pub(crate) fn bytes_with_nul(&self) -> &[u8] {
+        self.bytes.as_deref().map_or(b"\0", Vec::as_slice)
+    }
+}
 
 /// Why an attempt has not brought a connection.
 #[derive(Debug)]

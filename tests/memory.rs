@@ -108,6 +108,24 @@ fn a_large_request_without_memory_is_tried_again() {
     }
 }
 
+/// Memory: of the body of a refused response the beginning is kept, where there
+/// is no memory for all of it.
+#[test]
+fn a_large_body_without_memory_is_cut() {
+    let body = "x".repeat(LARGE);
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(eventsource_set_max_body_size, 2 * LARGE);
+    let source = given(source, &[SMALL]).start();
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 404 -\r\nConnection: close\r\n\r\n");
+    // What is not read ends the connection.
+    let _ = connection.try_send(&body);
+    let failure = source.failed(Error::Status);
+    assert!(!failure.body.is_empty() && failure.body.len() < SMALL);
+    assert!(!failure.body_complete);
+}
+
 /// Memory: what the program sets is copied, or refused, and nothing changes.
 #[test]
 fn large_settings_without_memory_are_refused() {

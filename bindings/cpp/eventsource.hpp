@@ -670,11 +670,15 @@ public:
         return detail::view(failure_->last_event_id);
     }
 
-    // The beginning of the body of a response that was refused.
+    // The beginning of the body of a response that was refused: see
+    // set_max_body_size().
     std::string_view body() const noexcept
     {
         return {failure_->body, failure_->body_len};
     }
+
+    // Whether body() is all of it.
+    bool body_complete() const noexcept { return failure_->body_complete != 0; }
 
 private:
     const eventsource_failure *failure_;
@@ -1266,6 +1270,15 @@ public:
     void set_max_event_size(std::size_t bytes)
     {
         detail::check(eventsource_set_max_event_size(native_handle(), bytes));
+    }
+
+    // How many bytes are kept of a body that is no event stream, up to 64 MiB;
+    // 0 for none. By default 4096, of what comes within a second; with a size
+    // of its own a body may take as long as the response, and be silent as long
+    // as a stream. Errc::value for more than 64 MiB.
+    void set_max_body_size(std::size_t bytes)
+    {
+        detail::check(eventsource_set_max_body_size(native_handle(), bytes));
     }
 
     // How many bytes of stack handlers have; 0, the default, for as many as a

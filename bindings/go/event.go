@@ -85,9 +85,11 @@ type Failure struct {
 	HTTPStatus int
 	// Response is nil if none came, or if it was accepted.
 	Response *Response
-	// Body is the beginning of the body of a response that was refused, up to
-	// 4096 bytes of it; empty if none came within a second.
+	// Body is the beginning of the body of a response that was refused: see
+	// [WithMaxBodySize].
 	Body string
+	// BodyComplete is true if Body is all of it.
+	BodyComplete bool
 	// Attempt is how many attempts in a row have failed, this one included; 0
 	// if the lost connection had worked (see [WithReconnectionTime]).
 	Attempt int
@@ -137,16 +139,17 @@ func newFailure(failure *C.eventsource_failure) *Failure {
 		return nil
 	}
 	return &Failure{
-		Reason:      Error(failure.error),
-		Message:     C.GoString(failure.message),
-		SystemError: syscall.Errno(failure.system_error),
-		HTTPStatus:  int(failure.http_status),
-		Response:    newResponse(failure.response),
-		Body:        text(failure.body, failure.body_len),
-		Attempt:     int(failure.attempt),
-		WillRetry:   failure.will_retry != 0,
-		Delay:       duration(failure.delay_ms),
-		LastEventID: C.GoString(failure.last_event_id),
+		Reason:       Error(failure.error),
+		Message:      C.GoString(failure.message),
+		SystemError:  syscall.Errno(failure.system_error),
+		HTTPStatus:   int(failure.http_status),
+		Response:     newResponse(failure.response),
+		Body:         text(failure.body, failure.body_len),
+		Attempt:      int(failure.attempt),
+		WillRetry:    failure.will_retry != 0,
+		Delay:        duration(failure.delay_ms),
+		LastEventID:  C.GoString(failure.last_event_id),
+		BodyComplete: failure.body_complete != 0,
 	}
 }
 

@@ -384,8 +384,9 @@ typedef struct eventsource_failure {
     int will_retry;
     // The delay before the next attempt, in milliseconds.
     uint64_t delay_ms;
-    // The beginning of a refused response's body, up to 4096 bytes, and a NUL
-    // after them; empty if no body came within one second.
+    // The beginning of a refused response's body, and a NUL after it; empty if
+    // no body came. Up to 4096 bytes that come within one second, unless
+    // eventsource_set_max_body_size() says otherwise.
     const char *body;
     // The length of `body` in bytes.
     size_t body_len;
@@ -395,6 +396,9 @@ typedef struct eventsource_failure {
     // The last event ID string, after which another attempt asks; empty if
     // there was none yet. It has no NUL in the middle.
     const char *last_event_id;
+    // 1 if `body` is the whole body of the response, empty ones included; 0 if
+    // there is more, if the body broke off, or if no response came.
+    int body_complete;
 } eventsource_failure;
 
 // Called once for each connection that was refused, lost or given up, and for
@@ -907,8 +911,8 @@ eventsource_error eventsource_set_idle_timeout(
     eventsource *source,
     uint64_t ms);
 
-// How much memory events and callbacks may take
-// ---------------------------------------------
+// How much memory events, bodies and callbacks may take
+// -----------------------------------------------------
 // eventsource_set_max_event_size(3)
 
 // Sets the size limit of an event in bytes of data, 64 MiB by default; 0 is no
@@ -921,6 +925,23 @@ eventsource_error eventsource_set_idle_timeout(
 // twice its length besides, and a queue what waits in it. An event for which
 // there is no memory is dropped in the same way.
 eventsource_error eventsource_set_max_event_size(
+    eventsource *source,
+    size_t bytes);
+
+// Sets how many bytes are kept of the body of a response that is no event
+// stream, up to 64 MiB; 0 for none. They are in the failure that `on_error`
+// and `on_retry` get, decoded if the body is compressed; `body_complete` tells
+// whether they are all.
+//
+// By default 4096 bytes are kept of what comes within one second: enough for
+// people to see what is wrong. A program that sets a size wants the body
+// itself, so that a service that answers with JSON or with a stream, as it
+// likes, can be asked, and waits for it: from the end of the head on as long as
+// eventsource_set_response_timeout() says, 5 minutes by default, and for each
+// byte as long as eventsource_set_idle_timeout() says. What has come by then is
+// kept. Where there is no memory for all of the body, its beginning is kept.
+// EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
+eventsource_error eventsource_set_max_body_size(
     eventsource *source,
     size_t bytes);
 

@@ -207,6 +207,22 @@ func WithMaxEventSize(bytes uint) Option {
 	})
 }
 
+// WithMaxBodySize sets how many bytes are kept of the body of a response that
+// is no event stream, up to 64 MiB; 0 for none. They are in the [Failure],
+// decoded if the body is compressed.
+//
+// By default 4096 bytes are kept of what comes within one second: enough for
+// people to see what is wrong. A program that sets a size wants the body itself,
+// so that a service that answers with JSON or with a stream, as it likes, can be
+// asked, and waits for it as long as for a response (see
+// [WithResponseTimeout]), and for each byte as long as for one of a stream (see
+// [WithIdleTimeout]). It is [ErrValue] for more than 64 MiB.
+func WithMaxBodySize(bytes uint) Option {
+	return option("WithMaxBodySize", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_max_body_size(s.source, C.size_t(bytes))
+	})
+}
+
 // WithStackSize sets the size of the stack of the source's thread, in bytes,
 // 131072 or more; 0, the default, is what a thread has by default, commonly
 // 8 MiB of address space. Less is for programs that lock their memory. Go code

@@ -583,6 +583,27 @@ func TestTheLastEventIDIsTheProgramsToSet(t *testing.T) {
 		"lost after +")
 }
 
+func TestABodyIsAsLargeAsTheProgramWants(t *testing.T) {
+	body := strings.Repeat("{}\n", 1<<20)
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, body)
+		}))
+	t.Cleanup(server.Close)
+	for _, size := range []int{1000, len(body)} {
+		source := connect(t, server.URL, WithMaxBodySize(uint(size)))
+		for _, err := range source.Events(patience(t)) {
+			var failure *Failure
+			if !errors.As(err, &failure) || failure.Reason != ErrContentType ||
+				failure.Body != body[:size] ||
+				failure.BodyComplete != (size == len(body)) {
+				t.Errorf("%d: %v", size, err)
+			}
+		}
+	}
+}
+
 func TestTheProgramDecidesWhetherToComeBack(t *testing.T) {
 	var attempts atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(
@@ -824,6 +845,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithReconnectionTime(-1), ErrValue, "WithReconnectionTime"},
 		{"", WithMaxReconnectionTime(0), ErrValue, "WithMaxReconnectionTime"},
 		{"", WithMethod("HEAD"), ErrValue, "WithMethod"},
+		{"", WithMaxBodySize(1 << 30), ErrValue, "WithMaxBodySize"},
 		{"", WithRetry(99), ErrValue, "WithRetry"},
 		{"", WithCAFile("/nowhere"), ErrFile, "WithCAFile"},
 		{"", WithClientCertificate("/nowhere", "/nowhere"), ErrFile, "With"},

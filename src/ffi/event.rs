@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::response::CResponse;
 use crate::error::Error;
-use crate::failure::{Failure, RetryPlan};
+use crate::failure::{Excerpt, Failure, RetryPlan};
 use crate::parser::{Event, Text};
 
 /// An event. All of it is borrowed until the callback returns; an item's, as
@@ -79,8 +79,9 @@ pub struct CFailure {
     pub will_retry: c_int,
     /// The delay before the next attempt, in milliseconds.
     pub delay_ms: u64,
-    /// The beginning of a refused response's body, up to 4096 bytes, and a NUL
-    /// after them; empty if no body came within one second.
+    /// The beginning of a refused response's body, and a NUL after it; empty if
+    /// no body came. Up to 4096 bytes that come within one second, unless
+    /// eventsource_set_max_body_size() says otherwise.
     pub body: *const c_char,
     /// The length of `body` in bytes.
     pub body_len: usize,
@@ -90,6 +91,9 @@ pub struct CFailure {
     /// The last event ID string, after which another attempt asks; empty if
     /// there was none yet. It has no NUL in the middle.
     pub last_event_id: *const c_char,
+    /// 1 if `body` is the whole body of the response, empty ones included; 0 if
+    /// there is more, if the body broke off, or if no response came.
+    pub body_complete: c_int,
 }
 
 /// What a [`CFailure`] borrows from.
@@ -97,8 +101,7 @@ pub(super) struct FailureText {
     message: CString,
     status: u16,
     response: Option<CResponse>,
-    /// With a NUL after it.
-    body: Vec<u8>,
+    body: Excerpt,
     system_error: Option<c_int>,
 }
 
@@ -109,7 +112,7 @@ impl FailureText {
             message: CString::new(message).unwrap_or_default(),
             status: cause.status,
             response: cause.response.as_deref().map(CResponse::new),
-            body: [&cause.body[..], &[0]].concat(),
+            body: cause.body.clone(),
             system_error: cause.system_error,
         }
     }
@@ -122,6 +125,7 @@ impl FailureText {
         id: Text<'_>,
     ) -> CFailure {
         let response = self.response.as_ref();
+        let body = self.body.bytes_with_nul();
         CFailure {
             error,
             message: self.message.as_ptr(),
@@ -130,10 +134,11 @@ impl FailureText {
             attempt: plan.attempt,
             will_retry: plan.delay.is_some().into(),
             delay_ms: milliseconds(plan.delay.unwrap_or_default()),
-            body: self.body.as_ptr().cast(),
-            body_len: self.body.len() - 1,
+            body: body.as_ptr().cast(),
+            body_len: body.len() - 1,
             system_error: self.system_error.unwrap_or(0),
             last_event_id: pointer(id),
+            body_complete: self.body.is_complete.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much memory events and callbacks may take:
+//! How much memory events, bodies and callbacks may take:
 //! eventsource_set_max_event_size(3).
 
 use super::convert::guard;
@@ -20,6 +20,29 @@ pub unsafe extern "C" fn eventsource_set_max_event_size(
     bytes: usize,
 ) -> Error {
     guard(|| set(source, |setup| setup.options.max_event_size = bytes))
+}
+
+/// Sets how many bytes are kept of the body of a response that is no event
+/// stream, up to 64 MiB; 0 for none. They are in the failure that `on_error`
+/// and `on_retry` get, decoded if the body is compressed; `body_complete` tells
+/// whether they are all.
+///
+/// By default 4096 bytes are kept of what comes within one second: enough for
+/// people to see what is wrong. A program that sets a size wants the body
+/// itself, so that a service that answers with JSON or with a stream, as it
+/// likes, can be asked, and waits for it: from the end of the head on as long as
+/// eventsource_set_response_timeout() says, 5 minutes by default, and for each
+/// byte as long as eventsource_set_idle_timeout() says. What has come by then is
+/// kept. Where there is no memory for all of the body, its beginning is kept.
+/// EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_max_body_size(
+    source: *mut CSource,
+    bytes: usize,
+) -> Error {
+    guard(|| {
+        handle(source)?.set(|setup| setup.options.set_max_body_size(bytes))
+    })
 }
 
 /// Sets the size of the stack that callbacks have, in bytes. The default, 0, is

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::failure::{Failure, in_words};
+use crate::failure::{Excerpt, Failure, in_words};
 use crate::http::body::Body;
 use crate::http::chunked::Progress;
 use crate::net::tls::{self, Stream};
 use crate::stats::Stats;
 use crate::sys::{Entry, Interest};
-use crate::wait::{Interrupt, Until};
+use crate::wait::Until;
 
 /// What a read has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,34 +108,54 @@ impl Connection {
         })
     }
 
-    /// The first 4 KiB of a refused response's body, which often says why.
-    /// Waits at most one second.
-    pub(crate) fn excerpt(&mut self, interrupt: &dyn Interrupt) -> Vec<u8> {
-        const SIZE: usize = 4096;
-        const PATIENCE: Duration = Duration::from_secs(1);
+    /// The beginning of a refused response's body, which often says why: up to
+    /// `size` bytes, if there is memory for them. Waits no longer than `until`,
+    /// and for one byte no longer than `idle`.
+    pub(crate) fn excerpt(
+        &mut self,
+        size: usize,
+        until: Until<'_>,
+        idle: Option<Duration>,
+    ) -> Excerpt {
+        const BUFFER: usize = 4096;
 
-        let until = Until::new(interrupt, Some(Instant::now() + PATIENCE));
         let mut excerpt = Vec::new();
         let mut sink = |piece: &mut [u8]| {
-            let room = SIZE - excerpt.len();
-            excerpt.extend_from_slice(&piece[..piece.len().min(room)]);
-            match excerpt.len() {
-                SIZE => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
+            let taken = piece.len().min(size - excerpt.len());
+            // With a NUL behind it.
+            if excerpt.try_reserve(taken + 1).is_err() {
+                return ControlFlow::Break(());
+            }
+            excerpt.extend_from_slice(&piece[..taken]);
+            match piece.len() > taken {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         };
-        let mut buffer = vec![0; SIZE];
+        let mut buffer = vec![0; BUFFER];
         // Of no stream that the program follows.
         let stats = Stats::default();
+        let mut is_complete = false;
         // A server that always has more is not waited for.
         while until.check().is_ok() {
             match self.read(&mut buffer, &stats, &mut sink) {
                 Ok(Read::More) => {}
-                Ok(Read::All) if until.wait(self.entry()).is_ok() => {}
-                _ => break,
+                Ok(Read::All) => {
+                    let end =
+                        idle.and_then(|idle| Instant::now().checked_add(idle));
+                    let until = end.map_or(until, |end| until.at_most(end));
+                    if until.wait(self.entry()).is_err() {
+                        break;
+                    }
+                }
+                read => {
+                    is_complete = matches!(read, Ok(Read::End));
+                    break;
+                }
             }
         }
-        excerpt
+        excerpt.push(0);
+        Excerpt::with_nul(excerpt, is_complete)
     }
 }
 

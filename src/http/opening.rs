@@ -3,13 +3,14 @@
 //! back.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection};
+use crate::failure::{Excerpt, Failure, NoConnection};
 use crate::http::body::Body;
 use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
@@ -23,7 +24,7 @@ use crate::settings::request::Request;
 use crate::sync::lock;
 use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
-use crate::wait::Interrupt;
+use crate::wait::{Interrupt, Until};
 
 /// An attempt that has yet to be made.
 #[derive(Debug)]
@@ -181,10 +182,30 @@ impl Opening {
                 left_origin,
             });
         };
-        if !matches!(response.status, 101 | 204 | 304) {
-            failure.body = connection.excerpt(&*self.interrupt);
-        }
+        failure.body = match response.status {
+            // What follows is not HTTP.
+            101 => Excerpt::default(),
+            204 | 304 => Excerpt::of_no_body(),
+            _ => self.excerpt(&mut connection),
+        };
         Err(failure.with(response).into())
+    }
+
+    /// As much of a refused response's body as the program wants. By itself it
+    /// is for people, who are not kept waiting for it; a program that has said
+    /// how much it wants waits for it as for any response.
+    fn excerpt(&self, connection: &mut Connection) -> Excerpt {
+        const SIZE: usize = 4096;
+        const PATIENCE: Duration = Duration::from_secs(1);
+
+        let Options { response_timeout, idle_timeout, .. } = *self.options;
+        let (size, time, idle) = match self.options.max_body_size {
+            None => (SIZE, Some(PATIENCE), None),
+            Some(0) => return Excerpt::default(),
+            Some(size) => (size, response_timeout, idle_timeout),
+        };
+        let end = time.and_then(|time| Instant::now().checked_add(time));
+        connection.excerpt(size, Until::new(&*self.interrupt, end), idle)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::url::HttpUrl;
 const RECONNECTION_TIME: u64 = 3000;
 const MAX_EVENT_SIZE: usize = 64 << 20;
 const MAX_REDIRECTS: u32 = 20;
+/// The most that is kept of a body that is no event stream.
+const MAX_BODY_SIZE: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Many servers send the head with the first event, and what asks by POST may
 /// be thought about for minutes.
@@ -29,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) reconnection_time: u64,
     /// Bytes of one event's data; 0 is no limit.
     pub(crate) max_event_size: usize,
+    /// Bytes of a body that is no event stream, if the program has said so.
+    pub(crate) max_body_size: Option<usize>,
     pub(crate) max_redirects: u32,
     /// Whether other origins are sent what is meant for the URL's own (R4).
     pub(crate) with_credentials: bool,
@@ -59,6 +63,7 @@ impl Options {
             request: Request::default(),
             reconnection_time: RECONNECTION_TIME,
             max_event_size: MAX_EVENT_SIZE,
+            max_body_size: None,
             max_redirects: MAX_REDIRECTS,
             with_credentials: false,
             trust_redirects: false,
@@ -70,6 +75,18 @@ impl Options {
             idle_timeout: None,
             network: Network::default_one(),
         })
+    }
+
+    /// Sets how much is kept of a body that is no event stream.
+    pub(crate) fn set_max_body_size(
+        &mut self,
+        bytes: usize,
+    ) -> Result<(), Error> {
+        if bytes > MAX_BODY_SIZE {
+            return Err(Error::Value);
+        }
+        self.max_body_size = Some(bytes);
+        Ok(())
     }
 
     /// To be changed before the first request.

@@ -228,6 +228,7 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_set_connect_timeout(NULL, 1));
     EXPECT(NULL, eventsource_set_response_timeout(NULL, 1));
     EXPECT(NULL, eventsource_set_idle_timeout(NULL, 1));
+    EXPECT(NULL, eventsource_set_max_body_size(NULL, 1));
     EXPECT(NULL, eventsource_set_retry(NULL, EVENTSOURCE_RETRY_NEVER));
     EXPECT(NULL, eventsource_set_max_attempts(NULL, 1));
     EXPECT(NULL, eventsource_set_max_reconnection_time(NULL, 1));

@@ -124,6 +124,7 @@ void tells_handlers_all_that_happens()
             CHECK(failure.response()->header("X-Why") == "because");
             CHECK(!failure.will_retry());
             CHECK(failure.body() == "nothing here");
+            CHECK(failure.body_complete());
             tell("error");
         }
     });
@@ -319,6 +320,8 @@ void takes_every_setting()
     source.set_max_reconnection_time(1h);
     source.set_max_attempts(7);
     source.set_max_event_size(1 << 20);
+    source.set_max_body_size(1 << 20);
+    CHECK(thrown_by([&] { source.set_max_body_size(1 << 30); }) == Errc::value);
     source.set_stack_size(1 << 20);
     source.set_ca_file(std::nullopt);
     source.set_client_certificate(std::nullopt, std::nullopt);

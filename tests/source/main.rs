@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "the C API is what is tested")]
 
+mod answers;
 mod asking;
 mod attempts;
 mod bodies;

@@ -44,6 +44,7 @@ pub struct Failure {
     pub will_retry: bool,
     pub delay_ms: u64,
     pub body: String,
+    pub body_complete: bool,
     /// Zero for none.
     pub system_error: i32,
     pub last_event_id: String,
@@ -134,6 +135,7 @@ impl Failure {
             will_retry: failure.will_retry != 0,
             delay_ms: failure.delay_ms,
             body: counted(failure.body, failure.body_len),
+            body_complete: failure.body_complete != 0,
             system_error: failure.system_error,
             last_event_id: text(failure.last_event_id),
         }
