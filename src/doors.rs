@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::chunked::Progress;
 use crate::http::connection::Read;
 use crate::http::cookies::Cookies;
-use crate::http::opening::Opening;
+use crate::http::opening::{Course, Opening, Stop};
 use crate::http::redirect::follow;
 use crate::net::environment::Environment;
 use crate::net::proxy::Proxy;
@@ -93,7 +93,7 @@ pub fn attempt(
     network.trust.set_verify_peer(false);
     let state = Arc::new(State::default());
     state.arm().expect("a descriptor");
-    let opening = Opening {
+    let opening = Box::new(Opening {
         request: options.request.clone(),
         home: options.url.clone(),
         url: options.url.clone(),
@@ -102,9 +102,12 @@ pub fn attempt(
         cookies: Arc::default(),
         turns: Arc::default(),
         interrupt: state.clone(),
-    };
+        asks: false,
+        course: Course::default(),
+    });
     let (response, mut connection) = match opening.run() {
-        Ok(opened) => (opened.response, opened.connection),
+        Ok(Stop::Opened(opened)) => (opened.response, opened.connection),
+        Ok(Stop::Answered(_)) => unreachable!("nobody decides"),
         Err(NoConnection::Failed(failure)) => return Outcome::refused(failure),
         Err(NoConnection::Interrupted) => unreachable!("nobody interrupts it"),
     };

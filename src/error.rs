@@ -84,6 +84,8 @@ pub enum Error {
 
     /// The program has aborted the attempt before it was made.
     Aborted = 30,
+    /// The program has refused the response.
+    Refused = 31,
 }
 
 /// Makes of one table the list of all errors, and their texts. An error that
@@ -135,6 +137,7 @@ texts! {
     Queue: c"not for a source in this mode",
     Busy: c"another thread is inside this call",
     Aborted: c"attempt aborted by the program",
+    Refused: c"response refused by the program",
 }
 
 impl Error {

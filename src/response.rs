@@ -17,6 +17,31 @@ pub(crate) struct Response {
     pub(crate) headers: HeaderMap,
 }
 
+/// What becomes of a response, as the program decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub enum Verdict {
+    /// What the standard says: redirects are followed, an event stream with
+    /// status 200 is read, and everything else is a failure.
+    Standard = 0,
+    /// The body is read as an event stream, whatever the status and the content
+    /// type are. For a redirect that is followed, and for the statuses 101, 204
+    /// and 304, which have no body, the same as EVENTSOURCE_VERDICT_STANDARD.
+    Accept = 1,
+    /// The response is a failure, EVENTSOURCE_ERROR_REFUSED; a redirect is not
+    /// followed. No policy asks again.
+    Refuse = 2,
+}
+
+impl Verdict {
+    /// The verdict that has this number.
+    pub(crate) fn from_raw(number: i32) -> Option<Verdict> {
+        [Verdict::Standard, Verdict::Accept, Verdict::Refuse]
+            .into_iter()
+            .find(|verdict| *verdict as i32 == number)
+    }
+}
+
 /// R22-R24, Fetch's "extract a MIME type": whether the last valid one
 /// among the `Content-Type` values is `text/event-stream`, whatever its
 /// parameters.

@@ -298,6 +298,7 @@ promises! {
     takes_every_setting
     decides_whether_to_come_back
     aborts_an_attempt
+    decides_about_responses
     waits_no_longer_than_it_is_told_to
     comes_back_at_once_when_told_to
     handlers_own_what_cannot_be_copied
@@ -355,6 +356,8 @@ fn server() -> String {
             "/echo" => echo(request, stream),
             "/flood" => flood(stream),
             "/lost" => lose(stream),
+            "/moved" => (&stream)
+                .write_all(b"HTTP/1.1 302 Found\r\nLocation: gone\r\n\r\n"),
             "/silent" => {
                 (&stream).write_all(HEAD.as_bytes())?;
                 wait_for_the_end_of(stream)

@@ -38,7 +38,7 @@
 // Pull mode
 // ---------
 // A source with a queue, set_queue(), calls no handlers but those of
-// on_request() and on_retry(). The program takes items from the queue, on any
+// on_request(), on_response() and on_retry(). The program takes items from the queue, on any
 // thread it likes: the events alone, by a range,
 //
 //     source.set_queue(256);
@@ -192,6 +192,8 @@ enum class Errc {
     busy = EVENTSOURCE_ERROR_BUSY,
     // The program has aborted the attempt before it was made.
     aborted = EVENTSOURCE_ERROR_ABORTED,
+    // The program has refused the response.
+    refused = EVENTSOURCE_ERROR_REFUSED,
 };
 
 enum class ReadyState {
@@ -214,6 +216,20 @@ enum class Retry {
     until_open = EVENTSOURCE_RETRY_UNTIL_OPEN,
     // Never: one attempt, one stream.
     never = EVENTSOURCE_RETRY_NEVER,
+};
+
+// What becomes of a response, as on_response() decides.
+enum class Verdict {
+    // What the standard says: redirects are followed, an event stream with
+    // status 200 is read, and everything else is a failure.
+    standard = EVENTSOURCE_VERDICT_STANDARD,
+    // The body is read as an event stream, whatever the status and the content
+    // type are. For a redirect that is followed, and for the statuses 101, 204
+    // and 304, which have no body, the same as `standard`.
+    accept = EVENTSOURCE_VERDICT_ACCEPT,
+    // The response is a failure, Errc::refused; a redirect is not followed. No
+    // policy asks again.
+    refuse = EVENTSOURCE_VERDICT_REFUSE,
 };
 
 // How much set_log() reports: a level and those above it.
@@ -577,6 +593,15 @@ public:
         return detail::view(eventsource_response_url(response_));
     }
 
+    // The URL that the response redirects to, absolute; none if it is no
+    // redirect, or leads nowhere that the source would follow.
+    std::optional<std::string_view> location() const
+    {
+        const char *location = eventsource_response_location(response_);
+        return location ? std::optional<std::string_view>(location)
+                        : std::nullopt;
+    }
+
     // The value of a header; several values are joined by `, `. The case of
     // `name` does not matter.
     std::optional<std::string_view> header(const Text &name) const
@@ -633,7 +658,7 @@ public:
         return {failure_->system_error, std::system_category()};
     }
 
-    // The status of the response, 200 if it was accepted, if one came.
+    // The status of the response, if one came, also if it was accepted.
     std::optional<int> http_status() const noexcept
     {
         const int status = failure_->http_status;
@@ -810,6 +835,7 @@ struct Stats {
 };
 
 using EventHandler = Function<void(const Event &)>;
+using ResponseHandler = Function<Verdict(const Response &)>;
 using RetryHandler =
     Function<std::optional<std::chrono::milliseconds>(const Failure &)>;
 
@@ -837,6 +863,7 @@ struct Source {
     Function<void(Errc)> close;
     Function<void(std::string_view)> comment;
     Function<void(Request &)> request;
+    ResponseHandler response;
     RetryHandler retry;
 
     // The event that the range has reached.
@@ -924,6 +951,13 @@ struct Source {
     {
         Request view(request);
         Running(user_data)->request(view);
+    }
+
+    static int on_response(eventsource *, const eventsource_response *response,
+                           void *user_data) noexcept
+    {
+        const Response view(response);
+        return static_cast<int>(Running(user_data)->response(view));
     }
 
     static std::int64_t on_retry(eventsource *,
@@ -1078,6 +1112,16 @@ public:
     {
         set(eventsource_on_request, detail::Source::on_request,
             &detail::Source::request, std::move(handler));
+    }
+
+    // Decides what becomes of a response, redirects included, before the source
+    // looks at it: for streams without a content type, or with the status 201
+    // or 202, for redirects that are not to be followed everywhere, and for
+    // headers that count whatever the response is. Called in pull mode, too.
+    void on_response(ResponseHandler handler)
+    {
+        set(eventsource_on_response, detail::Source::on_response,
+            &detail::Source::response, std::move(handler));
     }
 
     // Decides what follows a failure, before on_error() is called: returns the

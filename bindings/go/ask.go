@@ -8,6 +8,7 @@ package eventsource
 
 // These are Go's, in this file.
 extern void eventsource_go_request(eventsource_request *, uintptr_t);
+extern int eventsource_go_response(eventsource_response *, uintptr_t);
 extern int64_t eventsource_go_retry(eventsource_failure *, uintptr_t);
 extern void eventsource_go_log(eventsource_log_level, char *);
 
@@ -18,6 +19,16 @@ static void eventsource_go_on_request(
 {
 	(void)source;
 	eventsource_go_request(request, (uintptr_t)user_data);
+}
+
+static int eventsource_go_on_response(
+	eventsource *source,
+	const eventsource_response *response,
+	void *user_data)
+{
+	(void)source;
+	return eventsource_go_response(
+		(eventsource_response *)response, (uintptr_t)user_data);
 }
 
 static int64_t eventsource_go_on_retry(
@@ -45,6 +56,14 @@ static eventsource_error eventsource_go_ask_request(
 {
 	return eventsource_on_request(
 		source, eventsource_go_on_request, (void *)handle);
+}
+
+static eventsource_error eventsource_go_ask_response(
+	eventsource *source,
+	uintptr_t handle)
+{
+	return eventsource_on_response(
+		source, eventsource_go_on_response, (void *)handle);
 }
 
 static eventsource_error eventsource_go_ask_retry(
@@ -167,6 +186,37 @@ func OnRequest(onRequest func(*Request) error) Option {
 	})
 }
 
+// Verdict is what becomes of a response.
+type Verdict int
+
+const (
+	// VerdictStandard: what the standard says: redirects are followed, an event
+	// stream with status 200 is read, and everything else is a failure.
+	VerdictStandard Verdict = C.EVENTSOURCE_VERDICT_STANDARD
+	// VerdictAccept: the body is read as an event stream, whatever the status
+	// and the content type are. For a redirect that is followed, and for the
+	// statuses 101, 204 and 304, which have no body, the same as
+	// VerdictStandard.
+	VerdictAccept Verdict = C.EVENTSOURCE_VERDICT_ACCEPT
+	// VerdictRefuse: the response is a [*Failure] whose Reason is [ErrRefused];
+	// a redirect is not followed. The source does not ask again, unless the
+	// function of [OnRetry] says so.
+	VerdictRefuse Verdict = C.EVENTSOURCE_VERDICT_REFUSE
+)
+
+// OnResponse has a function called that decides what becomes of each response,
+// redirects included, before the source looks at it: for servers that send
+// their stream without a content type, as `text/plain`, or with the status 201
+// or 202; for redirects that are not to be followed everywhere; and for headers
+// that count whatever the response is. It is called as the function of
+// [OnRequest] is. The response is the program's to keep.
+func OnResponse(onResponse func(*Response) Verdict) Option {
+	return option("OnResponse", func(s *Source) C.eventsource_error {
+		s.onResponse = onResponse
+		return C.eventsource_go_ask_response(s.source, s.handle())
+	})
+}
+
 // OnRetry has a function called that decides whether and when the source
 // comes back: after every attempt that has failed, and every stream that was
 // lost or has ended. It returns how long the next attempt waits, and whether
@@ -244,6 +294,17 @@ func (s *Source) failure(failure *C.eventsource_failure) *Failure {
 		}
 	}
 	return told
+}
+
+//export eventsource_go_response
+func eventsource_go_response(response *C.eventsource_response, handle C.uintptr_t) C.int {
+	s := cgo.Handle(handle).Value().(*Source)
+	verdict := VerdictStandard
+	if s.onResponse != nil && s.use() {
+		verdict = s.onResponse(newResponse(response))
+		s.release()
+	}
+	return C.int(verdict)
 }
 
 //export eventsource_go_retry

@@ -79,6 +79,9 @@ const (
 	// The program has aborted the attempt before it was made: the function of
 	// [OnRequest] has returned an error.
 	ErrAborted Error = C.EVENTSOURCE_ERROR_ABORTED
+	// The program has refused the response: the function of [OnResponse] has
+	// returned [VerdictRefuse].
+	ErrRefused Error = C.EVENTSOURCE_ERROR_REFUSED
 )
 
 func (e Error) Error() string {

@@ -31,8 +31,11 @@ type Event struct {
 type Response struct {
 	Status int
 	// URL is where it came from, after redirects.
-	URL     string
-	headers map[string][]string
+	URL string
+	// Location is the URL that it redirects to, absolute; empty if it is no
+	// redirect, or leads nowhere that the source would follow.
+	Location string
+	headers  map[string][]string
 }
 
 // Header returns the value of a header, or "" if there is none. The case of
@@ -62,9 +65,10 @@ func newResponse(response *C.eventsource_response) *Response {
 		headers[key] = append(headers[key], C.GoString(value))
 	}
 	return &Response{
-		Status:  int(C.eventsource_response_status(response)),
-		URL:     C.GoString(C.eventsource_response_url(response)),
-		headers: headers,
+		Status:   int(C.eventsource_response_status(response)),
+		URL:      C.GoString(C.eventsource_response_url(response)),
+		Location: C.GoString(C.eventsource_response_location(response)),
+		headers:  headers,
 	}
 }
 
@@ -80,8 +84,8 @@ type Failure struct {
 	// SystemError is the error of the system, such as [syscall.ECONNREFUSED]; 0
 	// if the failure has another cause.
 	SystemError syscall.Errno
-	// HTTPStatus is the status of the response, 200 if it was accepted; 0 if
-	// none came.
+	// HTTPStatus is the status of the response, also if it was accepted, mostly
+	// 200; 0 if none came.
 	HTTPStatus int
 	// Response is nil if none came, or if it was accepted.
 	Response *Response

@@ -60,9 +60,9 @@
 // A source always has a queue, and [Source.Events] takes the place of
 // callbacks, listeners and eventsource_next: there is no add_listener, since a
 // loop looks at [Event.Type], and no wait, since the range ends. [OnOpen] and
-// [OnComment] are called by the goroutine that ranges; only [OnRequest] and
-// [OnRetry] run on the library's thread. The parser alone is a range, too:
-// [Read], or [Parser.Read].
+// [OnComment] are called by the goroutine that ranges; only [OnRequest],
+// [OnResponse] and [OnRetry] run on the library's thread. The parser alone is a
+// range, too: [Read], or [Parser.Read].
 //
 // [Connect] makes a source and connects it, so that every setting is an
 // [Option]. C's error numbers are values of type [Error]; EVENTSOURCE_ERROR_NONE
@@ -150,10 +150,11 @@ type Source struct {
 	url             string
 	withCredentials bool
 
-	onOpen    func(*Response)
-	onComment func(string)
-	onRequest func(*Request) error
-	onRetry   func(*Failure) (time.Duration, bool)
+	onOpen     func(*Response)
+	onComment  func(string)
+	onRequest  func(*Request) error
+	onResponse func(*Response) Verdict
+	onRetry    func(*Failure) (time.Duration, bool)
 	// The source, for the callbacks that ask; zero if there are none.
 	callbacks cgo.Handle
 

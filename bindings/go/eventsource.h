@@ -252,6 +252,8 @@ typedef enum eventsource_error {
     EVENTSOURCE_ERROR_BUSY = 29,
     // The program has aborted the attempt before it was made.
     EVENTSOURCE_ERROR_ABORTED = 30,
+    // The program has refused the response.
+    EVENTSOURCE_ERROR_REFUSED = 31,
 } eventsource_error;
 
 // The ready state of a source (R5).
@@ -308,6 +310,20 @@ typedef enum eventsource_retry {
     EVENTSOURCE_RETRY_UNTIL_OPEN = 3,
 } eventsource_retry;
 
+// What becomes of a response, as the program decides.
+typedef enum eventsource_verdict {
+    // What the standard says: redirects are followed, an event stream with
+    // status 200 is read, and everything else is a failure.
+    EVENTSOURCE_VERDICT_STANDARD = 0,
+    // The body is read as an event stream, whatever the status and the content
+    // type are. For a redirect that is followed, and for the statuses 101, 204
+    // and 304, which have no body, the same as EVENTSOURCE_VERDICT_STANDARD.
+    EVENTSOURCE_VERDICT_ACCEPT = 1,
+    // The response is a failure, EVENTSOURCE_ERROR_REFUSED; a redirect is not
+    // followed. No policy asks again.
+    EVENTSOURCE_VERDICT_REFUSE = 2,
+} eventsource_verdict;
+
 // The event stream parser alone, for programs with an HTTP client of their
 // own. Only one thread at a time may use a parser.
 typedef struct eventsource_parser eventsource_parser;
@@ -317,9 +333,9 @@ typedef struct eventsource_parser eventsource_parser;
 typedef struct eventsource_request eventsource_request;
 
 // The head of a response, to be read with eventsource_response_status(),
-// eventsource_response_url(), eventsource_response_header() and
-// eventsource_response_header_name(). Borrowed until the callback returns; an
-// item's, as long as the item.
+// eventsource_response_url(), eventsource_response_location(),
+// eventsource_response_header() and eventsource_response_header_name().
+// Borrowed until the callback returns; an item's, as long as the item.
 typedef struct eventsource_response eventsource_response;
 
 // A source of events. eventsource_new() makes it, eventsource_free() releases
@@ -369,8 +385,8 @@ typedef struct eventsource_failure {
     // The same in one line for people, with the cause. The message holds
     // nothing secret: no header of the request, no data.
     const char *message;
-    // The status of the response, 200 if it was accepted; 0 if no response
-    // came.
+    // The status of the response, also if it was accepted, mostly 200; 0 if no
+    // response came.
     int http_status;
     // The head of the response; NULL if no response came, or if it was
     // accepted.
@@ -432,6 +448,14 @@ typedef void (*eventsource_comment_callback)(
 typedef void (*eventsource_request_callback)(
     eventsource *source,
     eventsource_request *request,
+    void *user_data);
+
+// Called with each response before the source looks at it, redirects included.
+// Returns an `eventsource_verdict`; every other number counts as
+// EVENTSOURCE_VERDICT_STANDARD.
+typedef int (*eventsource_response_callback)(
+    eventsource *source,
+    const eventsource_response *response,
     void *user_data);
 
 // Called after a connection was refused or lost, to decide what follows.
@@ -818,6 +842,26 @@ eventsource_error eventsource_request_abort(
     eventsource_request *request,
     const char *message);
 
+// What becomes of a response
+// --------------------------
+// eventsource_on_response(3)
+
+// Sets the callback that decides what becomes of a response: for servers that
+// send their stream without a content type, as `text/plain`, or with the status
+// 201 or 202; for redirects that are not to be followed everywhere; and for
+// headers that count whatever the response is.
+//
+// The callback runs on the source's thread, in pull mode too, once for each
+// response of an attempt, and before `on_open`. The ready state is CONNECTING.
+// eventsource_response_location() tells where a redirect leads. After
+// EVENTSOURCE_VERDICT_REFUSE, `on_retry` and `on_error` get the response in a
+// failure, with its body, as eventsource_set_max_body_size() says. Responses of
+// proxies are not the server's: the callback does not see them.
+eventsource_error eventsource_on_response(
+    eventsource *source,
+    eventsource_response_callback on_response,
+    void *user_data);
+
 // How a source comes back
 // -----------------------
 // eventsource_set_reconnection_time(3)
@@ -1201,13 +1245,14 @@ eventsource_error eventsource_get_stats(
 // Turns on pull mode: what happens to the source waits in a queue, until the
 // program takes it with eventsource_next(), on a thread of its own choice.
 //
-// With a queue the source calls only `on_request` and `on_retry`, on its own
-// thread. The queue is full with `capacity` items, or when their text is as
-// long as that of one event may be (eventsource_set_max_event_size()). While
-// the queue is full the source reads nothing: the server is slowed down,
-// nothing is lost. With a few hundred items both sides can work at once, as
-// items cross in batches. After a failure the next attempt begins when the
-// program has taken the failure, and its delay has passed (R26).
+// With a queue the source calls only `on_request`, `on_response` and
+// `on_retry`, on its own thread. The queue is full with `capacity` items, or
+// when their text is as long as that of one event may be
+// (eventsource_set_max_event_size()). While the queue is full the source reads
+// nothing: the server is slowed down, nothing is lost. With a few hundred items
+// both sides can work at once, as items cross in batches. After a failure the
+// next attempt begins when the program has taken the failure, and its delay has
+// passed (R26).
 //
 // The ready state and the last event ID string are those of the last item
 // taken. EVENTSOURCE_ERROR_VALUE if `capacity` is 0, EVENTSOURCE_ERROR_SYSTEM
@@ -1234,8 +1279,8 @@ eventsource_error eventsource_set_comments(eventsource *source, int wanted);
 // the close has been taken, EVENTSOURCE_ERROR_NOT_CONNECTED before
 // eventsource_connect(), EVENTSOURCE_ERROR_QUEUE if the source has no queue,
 // EVENTSOURCE_ERROR_BUSY if another thread is inside this call,
-// EVENTSOURCE_ERROR_CALLBACK in `on_request` and `on_retry`, where the next
-// item would never come.
+// EVENTSOURCE_ERROR_CALLBACK in `on_request`, `on_response` and `on_retry`,
+// where the next item would never come.
 eventsource_error eventsource_next(
     eventsource *source,
     int64_t timeout_ms,
@@ -1281,6 +1326,12 @@ int eventsource_response_status(const eventsource_response *response);
 // Returns the URL that `response` came from, after redirects. Borrowed as
 // `response` is; NULL if `response` is NULL.
 const char *eventsource_response_url(const eventsource_response *response);
+
+// Returns the URL that `response` redirects to, absolute, whatever its header
+// `Location` looks like; NULL if it is no redirect, or leads nowhere that the
+// source would follow: from https to http, for example. Borrowed as `response`
+// is; NULL if `response` is NULL.
+const char *eventsource_response_location(const eventsource_response *response);
 
 // Returns the value of the header `name` of `response`; NULL if `response` has
 // no such header. The case of `name` does not matter; several values are

@@ -583,6 +583,44 @@ func TestTheLastEventIDIsTheProgramsToSet(t *testing.T) {
 		"lost after +")
 }
 
+func TestTheProgramDecidesAboutResponses(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/":
+				http.Redirect(w, r, "plain", http.StatusFound)
+			default:
+				w.Header().Set("Content-Type", "text/plain")
+				w.WriteHeader(http.StatusAccepted)
+				io.WriteString(w, "data: 1\n\n")
+			}
+		}))
+	t.Cleanup(server.Close)
+	for _, test := range []struct {
+		verdict Verdict
+		wanted  []string
+	}{
+		{VerdictStandard, []string{"302 /plain", "202 ", "error unexpected status"}},
+		{VerdictAccept, []string{"302 /plain", "202 ", "message 1"}},
+		{VerdictRefuse, []string{"302 /plain", "error response refused by the program"}},
+	} {
+		told := make(chan string, 10)
+		source := connect(t, server.URL, WithRetry(RetryNever),
+			OnResponse(func(response *Response) Verdict {
+				told <- fmt.Sprintf("%d %s", response.Status,
+					strings.TrimPrefix(response.Location, server.URL))
+				return test.verdict
+			}))
+		seen := all(t, source)
+		close(told)
+		var asked []string
+		for text := range told {
+			asked = append(asked, text)
+		}
+		expect(t, append(asked, seen...), test.wanted...)
+	}
+}
+
 func TestABodyIsAsLargeAsTheProgramWants(t *testing.T) {
 	body := strings.Repeat("{}\n", 1<<20)
 	server := httptest.NewServer(http.HandlerFunc(
@@ -809,7 +847,7 @@ func TestATimeoutIsANetErrorThatSaysSo(t *testing.T) {
 func TestAnOptionThatIsZeroDoesNothing(t *testing.T) {
 	url := serve(t, says("data: 1\n\n"))
 	source := connect(t, url, Option{}, OnOpen(nil), OnComment(nil),
-		OnRequest(nil), OnRetry(nil), WithBody(nil), WithMethod("GET"), Option{})
+		OnRequest(nil), OnResponse(nil), OnRetry(nil), WithBody(nil), WithMethod("GET"), Option{})
 	expect(t, take(t, source, 1), "message 1")
 }
 

@@ -64,8 +64,8 @@ pub struct CFailure {
     /// The same in one line for people, with the cause. The message holds
     /// nothing secret: no header of the request, no data.
     pub message: *const c_char,
-    /// The status of the response, 200 if it was accepted; 0 if no response
-    /// came.
+    /// The status of the response, also if it was accepted, mostly 200; 0 if no
+    /// response came.
     pub http_status: c_int,
     /// The head of the response; NULL if no response came, or if it was
     /// accepted.

@@ -173,6 +173,7 @@ mod response;
 mod stats;
 
 // One file for each page of the manual.
+mod answer;
 mod ask;
 mod callbacks;
 mod connect;
@@ -188,8 +189,10 @@ mod state;
 mod timeouts;
 
 pub use crate::error::Error;
+pub use crate::response::Verdict;
 pub use crate::settings::retry::Retry;
 pub use crate::state::ReadyState;
+pub use answer::*;
 pub use ask::*;
 pub use callbacks::*;
 pub use connect::*;

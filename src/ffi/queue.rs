@@ -15,13 +15,14 @@ use crate::error::Error;
 /// Turns on pull mode: what happens to the source waits in a queue, until the
 /// program takes it with eventsource_next(), on a thread of its own choice.
 ///
-/// With a queue the source calls only `on_request` and `on_retry`, on its own
-/// thread. The queue is full with `capacity` items, or when their text is as
-/// long as that of one event may be (eventsource_set_max_event_size()). While
-/// the queue is full the source reads nothing: the server is slowed down,
-/// nothing is lost. With a few hundred items both sides can work at once, as
-/// items cross in batches. After a failure the next attempt begins when the
-/// program has taken the failure, and its delay has passed (R26).
+/// With a queue the source calls only `on_request`, `on_response` and
+/// `on_retry`, on its own thread. The queue is full with `capacity` items, or
+/// when their text is as long as that of one event may be
+/// (eventsource_set_max_event_size()). While the queue is full the source reads
+/// nothing: the server is slowed down, nothing is lost. With a few hundred items
+/// both sides can work at once, as items cross in batches. After a failure the
+/// next attempt begins when the program has taken the failure, and its delay has
+/// passed (R26).
 ///
 /// The ready state and the last event ID string are those of the last item
 /// taken. EVENTSOURCE_ERROR_VALUE if `capacity` is 0, EVENTSOURCE_ERROR_SYSTEM
@@ -63,8 +64,8 @@ pub unsafe extern "C" fn eventsource_set_comments(
 /// the close has been taken, EVENTSOURCE_ERROR_NOT_CONNECTED before
 /// eventsource_connect(), EVENTSOURCE_ERROR_QUEUE if the source has no queue,
 /// EVENTSOURCE_ERROR_BUSY if another thread is inside this call,
-/// EVENTSOURCE_ERROR_CALLBACK in `on_request` and `on_retry`, where the next
-/// item would never come.
+/// EVENTSOURCE_ERROR_CALLBACK in `on_request`, `on_response` and `on_retry`,
+/// where the next item would never come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_next(
     source: *mut CSource,

@@ -4,20 +4,22 @@ use std::cell::{OnceCell, RefCell};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 
 use super::convert::{shared, text};
+use crate::http::redirect;
 use crate::panic::catch;
 use crate::response::{self, Response};
 
 /// The head of a response, to be read with eventsource_response_status(),
-/// eventsource_response_url(), eventsource_response_header() and
-/// eventsource_response_header_name(). Borrowed until the callback returns; an
-/// item's, as long as the item.
+/// eventsource_response_url(), eventsource_response_location(),
+/// eventsource_response_header() and eventsource_response_header_name().
+/// Borrowed until the callback returns; an item's, as long as the item.
 pub struct CResponse {
-    status: u16,
+    response: Response,
     url: CString,
-    headers: HeaderMap,
+    /// Where it redirects to, if that has been asked for.
+    location: OnceCell<Option<CString>>,
     /// The values that have been asked for, as C text; made when asked for,
     /// and as long-lived as the response. On one thread: the callback's.
     values: RefCell<Vec<(HeaderName, CString)>>,
@@ -28,16 +30,16 @@ pub struct CResponse {
 impl CResponse {
     pub(super) fn new(response: &Response) -> CResponse {
         CResponse {
-            status: response.status,
+            response: response.clone(),
+            location: OnceCell::new(),
             url: CString::new(response.url.as_str()).unwrap_or_default(),
-            headers: response.headers.clone(),
             values: RefCell::default(),
             lines: OnceCell::new(),
         }
     }
 
     pub(super) fn status(&self) -> c_int {
-        self.status.into()
+        self.response.status.into()
     }
 
     fn header(&self, name: &str) -> Option<*const c_char> {
@@ -46,7 +48,7 @@ impl CResponse {
         if let Some((_, value)) = values.iter().find(|(it, _)| *it == name) {
             return Some(value.as_ptr());
         }
-        let value = response::value(&self.headers, &name)?;
+        let value = response::value(&self.response.headers, &name)?;
         let value = CString::new(value).ok()?;
         let pointer = value.as_ptr();
         // Moving a CString does not move its text.
@@ -54,13 +56,23 @@ impl CResponse {
         Some(pointer)
     }
 
+    fn location(&self) -> Option<&CString> {
+        let location = self.location.get_or_init(|| {
+            let location = redirect::location(&self.response).ok()??;
+            let url = redirect::follow(&self.response.url, location).ok()?;
+            CString::new(url.as_str()).ok()
+        });
+        location.as_ref()
+    }
+
     fn line(&self, index: usize) -> Option<&(CString, CString)> {
         let lines = self.lines.get_or_init(|| {
-            let lines = self.headers.iter().filter_map(|(name, value)| {
-                let value =
-                    CString::new(response::text(value).as_bytes()).ok()?;
-                Some((CString::new(name.as_str()).ok()?, value))
-            });
+            let lines =
+                self.response.headers.iter().filter_map(|(name, value)| {
+                    let value =
+                        CString::new(response::text(value).as_bytes()).ok()?;
+                    Some((CString::new(name.as_str()).ok()?, value))
+                });
             lines.collect()
         });
         lines.get(index)
@@ -82,6 +94,20 @@ pub unsafe extern "C" fn eventsource_response_url(
     response: *const CResponse,
 ) -> *const c_char {
     shared(response).map_or(ptr::null(), |response| response.url.as_ptr())
+}
+
+/// Returns the URL that `response` redirects to, absolute, whatever its header
+/// `Location` looks like; NULL if it is no redirect, or leads nowhere that the
+/// source would follow: from https to http, for example. Borrowed as `response`
+/// is; NULL if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_location(
+    response: *const CResponse,
+) -> *const c_char {
+    let Ok(response) = shared(response) else { return ptr::null() };
+    catch(|| response.location().map(|location| location.as_ptr()))
+        .flatten()
+        .unwrap_or(ptr::null())
 }
 
 /// Returns the value of the header `name` of `response`; NULL if `response` has

@@ -18,7 +18,7 @@ use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
 use crate::net::trust::Peer;
 use crate::net::turns::Turns;
-use crate::response::{self, Response};
+use crate::response::{self, Response, Verdict};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
 use crate::sync::lock;
@@ -26,7 +26,7 @@ use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 use crate::wait::{Interrupt, Until};
 
-/// An attempt that has yet to be made.
+/// An attempt that has yet to be made, or to go on.
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) options: Arc<Options>,
@@ -44,6 +44,44 @@ pub(crate) struct Opening {
     pub(crate) turns: Arc<Turns>,
     /// Ends every wait in it.
     pub(crate) interrupt: Arc<dyn Interrupt>,
+    /// Whether it stops at each response, for the program to decide.
+    pub(crate) asks: bool,
+    pub(crate) course: Course,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    /// How many redirects it has followed.
+    redirects: u32,
+    /// One of them has made a GET of the request.
+    became_get: bool,
+    /// The response that the program has decided about.
+    decided: Option<(Response, Rest, Verdict)>,
+}
+
+/// Where an attempt stops.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Opened(Opened),
+    Answered(Answered),
+}
+
+/// A response that the program decides about.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    opening: Box<Opening>,
+    pub(crate) response: Response,
+    rest: Rest,
+}
+
+impl Answered {
+    /// The attempt, which goes on as the program has decided.
+    pub(crate) fn decide(self, verdict: Verdict) -> Box<Opening> {
+        let Answered { mut opening, response, rest } = self;
+        opening.course.decided = Some((response, rest, verdict));
+        opening
+    }
 }
 
 /// An accepted response, and its body to read.
@@ -59,45 +97,66 @@ pub(crate) struct Opened {
 
 impl Opening {
     /// Requests the URL, follows redirects (R12), and checks what comes
-    /// (R16, R21, R22).
+    /// (R16, R21, R22), unless it stops for the program before that.
     // A call of its own: what it takes does not stay on the stack for as long
     // as the stream lasts.
     #[inline(never)]
-    pub(crate) fn run(mut self) -> Result<Opened, NoConnection> {
-        let mut became_get = false;
-        let mut redirects = 0;
+    pub(crate) fn run(mut self: Box<Self>) -> Result<Stop, NoConnection> {
         loop {
-            self.left_origin |= !self.url.has_origin_of(&self.home);
-            if self.left_origin {
-                // Another server does not choose who logs in.
-                self.url.remove_user_info();
-            }
-            let (response, rest) = self.ask()?;
-            let location = match location(&response) {
-                Ok(Some(location)) => location,
-                Ok(None) => return self.accept(response, rest, became_get),
-                Err(failure) => return Err(failure.with(response).into()),
+            let decided = self.course.decided.take();
+            let (response, rest, verdict) = match decided {
+                Some(decided) => decided,
+                None => {
+                    let (response, rest) = self.ask()?;
+                    if self.asks {
+                        let answered =
+                            Answered { opening: self, response, rest };
+                        return Ok(Stop::Answered(answered));
+                    }
+                    (response, rest, Verdict::Standard)
+                }
             };
-            if redirects == self.options.max_redirects {
-                let message = format!("more than {redirects} redirects");
-                let failure = Failure::new(Error::Redirect, message);
-                return Err(failure.with(response).into());
+            if verdict == Verdict::Refuse {
+                let message = format!(
+                    "response with status {} refused by the program",
+                    response.status
+                );
+                let failure = Failure::new(Error::Refused, message);
+                return Err(self.refuse(failure, response, rest).into());
             }
-            redirects += 1;
-            self.url = match follow(&self.url, location) {
-                Ok(url) => url,
+            match self.follow(&response) {
+                Ok(true) => {}
+                Ok(false) => return self.accept(response, rest, verdict),
                 Err(failure) => return Err(failure.with(response).into()),
-            };
-            if drops_the_body(response.status, &self.request.method()) {
-                self.request.become_get();
-                became_get = true;
             }
-            log::debug!("{}: redirected", self.url.loggable());
         }
     }
 
+    /// Whether the response is a redirect, which is followed.
+    fn follow(&mut self, response: &Response) -> Result<bool, Failure> {
+        let Some(location) = location(response)? else { return Ok(false) };
+        let redirects = &mut self.course.redirects;
+        if *redirects == self.options.max_redirects {
+            let message = format!("more than {redirects} redirects");
+            return Err(Failure::new(Error::Redirect, message));
+        }
+        *redirects += 1;
+        self.url = follow(&self.url, location)?;
+        if drops_the_body(response.status, &self.request.method()) {
+            self.request.become_get();
+            self.course.became_get = true;
+        }
+        log::debug!("{}: redirected", self.url.loggable());
+        Ok(true)
+    }
+
     /// One request, one response.
-    fn ask(&self) -> Result<(Response, Rest), NoConnection> {
+    fn ask(&mut self) -> Result<(Response, Rest), NoConnection> {
+        self.left_origin |= !self.url.has_origin_of(&self.home);
+        if self.left_origin {
+            // Another server does not choose who logs in.
+            self.url.remove_user_info();
+        }
         let url = &self.url;
         let Options { with_credentials, trust_redirects, .. } = *self.options;
         let at_home = !self.left_origin;
@@ -161,34 +220,48 @@ impl Opening {
         &self,
         response: Response,
         rest: Rest,
-        became_get: bool,
-    ) -> Result<Opened, NoConnection> {
-        let refusal = refusal(&response);
+        verdict: Verdict,
+    ) -> Result<Stop, NoConnection> {
+        let has_body = !matches!(response.status, 101 | 204 | 304);
+        if let Some(failure) = refusal(&response)
+            && !(verdict == Verdict::Accept && has_body)
+        {
+            return Err(self.refuse(failure, response, rest).into());
+        }
         let body = match Body::new(&response.headers) {
             Ok(body) => body,
-            Err(failure) => {
-                let failure = refusal.unwrap_or(failure);
-                return Err(failure.with(response).into());
-            }
+            Err(failure) => return Err(failure.with(response).into()),
         };
         let (stream, unread) = rest;
-        let mut connection = Connection::new(stream, unread, body);
-        let Some(mut failure) = refusal else {
-            let left_origin = self.left_origin;
-            return Ok(Opened {
-                response,
-                connection,
-                became_get,
-                left_origin,
-            });
-        };
+        Ok(Stop::Opened(Opened {
+            response,
+            connection: Connection::new(stream, unread, body),
+            became_get: self.course.became_get,
+            left_origin: self.left_origin,
+        }))
+    }
+
+    /// The failure of an attempt whose response is no stream, with what the
+    /// response says.
+    fn refuse(
+        &self,
+        mut failure: Failure,
+        response: Response,
+        (stream, unread): Rest,
+    ) -> Failure {
         failure.body = match response.status {
             // What follows is not HTTP.
             101 => Excerpt::default(),
             204 | 304 => Excerpt::of_no_body(),
-            _ => self.excerpt(&mut connection),
+            _ => match Body::new(&response.headers) {
+                Ok(body) => {
+                    self.excerpt(&mut Connection::new(stream, unread, body))
+                }
+                // Bytes without a meaning.
+                Err(_) => Excerpt::default(),
+            },
         };
-        Err(failure.with(response).into())
+        failure.with(response)
     }
 
     /// As much of a refused response's body as the program wants. By itself it

@@ -60,7 +60,7 @@ impl Retry {
             (Retry::UntilOpen, _) if reached != Reached::Nothing => false,
             // It was answered, and may have been paid for.
             _ if reached == Reached::End && !is_get => false,
-            (_, Error::ContentType | Error::Internal) => false,
+            (_, Error::ContentType | Error::Refused | Error::Internal) => false,
             _ if failure.is_futile => false, // R19
             (Retry::Standard, Error::Status) => false, // R21
             (_, Error::Status) => is_transient(failure.status),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
-use crate::response::Response;
+use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::state::State;
 
@@ -14,6 +14,8 @@ pub(crate) type OnRequest =
 pub(crate) type OnRetry = Box<
     dyn Fn(&Failure, RetryPlan, Text<'_>, Duration) -> Option<Duration> + Send,
 >;
+
+pub(crate) type OnResponse = Box<dyn Fn(&Response) -> Verdict + Send>;
 
 /// Receives what a source reports. Methods are called on the source's thread,
 /// one at a time, in stream order.
@@ -27,6 +29,10 @@ pub(crate) trait Handler: Send {
         id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt;
+    /// Whether [`response`](Handler::response) is to be called.
+    fn decides_about_responses(&self) -> bool;
+    /// Decides what becomes of a response, redirects included.
+    fn response(&mut self, response: &Response) -> Verdict;
     /// Decides what follows a failure: the delay before the next attempt, or
     /// None to give up.
     fn retry(
@@ -61,6 +67,7 @@ pub(crate) trait Handler: Send {
 #[derive(Default)]
 pub(crate) struct Questions {
     pub(crate) request: Option<OnRequest>,
+    pub(crate) response: Option<OnResponse>,
     pub(crate) retry: Option<OnRetry>,
 }
 
@@ -78,6 +85,20 @@ impl Questions {
                 on_request(attempt, id, failure)
             }
             _ => attempt,
+        }
+    }
+
+    /// As [`Handler::response`], unless the program has closed the source.
+    pub(crate) fn response(
+        &self,
+        state: &State,
+        response: &Response,
+    ) -> Verdict {
+        match &self.response {
+            Some(on_response) if !state.closed_by_program() => {
+                on_response(response)
+            }
+            _ => Verdict::Standard,
         }
     }
 

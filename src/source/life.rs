@@ -12,7 +12,7 @@ use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
 use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange;
-use crate::http::opening::{Opened, Opening};
+use crate::http::opening::{Answered, Course, Opened, Opening, Stop};
 use crate::memory;
 use crate::net::turns::Turns;
 use crate::parser::{Item, Parser, Text};
@@ -31,7 +31,8 @@ use crate::url::HttpUrl;
 /// What is to be waited for, and which step follows. After an interrupt it is
 /// [`Source::begin`], whatever was waited for.
 pub(crate) enum Next {
-    /// The attempt is to be made, which blocks; then [`Source::opened`].
+    /// The attempt is to be made, or to go on, which blocks; then
+    /// [`Source::opened`].
     Open(Box<Opening>),
     /// Nothing: the program has aborted the attempt, for this reason; then
     /// [`Source::aborted`]. A step of its own, so that the stack does not grow
@@ -172,6 +173,8 @@ impl<H: Handler> Source<H> {
                 cookies: self.cookies.clone(),
                 turns: self.turns.clone(),
                 interrupt: self.shared.state.clone(),
+                asks: self.handler.decides_about_responses(),
+                course: Course::default(),
             }));
         }
         log::debug!("{}: closed", self.options.url.loggable());
@@ -251,13 +254,11 @@ impl<H: Handler> Source<H> {
         self.follow_up(failure, Reached::Nothing, false)
     }
 
-    /// The attempt has come to its end.
-    pub(crate) fn opened(
-        &mut self,
-        opened: Result<Opened, NoConnection>,
-    ) -> Next {
-        match opened {
-            Ok(opened) => self.announce(opened),
+    /// The attempt has come to its end, or to a response.
+    pub(crate) fn opened(&mut self, stop: Result<Stop, NoConnection>) -> Next {
+        match stop {
+            Ok(Stop::Opened(opened)) => self.announce(opened),
+            Ok(Stop::Answered(answered)) => self.answered(answered),
             Err(NoConnection::Interrupted) => self.begin(),
             Err(NoConnection::Failed(_)) if self.state().interrupted() => {
                 self.begin()
@@ -269,6 +270,15 @@ impl<H: Handler> Source<H> {
                 self.follow_up(failure, Reached::Nothing, false)
             }
         }
+    }
+
+    /// A response has come, and the program decides what becomes of it.
+    fn answered(&mut self, answered: Answered) -> Next {
+        if self.state().interrupted() {
+            return self.begin();
+        }
+        let verdict = self.handler.response(&answered.response);
+        Next::Open(answered.decide(verdict))
     }
 
     /// § 9.2.3, "announce the connection" (R25).

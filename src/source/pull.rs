@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
-use crate::response::Response;
+use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::source::driver;
 use crate::source::handler::{Handler, Questions};
 use crate::source::queue::Writer;
 use crate::source::shared::Shared;
 
-/// Fills the queue. Only `on_request` and `on_retry` are asked here: they
+/// Fills the queue. Only `on_request`, `on_response` and `on_retry` are asked here: they
 /// decide something before the program could take an item.
 pub(crate) struct PullHandler {
     shared: Arc<Shared>,
@@ -61,6 +61,14 @@ impl Handler for PullHandler {
         self.queue.set_reconnects(self.shared.reconnects());
         let state = &self.shared.state;
         self.questions.request(state, attempt, id, failure)
+    }
+
+    fn decides_about_responses(&self) -> bool {
+        self.questions.response.is_some()
+    }
+
+    fn response(&mut self, response: &Response) -> Verdict {
+        self.questions.response(&self.shared.state, response)
     }
 
     fn retry(

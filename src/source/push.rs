@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::parser::{Event, Text};
-use crate::response::Response;
+use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::source::handler::{Handler, Questions};
 use crate::source::listeners::{OnEvent, Snapshot};
@@ -92,6 +92,14 @@ impl Handler for PushHandler {
     ) -> Attempt {
         let state = &self.shared.state;
         self.questions.request(state, attempt, id, failure)
+    }
+
+    fn decides_about_responses(&self) -> bool {
+        self.questions.response.is_some()
+    }
+
+    fn response(&mut self, response: &Response) -> Verdict {
+        self.questions.response(&self.shared.state, response)
     }
 
     fn retry(

@@ -240,6 +240,8 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_request_set_last_event_id(NULL, "1"));
     EXPECT(NULL, eventsource_request_abort(NULL, "1"));
     CHECK(eventsource_request_last_event_id(NULL) == NULL);
+    EXPECT(NULL, eventsource_on_response(NULL, NULL, NULL));
+    CHECK(eventsource_response_location(NULL) == NULL);
     CHECK(eventsource_request_attempt(NULL) == 0);
     CHECK(eventsource_request_failure(NULL) == NULL);
     EXPECT(NULL, eventsource_set_ca_file(NULL, "/"));

@@ -389,6 +389,43 @@ void aborts_an_attempt()
     CHECK(source.close_reason() == Errc::aborted);
 }
 
+void decides_about_responses()
+{
+    const auto ask = [](const char *path, bool pulls, sse::Verdict verdict) {
+        sse::EventSource source(server + path);
+        std::vector<std::string> told;
+        source.set_retry(sse::Retry::never);
+        source.on_response([&](const sse::Response &response) {
+            told.push_back(std::to_string(response.status()) + " "
+                           + std::string(response.location().value_or("-")));
+            return verdict;
+        });
+        if (pulls)
+            source.set_queue(1);
+        source.connect();
+        for (bool more = pulls; more;)
+            more = source.next().has_value();
+        source.wait();
+        told.push_back(
+            std::string(sse::message(source.close_reason().value())));
+        return told;
+    };
+    using Told = std::vector<std::string>;
+    for (const bool pulls : {false, true}) {
+        CHECK((ask("/gone", pulls, sse::Verdict::standard)
+               == Told{"404 -", "unexpected status"}));
+        CHECK((ask("/gone", pulls, sse::Verdict::accept)
+               == Told{"404 -", "connection lost"}));
+        CHECK((ask("/gone", pulls, sse::Verdict::refuse)
+               == Told{"404 -", "response refused by the program"}));
+        CHECK((ask("/moved", pulls, sse::Verdict::accept)
+               == Told{"302 " + server + "/gone", "404 -", "connection lost"}));
+        CHECK((ask("/moved", pulls, sse::Verdict::refuse)
+               == Told{"302 " + server + "/gone",
+                       "response refused by the program"}));
+    }
+}
+
 void waits_no_longer_than_it_is_told_to()
 {
     sse::EventSource source(server + "/silent");
@@ -1227,6 +1264,7 @@ const std::map<std::string, void (*)()> cases = {
     CASE(takes_every_setting),
     CASE(decides_whether_to_come_back),
     CASE(aborts_an_attempt),
+    CASE(decides_about_responses),
     CASE(waits_no_longer_than_it_is_told_to),
     CASE(comes_back_at_once_when_told_to),
     CASE(handlers_own_what_cannot_be_copied),

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use eventsource::ffi::{self, Error, Retry};
+use eventsource::ffi::{self, Error, ReadyState, Retry, Verdict};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use support::server::Server;
+use support::callbacks::Callback;
+use support::server::{EVENT_STREAM, Server};
 use support::source::Source;
 
 /// Enough for what is well to go well, and little to wait for.
@@ -205,4 +206,312 @@ fn a_body_comes_with_the_item_and_with_the_next_attempt() {
     assert!(failure.body_complete && failure.body.is_empty());
     source.close();
     source.skip_to_close();
+}
+
+// What the program decides
+
+/// `on_response`: streams that the standard refuses can be followed.
+#[test]
+fn a_program_accepts_what_is_no_stream_by_the_standard() {
+    for head in [
+        "200 OK\r\n",
+        "200 OK\r\nContent-Type: text/plain\r\n",
+        "201 Created\r\nContent-Type: text/event-stream\r\n",
+        "202 Accepted\r\n",
+        "404 Not Found\r\nContent-Type: text/html\r\n",
+        // No redirect.
+        "302 Found\r\n",
+        "300 Multiple Choices\r\nLocation: /elsewhere\r\n",
+    ] {
+        for pulls in [false, true] {
+            let server = Server::start();
+            let source = Source::new(&server.url("/"));
+            let source = if pulls { source.pulling() } else { source };
+            let source = source.looking(|_| Verdict::Accept).start();
+            let mut connection = server.accept();
+            connection.send(format!("HTTP/1.1 {head}\r\n"));
+            let status: i32 = head[..3].parse().unwrap();
+            assert_eq!(source.opened().status, status);
+            connection.send("id: 1\ndata: x\n\n");
+            assert_eq!(source.message("x").id, "1");
+            connection.finish();
+            // The status of what was accepted.
+            assert_eq!(source.retrying(Error::Ended).http_status, status);
+            let connection = server.accept();
+            assert_eq!(connection.request.header("last-event-id"), Some("1"));
+            source.close();
+            source.skip_to_close();
+        }
+    }
+}
+
+/// `on_response`: an empty 202 that was accepted is a stream that ends at once,
+/// and no failure of what is asked once.
+#[test]
+fn an_empty_answer_that_was_accepted_has_ended() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with_body("{}")
+        .looking(|_| Verdict::Accept)
+        .start();
+    server.accept().answer("202 Accepted", "Content-Length: 0\r\n");
+    assert_eq!(source.opened().status, 202);
+    source.closed(Error::Ended);
+}
+
+/// `on_response`: what has no body is no stream, whatever the program says; nor
+/// is what cannot be decoded.
+#[test]
+fn nothing_cannot_be_accepted() {
+    for (head, error) in [
+        ("101 Switching Protocols\r\n", Error::Http),
+        ("204 No Content\r\n", Error::Status),
+        ("304 Not Modified\r\n", Error::Status),
+        ("200 OK\r\nContent-Encoding: br\r\n", Error::ContentType),
+    ] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"))
+            .with_retry(Retry::Never)
+            .looking(|_| Verdict::Accept)
+            .start();
+        server.accept().send(format!("HTTP/1.1 {head}\r\n"));
+        source.failed(error);
+    }
+}
+
+/// `on_response`: it sees every response, redirects included, with its URL and
+/// headers, and by default nothing changes. Any other number is the default.
+#[test]
+fn on_response_sees_every_response() {
+    for number in [0, -1, 3, i32::MAX, i32::MIN] {
+        let (first, second) = (Server::start(), Server::start());
+        let (tell, told) = std::sync::mpsc::channel();
+        let source = Source::new(&first.url("/a"))
+            .looking_up(&["location", "content-type"])
+            .looking_at_numbers(move |response| {
+                tell.send(response).unwrap();
+                number
+            })
+            .start();
+        first.accept().redirect("302 Found", "/b");
+        let response = told.recv().unwrap();
+        assert_eq!((response.status, response.url), (302, first.url("/a")));
+        assert_eq!(response.headers["location"], "/b");
+        assert_eq!(response.location, Some(first.url("/b")));
+        let to = second.url("/c");
+        first.accept().redirect("307 Temporary Redirect", &to);
+        let response = told.recv().unwrap();
+        assert_eq!((response.status, response.url), (307, first.url("/b")));
+        assert_eq!(response.location.as_ref(), Some(&to));
+        let mut connection = second.accept();
+        connection.send(EVENT_STREAM);
+        let response = told.recv().unwrap();
+        assert_eq!((response.status, response.url), (200, to.clone()));
+        assert_eq!(response.headers["content-type"], "text/event-stream");
+        assert_eq!(response.location, None);
+        assert_eq!(source.opened().url, to);
+        connection.send("data: x\n\n");
+        source.message("x");
+        connection.reset();
+        source.lost();
+        // R13.
+        second.accept().answer("404 -", "Content-Length: 0\r\n");
+        assert_eq!(told.recv().unwrap().status, 404);
+        source.failed(Error::Status);
+        assert!(told.try_recv().is_err());
+    }
+}
+
+/// `on_response`: redirects to other origins can be stopped, and no others. A
+/// redirect that is accepted is followed.
+#[test]
+fn a_redirect_to_another_origin_can_be_stopped() {
+    let (first, second) = (Server::start(), Server::start());
+    let home = first.url("/");
+    let source = Source::new(&first.url("/a"))
+        .with_retry(Retry::Persistent)
+        .looking(move |response| match response.location {
+            Some(location) if !location.starts_with(&home) => Verdict::Refuse,
+            _ => Verdict::Accept,
+        })
+        .start();
+    first.accept().redirect("302 Found", "/b");
+    let mut connection = first.accept();
+    assert_eq!(connection.request.target, "/b");
+    let location = second.url("/secret");
+    connection.send(format!(
+        "HTTP/1.1 307 -\r\nLocation: {location}\r\nContent-Length: 4\r\n\r\n\
+         over"
+    ));
+    let failure = source.failed(Error::Refused);
+    assert_eq!(failure.http_status, 307);
+    let message = "response with status 307 refused by the program";
+    assert_eq!(failure.message, message);
+    assert_eq!((&*failure.body, failure.body_complete), ("over", true));
+    let response = failure.response.unwrap();
+    assert_eq!(response.url, first.url("/b"));
+    assert_eq!(response.location, Some(location));
+    assert!(!second.is_asked());
+}
+
+/// Where a redirect leads is an absolute URL; what leads nowhere has none.
+#[test]
+fn a_response_knows_where_it_redirects_to() {
+    for (head, location) in [
+        ("302 -\r\nLocation: c?d#e", Some("/a/c?d#e")),
+        ("308 -\r\nLocation: /é", Some("/%C3%A9")),
+        ("302 -\r\nLocation: ftp://a.test/", None),
+        ("302 -\r\nLocation: http://[x/", None),
+        ("302 -\r\nLocation: /b\r\nLocation: /c", None),
+        ("302 -", None),
+        ("201 -\r\nLocation: /b", None),
+    ] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/a/b"))
+            .with_retry(Retry::Never)
+            .looking(|_| Verdict::Refuse)
+            .start();
+        server.accept().send(format!("HTTP/1.1 {head}\r\n\r\n"));
+        let response = source.failed(Error::Refused).response.unwrap();
+        assert_eq!(response.location, location.map(|it| server.url(it)));
+    }
+}
+
+/// `on_response`: as many redirects as ever.
+#[test]
+fn redirects_that_are_looked_at_are_counted() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .with(ffi::eventsource_set_max_redirects, 3)
+        .looking(|_| Verdict::Accept)
+        .start();
+    for _ in 0..4 {
+        server.accept().redirect("302 Found", "/");
+    }
+    let failure = source.retrying(Error::Redirect);
+    assert_eq!(failure.message, "more than 3 redirects");
+}
+
+/// `on_response`: what redirects make of a request, and what they leave behind,
+/// is as ever.
+#[test]
+fn redirects_that_are_looked_at_are_followed_as_ever() {
+    let (first, second) = (Server::start(), Server::start());
+    let source = Source::new(&first.url("/"))
+        .with_body("x")
+        .with_header("X-Key", "1")
+        .with_retry(Retry::Standard)
+        .looking(|_| Verdict::Standard)
+        .start();
+    first.accept().redirect("303 See Other", &second.url("/to"));
+    for _ in 0..2 {
+        let mut connection = second.accept();
+        assert_eq!(connection.request.method, "GET");
+        assert_eq!(connection.request.header("x-key"), None);
+        connection.send(EVENT_STREAM);
+        source.opened();
+        connection.send("data: x\n\n");
+        source.message("x");
+        connection.finish();
+        source.ended();
+    }
+}
+
+/// Retry: no policy asks again after what the program has refused; `on_retry`
+/// may.
+#[test]
+fn what_is_refused_is_not_asked_for_again() {
+    for retry in [Retry::Standard, Retry::Persistent, Retry::UntilOpen] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"))
+            .with_retry(retry)
+            .looking(|_| Verdict::Refuse)
+            .start();
+        server.accept().answer("503 -", "Content-Length: 0\r\n");
+        source.failed(Error::Refused);
+    }
+    let server = Server::start();
+    let source = Source::new(&server.url("/"))
+        .looking(|_| Verdict::Refuse)
+        .deciding(|_| 0)
+        .start();
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    connection.send("data: x\n\n");
+    connection.finish();
+    let failure = source.retrying(Error::Refused);
+    assert_eq!((&*failure.body, failure.http_status), ("data: x\n\n", 200));
+    server.accept();
+}
+
+/// `on_response` may close the source, reconnect it or free it.
+#[test]
+fn on_response_may_do_anything_with_the_source() {
+    for verdict in [Verdict::Standard, Verdict::Accept, Verdict::Refuse] {
+        let server = Server::start();
+        let source = Source::new(&server.url("/"));
+        let handle = source.handle();
+        let close = move |_| {
+            handle.close();
+            verdict
+        };
+        let source = source.looking(close).start();
+        server.accept().send(EVENT_STREAM);
+        source.closed(Error::None);
+
+        let source = Source::new(&server.url("/"));
+        let handle = source.handle();
+        let again = std::sync::atomic::AtomicBool::new(false);
+        let reconnect = move |_| match again
+            .swap(true, std::sync::atomic::Ordering::SeqCst)
+        {
+            false => {
+                assert_eq!(handle.reconnect(), Error::None);
+                verdict
+            }
+            true => Verdict::Standard,
+        };
+        let source = source.looking(reconnect).start();
+        let mut given_up = server.accept();
+        given_up.send(EVENT_STREAM);
+        server.accept().send(EVENT_STREAM);
+        source.opened();
+        given_up.sees_the_client_close();
+
+        let source = Source::new(&server.url("/"));
+        let handle = source.handle();
+        let free = move |_| {
+            handle.free();
+            verdict
+        };
+        let source = source.looking(free).start();
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        source.closed(Error::None);
+        connection.sees_the_client_close();
+    }
+}
+
+/// `on_response`: on the source's own thread, while the source is CONNECTING.
+#[test]
+fn on_response_comes_on_the_sources_thread() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"));
+    let handle = source.handle();
+    let (tell, told) = std::sync::mpsc::channel();
+    let here = tell.clone();
+    let source = source
+        .asking(move |_| here.send(thread::current().id()).unwrap())
+        .looking(move |_| {
+            assert_eq!(handle.ready_state(), ReadyState::Connecting);
+            assert_eq!(handle.wait(0), Error::Callback);
+            tell.send(thread::current().id()).unwrap();
+            Verdict::Standard
+        })
+        .start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+    assert_eq!(told.recv().unwrap(), told.recv().unwrap());
+    let error = source.mute(Callback::Response);
+    assert_eq!(error, Error::AlreadyConnected);
 }

@@ -353,6 +353,7 @@ fn every_error_says_what_it_means() {
         (Error::Queue, "not for a source in this mode"),
         (Error::Busy, "another thread is inside this call"),
         (Error::Aborted, "attempt aborted by the program"),
+        (Error::Refused, "response refused by the program"),
     ];
     for (number, (error, text)) in texts.iter().enumerate() {
         assert_eq!(*error as usize, number);

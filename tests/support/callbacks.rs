@@ -1,6 +1,6 @@
 //! The callbacks of the C API, as methods of whoever is called back.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 
 use eventsource::ffi::{self, CSource, Error};
@@ -17,6 +17,7 @@ pub enum Callback {
     Comment,
     Close,
     Request,
+    Response,
     Retry,
 }
 
@@ -50,6 +51,10 @@ pub trait Callbacks {
 
     fn on_request(&self, _: Pointer, request: &Asking) {
         unreachable!("{}", request.attempt());
+    }
+
+    fn on_response(&self, _: Pointer, response: Response) -> c_int {
+        unreachable!("{response:?}");
     }
 
     fn on_retry(&self, _: Pointer, failure: Failure) -> i64 {
@@ -108,6 +113,10 @@ impl Pointer {
                 Callback::Request => {
                     let on_request = is_set.then_some(on_request::<T> as _);
                     ffi::eventsource_on_request(source, on_request, to)
+                }
+                Callback::Response => {
+                    let on_response = is_set.then_some(on_response::<T> as _);
+                    ffi::eventsource_on_response(source, on_response, to)
                 }
                 Callback::Retry => {
                     let on_retry = is_set.then_some(on_retry::<T> as _);
@@ -208,6 +217,18 @@ extern "C" fn on_request<T: Callbacks>(
 ) {
     let request = Asking(request);
     called::<T>(user_data).on_request(Pointer::from(source), &request);
+}
+
+extern "C" fn on_response<T: Callbacks>(
+    source: *mut CSource,
+    response: *const ffi::CResponse,
+    user_data: *mut c_void,
+) -> c_int {
+    let to = called::<T>(user_data);
+    // SAFETY: see `on_open`.
+    let response = unsafe { &*response };
+    let response = Response::read(response, &to.wanted());
+    to.on_response(Pointer::from(source), response)
 }
 
 extern "C" fn on_retry<T: Callbacks>(

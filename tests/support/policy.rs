@@ -2,17 +2,17 @@
 
 use std::ffi::c_int;
 
-use eventsource::ffi::{self, Error, Retry};
+use eventsource::ffi::{self, Error, Retry, Verdict};
 
 pub use crate::callbacks::Asking;
 use crate::callbacks::{Callback, Callbacks};
 use crate::pointer::{Pointer, Setter};
-use crate::seen::Failure;
+use crate::seen::{Failure, Response};
 use crate::source::{Handle, Source};
 
 /// What `on_retry` is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct Outcome {
     pub error: Error,
     pub http_status: c_int,
     pub attempt: u32,
@@ -32,16 +32,31 @@ impl Callbacks for Asks {
     }
 }
 
+struct Looks {
+    handle: Handle,
+    action: Box<dyn Fn(Response) -> c_int + Send + Sync>,
+}
+
+impl Callbacks for Looks {
+    fn wanted(&self) -> Vec<&'static str> {
+        self.handle.wanted()
+    }
+
+    fn on_response(&self, _: Pointer, response: Response) -> c_int {
+        self.handle.guard(|| (self.action)(response)).unwrap_or(-1)
+    }
+}
+
 struct Decides {
     handle: Handle,
-    action: Box<dyn Fn(&Verdict) -> i64 + Send + Sync>,
+    action: Box<dyn Fn(&Outcome) -> i64 + Send + Sync>,
 }
 
 impl Callbacks for Decides {
     fn on_retry(&self, _: Pointer, failure: Failure) -> i64 {
         let Failure { error, http_status, attempt, .. } = failure;
         let Failure { will_retry, delay_ms, last_event_id, .. } = failure;
-        let verdict = Verdict {
+        let outcome = Outcome {
             error,
             http_status,
             attempt,
@@ -49,7 +64,7 @@ impl Callbacks for Decides {
             delay_ms,
             last_event_id,
         };
-        self.handle.guard(|| (self.action)(&verdict)).unwrap_or(-1)
+        self.handle.guard(|| (self.action)(&outcome)).unwrap_or(-1)
     }
 }
 
@@ -85,10 +100,29 @@ impl Source {
         self
     }
 
+    /// `action` decides what becomes of each response.
+    pub fn looking(
+        self,
+        action: impl Fn(Response) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        self.looking_at_numbers(move |response| action(response) as c_int)
+    }
+
+    /// The same, by any number.
+    pub fn looking_at_numbers(
+        self,
+        action: impl Fn(Response) -> c_int + Send + Sync + 'static,
+    ) -> Self {
+        let looks = Looks { handle: self.handle(), action: Box::new(action) };
+        let looks = Box::leak(Box::new(looks));
+        assert_eq!(self.call(Callback::Response, looks), Error::None);
+        self
+    }
+
     /// `action` decides whether and when the source comes back.
     pub fn deciding(
         self,
-        action: impl Fn(&Verdict) -> i64 + Send + Sync + 'static,
+        action: impl Fn(&Outcome) -> i64 + Send + Sync + 'static,
     ) -> Self {
         let decides =
             Decides { handle: self.handle(), action: Box::new(action) };

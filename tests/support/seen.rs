@@ -22,6 +22,7 @@ pub enum Seen {
 pub struct Response {
     pub status: c_int,
     pub url: String,
+    pub location: Option<String>,
     /// The headers that were wanted and that the response had.
     pub headers: HashMap<&'static str, String>,
 }
@@ -100,13 +101,15 @@ impl Response {
             }
         }
         // SAFETY: as above.
-        let (status, url) = unsafe {
+        let (status, url, location) = unsafe {
             (
                 ffi::eventsource_response_status(response),
                 ffi::eventsource_response_url(response),
+                ffi::eventsource_response_location(response),
             )
         };
-        Response { status, url: text(url), headers }
+        let location = (!location.is_null()).then(|| text(location));
+        Response { status, url: text(url), location, headers }
     }
 }
 
