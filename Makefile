@@ -8,7 +8,8 @@ CFLAGS ?= -O2 -Wall -Wextra -Wpedantic
 CLANG_FORMAT ?= clang-format
 export CARGO_TARGET_DIR
 
-PREFIX ?= /usr/local
+prefix ?= /usr/local
+PREFIX ?= $(prefix)
 INCLUDEDIR ?= $(PREFIX)/include
 LIBDIR ?= $(PREFIX)/lib
 MANDIR ?= $(PREFIX)/share/man
@@ -17,6 +18,7 @@ CMAKEDIR = $(LIBDIR)/cmake/eventsource
 DOCDIR = $(PREFIX)/share/doc/libeventsource
 DATADIR = $(PREFIX)/share/eventsource
 D = $(DESTDIR)
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
@@ -41,7 +43,7 @@ RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
 # The archive is linked into one object whose only global symbols are those that
 # the header declares. Otherwise the Rust runtime inside would collide with
 # that of another Rust library in the same program.
-library: ## Builds libeventsource.so and libeventsource.a for release (default)
+library: rust ## Builds libeventsource.so and libeventsource.a for release (default)
 	flags=`RUSTC='$(RUSTC)' packaging/rustflags` && \
 		CARGO_ENCODED_RUSTFLAGS="$$flags" $(CARGO) rustc --release --locked \
 		--lib --crate-type cdylib,staticlib
@@ -52,6 +54,14 @@ library: ## Builds libeventsource.so and libeventsource.a for release (default)
 	rm $(RELEASE)/libeventsource.a
 	$(AR) rcs $(RELEASE)/libeventsource.a $(RELEASE)/all.o
 	rm $(RELEASE)/all.o
+
+# Asked before cargo fetches anything.
+rust: ## Asks whether Rust is new enough
+	@have=`$(RUSTC) --version 2>/dev/null | cut -d' ' -f2`; \
+	lower=`printf '%s\n' $(RUST) "$${have:-0}" | sort -V | head -n 1`; \
+	test "$$lower" = $(RUST) || { echo "needs Rust $(RUST) or newer," \
+		"this is $${have:-none}: rustup.rs" >&2; exit 1; }
+	@test -e $(RELEASE)/$(SO) || echo "The first build takes a minute or two."
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -86,8 +96,8 @@ format: ## Gives Rust, C, C++ and Go the form that check wants
 header: ## Writes eventsource.h, its copy for Go and bindings/api.json from src/ffi
 	UPDATE_HEADER=1 $(CARGO) test --locked --quiet --test header
 
-test: ## Runs every test but deb-test and parity: needs what .ci/run installs
-	$(CARGO) test --locked --no-fail-fast
+test: rust ## Runs every test but deb-test and parity; installs what they need
+	tests/run
 
 test-quick: ## Tests sources and the parser: a minute, needs cargo alone
 	$(CARGO) test --locked --lib --test source --test parser --test header
@@ -153,7 +163,7 @@ install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	done; done
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
 	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
-	test -n "$(DESTDIR)" || ldconfig || true
+	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
 
 uninstall: ## Removes what install has installed, given the same variables
 	cd $(D)$(INCLUDEDIR) && rm -f $(notdir $(HEADERS))
@@ -163,9 +173,12 @@ uninstall: ## Removes what install has installed, given the same variables
 		rm -f $(D)$(MANDIR)/man3/$$name.3; \
 	done
 	rm -rf $(D)$(CMAKEDIR) $(D)$(DOCDIR) $(D)$(DATADIR)
-	test -n "$(DESTDIR)" || ldconfig || true
+	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
 
 $(RELEASE)/$(SO):
+	@test -z "$$SUDO_USER" || { echo "$@ is not there: run make first, as" \
+		"yourself; if it was built elsewhere, say CARGO_TARGET_DIR=" >&2; \
+		exit 1; }
 	$(MAKE) library
 
 # Begins with index.html in the directory html, beside the directory release.
@@ -185,6 +198,6 @@ parity: library ## Compares install with `cargo cinstall`: needs cargo-c
 clean: ## Removes everything that was built
 	$(CARGO) clean
 
-.PHONY: library help demo check format header test test-quick test-release \
+.PHONY: library rust help demo check format header test test-quick test-release \
 	sanitize models fuzz soak bench compare install uninstall html deb deb-test \
 	parity clean

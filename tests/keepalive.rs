@@ -5,12 +5,15 @@
 #![expect(unsafe_code, reason = "a network and a clock of the test's own")]
 
 use std::ffi::{c_int, c_long, c_void};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::{Error, ReadyState, eventsource_set_idle_timeout};
+use support::ALONE;
 use support::program::succeed;
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
@@ -63,14 +66,23 @@ fn run(program: &str, arguments: &[&str]) {
     succeed(command);
 }
 
-/// From here on this thread, and what it starts, has a network of its own:
-/// a loopback interface, and nothing else.
-fn have_a_network() {
-    // SAFETY: unshare(2) takes no pointers.
-    let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    let error = std::io::Error::last_os_error();
-    assert_eq!(result, 0, "a network namespace: {error}; run as root");
-    run("ip", &["link", "set", "lo", "up"]);
+/// Runs `body` in a process with a network of its own: a loopback interface,
+/// and nothing else. An ordinary user is root there, and only there.
+fn in_a_network(test: &str, body: fn()) {
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        run("ip", &["link", "set", "lo", "up"]);
+        return body();
+    }
+    let mut command = Command::new("unshare");
+    if fs::metadata("/proc/self").expect("a process").uid() != 0 {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+        .arg("--net")
+        .arg(std::env::current_exe().expect("a program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, test);
+    succeed(command);
 }
 
 /// From here on what is sent to or from this port arrives nowhere.
@@ -99,7 +111,10 @@ fn opened(server: &Server) -> (Source, Connection) {
 
 #[test]
 fn notices_a_peer_that_has_vanished() {
-    have_a_network();
+    in_a_network("notices_a_peer_that_has_vanished", the_system_notices);
+}
+
+fn the_system_notices() {
     let (hole, well) = (Server::start(), Server::start());
     let (lost, _silent) = opened(&hole);
     let (kept, mut connection) = opened(&well);
@@ -132,9 +147,15 @@ fn notices_a_peer_that_has_vanished() {
 /// long as any byte comes, there is none.
 #[test]
 fn notices_a_peer_that_has_vanished_within_the_idle_timeout() {
+    in_a_network(
+        "notices_a_peer_that_has_vanished_within_the_idle_timeout",
+        the_idle_timeout_notices,
+    );
+}
+
+fn the_idle_timeout_notices() {
     const IDLE: u64 = 500;
 
-    have_a_network();
     let server = Server::start();
     let source = Source::new(&server.url("/"))
         .with(eventsource_set_idle_timeout, IDLE)

@@ -62,3 +62,15 @@ fn the_page_of_the_tests_lists_what_they_stand_on() {
     modules.sort();
     assert_eq!(listed, modules, "tests/README.md is to list every one");
 }
+
+#[test]
+fn what_the_tests_need_is_needed_by_suites() {
+    let needs = fs::read_to_string(path("tests/needs")).expect("the list");
+    let suites = suites();
+    let lines = needs.lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words.len(), 3, "suite, need, package: {line}");
+        assert!(suites.iter().any(|suite| suite == words[0]), "{line}");
+    }
+}
