@@ -74,19 +74,12 @@ int main(int argc, char **argv)
 
     /* A source with a body makes one attempt, so that nobody pays twice. */
     error = eventsource_new(argv[1], &source);
-    if (!error)
-        error = eventsource_set_header(source, "Authorization", bearer);
-    if (!error)
-        error =
-            eventsource_set_header(source, "Content-Type", "application/json");
-    if (!error)
-        error = eventsource_set_body(source, argv[2], strlen(argv[2]));
-    if (!error)
-        error = eventsource_on_event(source, on_event, &complete);
-    if (!error)
-        error = eventsource_on_error(source, on_error, NULL);
-    if (!error)
-        error = eventsource_on_close(source, on_close, &complete);
+    eventsource_set_header(source, "Authorization", bearer);
+    eventsource_set_header(source, "Content-Type", "application/json");
+    eventsource_set_body(source, argv[2], strlen(argv[2]));
+    eventsource_on_event(source, on_event, &complete);
+    eventsource_on_error(source, on_error, NULL);
+    eventsource_on_close(source, on_close, &complete);
     if (!error)
         error = eventsource_connect(source);
     if (!error)

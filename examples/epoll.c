@@ -103,8 +103,7 @@ int main(int argc, char **argv)
 
     for (i = 0; i < count && !error; i++) {
         error = eventsource_new(argv[i + 1], &sources[i]);
-        if (!error)
-            error = eventsource_set_queue(sources[i], 256);
+        eventsource_set_queue(sources[i], 256);
         if (!error)
             error = eventsource_connect(sources[i]);
         if (!error && watch(loop, eventsource_fd(sources[i]), sources[i]) != 0)

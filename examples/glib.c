@@ -84,9 +84,8 @@ int main(int argc, char **argv)
         if (error)
             break;
         g_ptr_array_add(sources, source);
-        error = eventsource_set_queue(source, 256);
-        if (!error)
-            error = eventsource_connect(source);
+        eventsource_set_queue(source, 256);
+        error = eventsource_connect(source);
         if (!error)
             g_unix_fd_add(eventsource_fd(source), G_IO_IN, on_ready, source);
     }

@@ -122,18 +122,14 @@ int main(int argc, char **argv)
         eventsource_set_log(EVENTSOURCE_LOG_LEVEL_DEBUG, on_log, NULL);
 
     error = eventsource_new(argv[optind], &source);
-    if (!error)
-        error = eventsource_on_open(source, on_open, NULL);
-    if (!error)
-        error = eventsource_on_event(source, on_event, NULL);
-    if (!error)
-        error = eventsource_on_error(source, on_error, NULL);
-    if (!error)
-        error = eventsource_on_close(source, on_close, &reason);
-    if (!error && verbose)
-        error = eventsource_on_comment(source, on_comment, NULL);
-    if (!error && argc - optind == 2)
-        error = eventsource_set_last_event_id(source, argv[optind + 1]);
+    eventsource_on_open(source, on_open, NULL);
+    eventsource_on_event(source, on_event, NULL);
+    eventsource_on_error(source, on_error, NULL);
+    eventsource_on_close(source, on_close, &reason);
+    if (verbose)
+        eventsource_on_comment(source, on_comment, NULL);
+    if (argc - optind == 2)
+        eventsource_set_last_event_id(source, argv[optind + 1]);
     if (!error)
         error = eventsource_connect(source);
     if (error) {

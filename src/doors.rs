@@ -88,7 +88,7 @@ pub fn attempt(
 ) -> Outcome {
     let mut options = Options::new(url).expect("a URL");
     let network = options.network();
-    network.set_proxy(proxy).expect("a proxy");
+    network.set_proxy(Some(proxy)).expect("a proxy");
     network.set_unix_socket(unix_socket).expect("a path");
     network.trust.set_verify_peer(false);
     let state = Arc::new(State::default());

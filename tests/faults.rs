@@ -450,7 +450,9 @@ fn without_memory_settings_are_refused() {
         let header = source.set_header("X-Large", Some(&large));
         limit(libc::RLIMIT_AS, before);
         assert_eq!(header, Error::System);
-        let source = source.start();
+        assert_eq!(source.connect(), Error::System);
+        assert_eq!(source.set_body(b"small"), Error::None);
+        let source = source.without_header("X-Large").start();
         let connection = server.accept();
         assert_eq!(connection.request.body, b"small");
         assert_eq!(connection.request.header("x-large"), None);

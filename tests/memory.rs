@@ -150,7 +150,16 @@ fn large_settings_without_memory_are_refused() {
             assert_eq!(eventsource_new(text, &mut made), Error::System);
         }
     });
-    let _source = source.start();
+    assert_eq!(source.connect(), Error::System);
+    assert!(!server.is_asked());
+    // Each has to be made good.
+    assert_eq!(source.set_body(b""), Error::None);
+    let _source = source
+        .without_header("X-Large")
+        .with_last_event_id("")
+        .with_proxy("")
+        .with_method("GET")
+        .start();
     let connection = server.accept();
     let request = &connection.request;
     assert_eq!((&*request.method, request.header("x-large")), ("GET", None));

@@ -466,7 +466,7 @@ fn a_log_callback_may_use_the_source() {
             ffi::eventsource_set_header(source, c"X".as_ptr(), c"".as_ptr());
             ffi::eventsource_set_proxy(source, c"".as_ptr());
             ffi::eventsource_set_ca_file(source, std::ptr::null());
-            ffi::eventsource_set_queue(source, 0);
+            ffi::eventsource_set_stack_size(source, 0);
             ffi::eventsource_on_comment(source, None, never);
             ffi::eventsource_set_last_event_id(source, c"1".as_ptr());
             ffi::eventsource_last_event_id(source, std::ptr::null_mut(), 0);

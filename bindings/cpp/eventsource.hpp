@@ -1378,10 +1378,11 @@ public:
             eventsource_set_pinned_key(native_handle(), detail::CText(keys)));
     }
 
-    // The proxy to go through, `scheme://user:password@host:port`, or none.
-    // The schemes are http, https, socks4, socks4a, socks5 and socks5h.
-    // By default the environment's proxies are used: `http_proxy`,
-    // `https_proxy`, `all_proxy`, `no_proxy`. Errc::url, Errc::scheme.
+    // The proxy to go through, `scheme://user:password@host:port`; an empty text
+    // for none. The schemes are http, https, socks4, socks4a, socks5 and
+    // socks5h. Without a text, which is the default, it is the environment's:
+    // `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`. Errc::url,
+    // Errc::scheme.
     void set_proxy(const Text &url)
     {
         detail::check(
@@ -1495,7 +1496,10 @@ public:
 
     // The life of a source.
 
-    // Starts the source's thread, which connects. Returns at once.
+    // Starts the source's thread, which connects. Returns at once. A setting
+    // that has thrown keeps a source from connecting until the same method is
+    // called again without an error (for a header, with the same name): this
+    // call throws the first such error once more.
     // Errc::already_connected the second time, Errc::closed after close(),
     // Errc::system if the system has no thread left, Errc::queue if there are
     // both a queue and handlers that would never be called.

@@ -27,8 +27,7 @@
 //         eventsource *source;
 //         eventsource_error error =
 //             eventsource_new("http://localhost:8080/", &source);
-//         if (!error)
-//             error = eventsource_on_event(source, on_event, NULL);
+//         eventsource_on_event(source, on_event, NULL);
 //         if (!error)
 //             error = eventsource_connect(source);
 //         if (!error)
@@ -44,7 +43,17 @@
 // The functions eventsource_set_...() and eventsource_on_...() change a
 // source before eventsource_connect(); later they return
 // EVENTSOURCE_ERROR_ALREADY_CONNECTED, and change nothing. NULL removes a
-// callback. Parameters for yes or no, or for one of an enumeration's numbers,
+// callback.
+//
+// A program need not look at what each of them returns: as long as a call of
+// eventsource_set_...() is refused, eventsource_connect() returns that error,
+// the first one if there are several, and the log names the function. A later
+// call of the same function that succeeds makes it good; for
+// eventsource_set_header() it must be for the same name. A NULL source is
+// refused by every function, so that an error of eventsource_new() alone has
+// to be kept.
+//
+// Parameters for yes or no, or for one of an enumeration's numbers,
 // are of type `int`, so that the library can refuse every other number with
 // EVENTSOURCE_ERROR_VALUE: an `enum` with such a number would be undefined
 // behaviour.
@@ -1008,8 +1017,8 @@ eventsource_error eventsource_set_stack_size(eventsource *source, size_t bytes);
 // ---------------------------------------------------
 // eventsource_set_proxy(3)
 
-// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or an
-// empty text for no proxy.
+// Sets the proxy to go through, `scheme://user:password@host:port`; an empty
+// text for no proxy; NULL, the default, for the environment's.
 //
 // The scheme is `http`, which is the default, `https` (HTTP over TLS),
 // `socks4`, `socks4a`, `socks5` or `socks5h`. With `socks4a` and `socks5h` the
@@ -1019,15 +1028,15 @@ eventsource_error eventsource_set_stack_size(eventsource *source, size_t bytes);
 // https. User name and password go to the proxy and to nobody else, and are in
 // no message.
 //
-// Without this call, eventsource_connect() reads the environment: `http_proxy`
-// for http URLs, `https_proxy` for https URLs, `all_proxy` where the one for
-// the scheme is missing. `no_proxy` lists, with commas, the hosts to connect
-// to directly: names, which stand for the names below them, too, IP addresses,
-// both also with a port, networks such as `10.0.0.0/8`, or `*` for all hosts.
-// The names of these variables may be in capitals, except for `HTTP_PROXY` in
-// a CGI program, where a client can set it. In these variables `socks://` is
-// SOCKS4. They do not hold for loopback hosts: `localhost`, names below it,
-// 127.0.0.0/8 and ::1.
+// The environment's variables, which eventsource_connect() reads, are
+// `http_proxy` for http URLs, `https_proxy` for https URLs, and `all_proxy`
+// where the one for the scheme is missing. `no_proxy` lists, with commas, the
+// hosts to connect to directly: names, which stand for the names below them,
+// too, IP addresses, both also with a port, networks such as `10.0.0.0/8`, or
+// `*` for all hosts. The names of these variables may be in capitals, except
+// for `HTTP_PROXY` in a CGI program, where a client can set it. In these
+// variables `socks://` is SOCKS4. They do not hold for loopback hosts:
+// `localhost`, names below it, 127.0.0.0/8 and ::1.
 //
 // EVENTSOURCE_ERROR_URL if `url` is not the URL of a proxy,
 // EVENTSOURCE_ERROR_SCHEME if its scheme is another one.
@@ -1156,7 +1165,9 @@ eventsource_error eventsource_set_pinned_key(
 // minutes: after one minute of silence the system begins to probe the
 // connection (TCP keepalive).
 //
-// EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
+// If a setting was refused, and no later call has made that good, this
+// function returns the error of the first such refusal (see Settings, above),
+// and starts nothing. EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
 // EVENTSOURCE_ERROR_CLOSED after eventsource_close(), EVENTSOURCE_ERROR_QUEUE
 // as eventsource_set_queue() says, EVENTSOURCE_ERROR_SYSTEM if the system is
 // out of threads or descriptors: the program may then call again.

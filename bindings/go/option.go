@@ -309,6 +309,14 @@ func WithProxy(url string) Option {
 		})
 }
 
+// WithProxyFromEnvironment goes through the proxies that the environment names,
+// which is the default, whatever an earlier [WithProxy] says.
+func WithProxyFromEnvironment() Option {
+	return option("WithProxyFromEnvironment", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_proxy(s.source, nil)
+	})
+}
+
 // WithUnixSocket sets a Unix socket to connect to, whatever the host of the
 // URL is.
 func WithUnixSocket(path string) Option {

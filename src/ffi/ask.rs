@@ -1,10 +1,12 @@
 //! What a source asks for: eventsource_set_header(3).
 
 use std::ffi::{c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
 
-use super::convert::{bytes, flag, guard, name, optional, text};
-use super::source::{CSource, handle, set};
+use super::convert::{bytes, flag, guard, name, optional, path, text};
+use super::source::{CSource, handle, set, setting};
 use crate::error::Error;
+use crate::source::handle::Setter;
 
 /// Sets a header of the request, or removes it if `value` is NULL.
 ///
@@ -33,9 +35,13 @@ pub unsafe extern "C" fn eventsource_set_header(
     value: *const c_char,
 ) -> Error {
     guard(|| {
-        let (handle, name) = (handle(source)?, text(name)?);
-        let value = optional(value)?;
-        handle.set(|setup| setup.options.request.set_header(name, value))
+        let called = path(name);
+        let called = called.map_or(&[][..], |it| it.as_os_str().as_bytes());
+        let setter = Setter::of_header("eventsource_set_header", called);
+        handle(source)?.setting(setter, |handle| {
+            let (name, value) = (text(name)?, optional(value)?);
+            handle.set(|setup| setup.options.request.set_header(name, value))
+        })
     })
 }
 
@@ -49,7 +55,9 @@ pub unsafe extern "C" fn eventsource_set_last_event_id(
     source: *mut CSource,
     id: *const c_char,
 ) -> Error {
-    guard(|| handle(source)?.set_last_event_id(text(id)?))
+    setting(source, "eventsource_set_last_event_id", |handle| {
+        handle.set_last_event_id(text(id)?)
+    })
 }
 
 /// Sets the method of the request. The default is `GET`, or `POST` if there is
@@ -64,8 +72,8 @@ pub unsafe extern "C" fn eventsource_set_method(
     source: *mut CSource,
     method: *const c_char,
 ) -> Error {
-    guard(|| {
-        let (handle, method) = (handle(source)?, name(method)?);
+    setting(source, "eventsource_set_method", |handle| {
+        let method = name(method)?;
         handle.set(|setup| setup.options.request.set_method(method))
     })
 }
@@ -84,12 +92,12 @@ pub unsafe extern "C" fn eventsource_set_body(
     bytes: *const c_void,
     len: usize,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_body", |handle| {
         let body = match (bytes.is_null(), len) {
             (true, 0) => None,
             _ => Some(self::bytes(bytes.cast(), len)?),
         };
-        handle(source)?.set(|setup| setup.options.request.set_body(body))
+        handle.set(|setup| setup.options.request.set_body(body))
     })
 }
 
@@ -125,9 +133,8 @@ pub unsafe extern "C" fn eventsource_set_with_credentials(
     source: *mut CSource,
     with_credentials: c_int,
 ) -> Error {
-    guard(|| {
-        let wanted = flag(with_credentials)?;
-        handle(source)?.set_with_credentials(wanted)
+    setting(source, "eventsource_set_with_credentials", |handle| {
+        handle.set_with_credentials(flag(with_credentials)?)
     })
 }
 
@@ -145,8 +152,11 @@ pub unsafe extern "C" fn eventsource_set_trust_redirects(
     source: *mut CSource,
     trust: c_int,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_trust_redirects", |handle| {
         let wanted = flag(trust)?;
-        set(source, |setup| setup.options.trust_redirects = wanted)
+        handle.set(|setup| {
+            setup.options.trust_redirects = wanted;
+            Ok(())
+        })
     })
 }

@@ -12,7 +12,9 @@ use crate::error::Error;
 /// minutes: after one minute of silence the system begins to probe the
 /// connection (TCP keepalive).
 ///
-/// EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
+/// If a setting was refused, and no later call has made that good, this
+/// function returns the error of the first such refusal (see Settings, above),
+/// and starts nothing. EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
 /// EVENTSOURCE_ERROR_CLOSED after eventsource_close(), EVENTSOURCE_ERROR_QUEUE
 /// as eventsource_set_queue() says, EVENTSOURCE_ERROR_SYSTEM if the system is
 /// out of threads or descriptors: the program may then call again.

@@ -93,6 +93,21 @@ pub(super) unsafe fn name<'a>(chars: *const c_char) -> Result<&'a str, Error> {
     }
 }
 
+/// As [`name`], unless it is NULL.
+///
+/// # Safety
+///
+/// As [`text`].
+pub(super) unsafe fn optional_name<'a>(
+    chars: *const c_char,
+) -> Result<Option<&'a str>, Error> {
+    match chars.is_null() {
+        true => Ok(None),
+        // SAFETY: promised by the caller.
+        false => unsafe { name(chars) }.map(Some),
+    }
+}
+
 /// The text that C points to, unless it is NULL.
 ///
 /// # Safety

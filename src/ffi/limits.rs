@@ -2,7 +2,7 @@
 //! eventsource_set_max_event_size(3).
 
 use super::convert::guard;
-use super::source::{CSource, handle, set};
+use super::source::{CSource, set, setting};
 use crate::error::Error;
 
 /// Sets the size limit of an event in bytes of data, 64 MiB by default; 0 is no
@@ -40,8 +40,8 @@ pub unsafe extern "C" fn eventsource_set_max_body_size(
     source: *mut CSource,
     bytes: usize,
 ) -> Error {
-    guard(|| {
-        handle(source)?.set(|setup| setup.options.set_max_body_size(bytes))
+    setting(source, "eventsource_set_max_body_size", |handle| {
+        handle.set(|setup| setup.options.set_max_body_size(bytes))
     })
 }
 
@@ -63,5 +63,7 @@ pub unsafe extern "C" fn eventsource_set_stack_size(
     source: *mut CSource,
     bytes: usize,
 ) -> Error {
-    guard(|| handle(source)?.set(|setup| setup.set_stack_size(bytes)))
+    setting(source, "eventsource_set_stack_size", |handle| {
+        handle.set(|setup| setup.set_stack_size(bytes))
+    })
 }

@@ -24,8 +24,7 @@
 //!         eventsource *source;
 //!         eventsource_error error =
 //!             eventsource_new("http://localhost:8080/", &source);
-//!         if (!error)
-//!             error = eventsource_on_event(source, on_event, NULL);
+//!         eventsource_on_event(source, on_event, NULL);
 //!         if (!error)
 //!             error = eventsource_connect(source);
 //!         if (!error)
@@ -41,7 +40,17 @@
 //! The functions eventsource_set_...() and eventsource_on_...() change a
 //! source before eventsource_connect(); later they return
 //! EVENTSOURCE_ERROR_ALREADY_CONNECTED, and change nothing. NULL removes a
-//! callback. Parameters for yes or no, or for one of an enumeration's numbers,
+//! callback.
+//!
+//! A program need not look at what each of them returns: as long as a call of
+//! eventsource_set_...() is refused, eventsource_connect() returns that error,
+//! the first one if there are several, and the log names the function. A later
+//! call of the same function that succeeds makes it good; for
+//! eventsource_set_header() it must be for the same name. A NULL source is
+//! refused by every function, so that an error of eventsource_new() alone has
+//! to be kept.
+//!
+//! Parameters for yes or no, or for one of an enumeration's numbers,
 //! are of type `int`, so that the library can refuse every other number with
 //! EVENTSOURCE_ERROR_VALUE: an `enum` with such a number would be undefined
 //! behaviour.

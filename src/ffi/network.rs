@@ -3,14 +3,14 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::convert::{self, flag, guard, name, optional};
-use super::source::{CSource, handle, set};
+use super::convert::{self, flag, optional_name};
+use super::source::{CSource, setting};
 use crate::error::Error;
 use crate::net::pins::Pins;
 use crate::net::trust::{CaFile, Identity, Name};
 
-/// Sets the proxy to go through, `scheme://user:password@host:port`; NULL or an
-/// empty text for no proxy.
+/// Sets the proxy to go through, `scheme://user:password@host:port`; an empty
+/// text for no proxy; NULL, the default, for the environment's.
 ///
 /// The scheme is `http`, which is the default, `https` (HTTP over TLS),
 /// `socks4`, `socks4a`, `socks5` or `socks5h`. With `socks4a` and `socks5h` the
@@ -20,15 +20,15 @@ use crate::net::trust::{CaFile, Identity, Name};
 /// https. User name and password go to the proxy and to nobody else, and are in
 /// no message.
 ///
-/// Without this call, eventsource_connect() reads the environment: `http_proxy`
-/// for http URLs, `https_proxy` for https URLs, `all_proxy` where the one for
-/// the scheme is missing. `no_proxy` lists, with commas, the hosts to connect
-/// to directly: names, which stand for the names below them, too, IP addresses,
-/// both also with a port, networks such as `10.0.0.0/8`, or `*` for all hosts.
-/// The names of these variables may be in capitals, except for `HTTP_PROXY` in
-/// a CGI program, where a client can set it. In these variables `socks://` is
-/// SOCKS4. They do not hold for loopback hosts: `localhost`, names below it,
-/// 127.0.0.0/8 and ::1.
+/// The environment's variables, which eventsource_connect() reads, are
+/// `http_proxy` for http URLs, `https_proxy` for https URLs, and `all_proxy`
+/// where the one for the scheme is missing. `no_proxy` lists, with commas, the
+/// hosts to connect to directly: names, which stand for the names below them,
+/// too, IP addresses, both also with a port, networks such as `10.0.0.0/8`, or
+/// `*` for all hosts. The names of these variables may be in capitals, except
+/// for `HTTP_PROXY` in a CGI program, where a client can set it. In these
+/// variables `socks://` is SOCKS4. They do not hold for loopback hosts:
+/// `localhost`, names below it, 127.0.0.0/8 and ::1.
 ///
 /// EVENTSOURCE_ERROR_URL if `url` is not the URL of a proxy,
 /// EVENTSOURCE_ERROR_SCHEME if its scheme is another one.
@@ -37,9 +37,8 @@ pub unsafe extern "C" fn eventsource_set_proxy(
     source: *mut CSource,
     url: *const c_char,
 ) -> Error {
-    guard(|| {
-        let handle = handle(source)?;
-        let url = if url.is_null() { "" } else { name(url)? };
+    setting(source, "eventsource_set_proxy", |handle| {
+        let url = optional_name(url)?;
         handle.set(|setup| setup.options.network().set_proxy(url))
     })
 }
@@ -58,8 +57,8 @@ pub unsafe extern "C" fn eventsource_set_unix_socket(
     source: *mut CSource,
     path: *const c_char,
 ) -> Error {
-    guard(|| {
-        let (handle, path) = (handle(source)?, convert::path(path));
+    setting(source, "eventsource_set_unix_socket", |handle| {
+        let path = convert::path(path);
         handle.set(|setup| setup.options.network().set_unix_socket(path))
     })
 }
@@ -86,14 +85,12 @@ pub unsafe extern "C" fn eventsource_set_ca_file(
     source: *mut CSource,
     path: *const c_char,
 ) -> Error {
-    guard(|| {
-        let (handle, path) = (handle(source)?, convert::path(path));
+    setting(source, "eventsource_set_ca_file", |handle| {
+        let path = convert::path(path);
         handle.check_settable()?;
         // Without the settings' lock: a log callback may set something.
         let file = path.map(CaFile::read).transpose()?;
-        set(source, |setup| {
-            setup.options.network().trust.set_authorities(file);
-        })
+        handle.set_trust(|trust| trust.set_authorities(file))
     })
 }
 
@@ -117,8 +114,7 @@ pub unsafe extern "C" fn eventsource_set_client_certificate(
     cert_path: *const c_char,
     key_path: *const c_char,
 ) -> Error {
-    guard(|| {
-        let handle = handle(source)?;
+    setting(source, "eventsource_set_client_certificate", |handle| {
         let identity = match (convert::path(cert_path), convert::path(key_path))
         {
             (None, None) => None,
@@ -128,9 +124,7 @@ pub unsafe extern "C" fn eventsource_set_client_certificate(
             }
             _ => return Err(Error::Null),
         };
-        set(source, |setup| {
-            setup.options.network().trust.set_identity(identity);
-        })
+        handle.set_trust(|trust| trust.set_identity(identity))
     })
 }
 
@@ -149,11 +143,9 @@ pub unsafe extern "C" fn eventsource_set_verify_peer(
     source: *mut CSource,
     verify: c_int,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_verify_peer", |handle| {
         let verify = flag(verify)?;
-        set(source, |setup| {
-            setup.options.network().trust.set_verify_peer(verify);
-        })
+        handle.set_trust(|trust| trust.set_verify_peer(verify))
     })
 }
 
@@ -180,13 +172,9 @@ pub unsafe extern "C" fn eventsource_set_server_name(
     source: *mut CSource,
     name: *const c_char,
 ) -> Error {
-    guard(|| {
-        let handle = handle(source)?;
-        let name = optional(name)?.map(Name::parse).transpose()?;
-        handle.set(|setup| {
-            setup.options.network().trust.set_name(name);
-            Ok(())
-        })
+    setting(source, "eventsource_set_server_name", |handle| {
+        let name = optional_name(name)?.map(Name::parse).transpose()?;
+        handle.set_trust(|trust| trust.set_name(name))
     })
 }
 
@@ -217,12 +205,8 @@ pub unsafe extern "C" fn eventsource_set_pinned_key(
     source: *mut CSource,
     keys: *const c_char,
 ) -> Error {
-    guard(|| {
-        let handle = handle(source)?;
-        let pins = optional(keys)?.map(Pins::parse).transpose()?;
-        handle.set(|setup| {
-            setup.options.network().trust.set_pins(pins);
-            Ok(())
-        })
+    setting(source, "eventsource_set_pinned_key", |handle| {
+        let pins = optional_name(keys)?.map(Pins::parse).transpose()?;
+        handle.set_trust(|trust| trust.set_pins(pins))
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::convert::{flag, guard, out, room, shared};
 use super::item::CItem;
-use super::source::{CSource, handle, set};
+use super::source::{CSource, handle, setting};
 use crate::error::Error;
 
 /// Turns on pull mode: what happens to the source waits in a queue, until the
@@ -34,7 +34,9 @@ pub unsafe extern "C" fn eventsource_set_queue(
     source: *mut CSource,
     capacity: usize,
 ) -> Error {
-    guard(|| handle(source)?.set_queue(capacity))
+    setting(source, "eventsource_set_queue", |handle| {
+        handle.set_queue(capacity)
+    })
 }
 
 /// Sets whether comments go into the queue, too: 1 for yes, 0, the default, for
@@ -47,9 +49,12 @@ pub unsafe extern "C" fn eventsource_set_comments(
     source: *mut CSource,
     wanted: c_int,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_comments", |handle| {
         let wanted = flag(wanted)?;
-        set(source, |setup| setup.comments = wanted)
+        handle.set(|setup| {
+            setup.comments = wanted;
+            Ok(())
+        })
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::convert::{Pointer, guard};
 use super::event::{CFailure, FailureText, milliseconds};
-use super::source::{CSource, set};
+use super::source::{CSource, set, setting};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::parser::Text;
@@ -42,11 +42,14 @@ pub unsafe extern "C" fn eventsource_set_max_reconnection_time(
     source: *mut CSource,
     ms: u64,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_max_reconnection_time", |handle| {
         if ms == 0 {
             return Err(Error::Value);
         }
-        set(source, |setup| setup.options.max_reconnection_time = Some(ms))
+        handle.set(|setup| {
+            setup.options.max_reconnection_time = Some(ms);
+            Ok(())
+        })
     })
 }
 
@@ -79,9 +82,12 @@ pub unsafe extern "C" fn eventsource_set_retry(
     source: *mut CSource,
     retry: c_int,
 ) -> Error {
-    guard(|| {
+    setting(source, "eventsource_set_retry", |handle| {
         let retry = Retry::from_raw(retry).ok_or(Error::Value)?;
-        set(source, |setup| setup.options.retry = Some(retry))
+        handle.set(|setup| {
+            setup.options.retry = Some(retry);
+            Ok(())
+        })
     })
 }
 

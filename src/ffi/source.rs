@@ -8,7 +8,7 @@ use super::convert::{guard, name, out, release, shared};
 use super::item::Taken;
 use crate::error::Error;
 use crate::panic::catch;
-use crate::source::handle::{Handle, Setup};
+use crate::source::handle::{Handle, Setter, Setup};
 
 /// A source of events. eventsource_new() makes it, eventsource_free() releases
 /// it.
@@ -42,6 +42,20 @@ pub(super) unsafe fn set(
         change(setup);
         Ok(())
     })
+}
+
+/// The body of a function that changes a setting and may be refused. A refusal
+/// is remembered for eventsource_connect().
+///
+/// # Safety
+///
+/// As [`shared`].
+pub(super) unsafe fn setting(
+    source: *const CSource,
+    function: &'static str,
+    change: impl FnOnce(&Handle) -> Result<(), Error>,
+) -> Error {
+    guard(|| handle(source)?.setting(Setter::new(function), change))
 }
 
 /// Makes a source for `url`, and stores it in `*source`.

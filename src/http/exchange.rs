@@ -604,7 +604,7 @@ mod tests {
             let here = |text: &str| text.replace("PORT", &silent.to_string());
             let mut network = Network::default();
             network.trust.set_verify_peer(false);
-            network.set_proxy(&here(proxy)).unwrap();
+            network.set_proxy(Some(&here(proxy))).unwrap();
             let failure = failed(dialled(&here(url), network));
             assert_eq!(failure.error, Error::Timeout, "{url} {proxy}");
             assert!(failure.message.contains("no answer in time"));

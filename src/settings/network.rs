@@ -54,12 +54,17 @@ impl Network {
         }
     }
 
-    /// Goes through a proxy, or through none, whatever the environment says.
-    pub(crate) fn set_proxy(&mut self, proxy: &str) -> Result<(), Error> {
-        self.proxies = Proxies::Own(match proxy {
-            "" => None,
-            proxy => Some(Box::new(Proxy::parse(proxy)?)),
-        });
+    /// Goes through a proxy, or through none if the text is empty, whatever the
+    /// environment says; without a text, through the environment's again.
+    pub(crate) fn set_proxy(
+        &mut self,
+        proxy: Option<&str>,
+    ) -> Result<(), Error> {
+        self.proxies = match proxy {
+            None => Proxies::default(),
+            Some("") => Proxies::Own(None),
+            Some(proxy) => Proxies::Own(Some(Box::new(Proxy::parse(proxy)?))),
+        };
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::http::buffer::Buffer;
+use crate::net::trust::Trust;
 use crate::panic::catch;
 use crate::pool::User;
 use crate::settings::options::Options;
@@ -43,9 +45,46 @@ pub(crate) struct Setup {
     pub(crate) comments: bool,
     /// Bytes of the stack that callbacks run on, unless the default is to do.
     stack: Option<usize>,
+    /// The calls that were refused, each as it was made last, the first one
+    /// first.
+    refused: Vec<(Setter, Error)>,
+}
+
+/// A call that changes a setting. Another one that is equal takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setter {
+    function: &'static str,
+    /// Of which it is one of many: the name of a header, as a number.
+    of: u64,
+}
+
+impl Setter {
+    pub(crate) fn new(function: &'static str) -> Setter {
+        Setter { function, of: 0 }
+    }
+
+    /// Sets one header of many. A program may give thousands of names, of any
+    /// length: what is kept of each is small.
+    pub(crate) fn of_header(function: &'static str, name: &[u8]) -> Setter {
+        let mut hasher = DefaultHasher::new();
+        name.iter().for_each(|it| it.to_ascii_lowercase().hash(&mut hasher));
+        Setter { function, of: hasher.finish() }
+    }
 }
 
 impl Setup {
+    /// Remembers a call that was refused, and forgets one that this call has
+    /// made good.
+    fn remember(&mut self, setter: Setter, result: Result<(), Error>) {
+        let known = self.refused.iter().position(|it| it.0 == setter);
+        match (known, result) {
+            (None, Ok(())) => {}
+            (None, Err(error)) => self.refused.push((setter, error)),
+            (Some(index), Ok(())) => drop(self.refused.remove(index)),
+            (Some(index), Err(error)) => self.refused[index].1 = error,
+        }
+    }
+
     /// Sets how many bytes of stack callbacks have; 0 is the default.
     pub(crate) fn set_stack_size(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes > 0 && bytes < sys::LEAST_STACK {
@@ -101,6 +140,7 @@ impl Handle {
             questions: Questions::default(),
             comments: false,
             stack: None,
+            refused: Vec::new(),
         };
         Ok(Handle {
             url,
@@ -125,6 +165,20 @@ impl Handle {
         change(self.settings(&mut lock(&self.setup))?)
     }
 
+    /// Has `change` make a setting; if that is refused, so is the connection,
+    /// unless a later call of the same setter is not.
+    pub(crate) fn setting(
+        &self,
+        setter: Setter,
+        change: impl FnOnce(&Handle) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let result = change(self);
+        if let Ok(setup) = self.settings(&mut lock(&self.setup)) {
+            setup.remember(setter, result);
+        }
+        result
+    }
+
     /// Whether the next [`Handle::set`] changes anything, for those who
     /// prepare much for it.
     pub(crate) fn check_settable(&self) -> Result<(), Error> {
@@ -138,6 +192,17 @@ impl Handle {
     ) -> Result<&'a mut Setup, Error> {
         let setup = setup.as_mut().filter(|_| !self.is_connected());
         setup.ok_or(Error::AlreadyConnected)
+    }
+
+    /// Changes whom TLS trusts.
+    pub(crate) fn set_trust(
+        &self,
+        change: impl FnOnce(&mut Trust),
+    ) -> Result<(), Error> {
+        self.set(|setup| {
+            change(&mut setup.options.network().trust);
+            Ok(())
+        })
     }
 
     /// Sets what is called last of all.
@@ -227,6 +292,16 @@ impl Handle {
             return Err(Error::Closed);
         }
         let settings = self.settings(&mut setup)?;
+        if let Some(&(Setter { function, .. }, error)) =
+            settings.refused.first()
+        {
+            let url = settings.options.url.loggable().to_string();
+            // A log callback may set something.
+            drop(setup);
+            let text = error.text().to_string_lossy();
+            log::error!("{url}: {function} was refused: {text}");
+            return Err(error);
+        }
         if let Some(queue) = self.queue.get() {
             if queue.belongs_to_parent_process() {
                 return Err(Error::System);

@@ -291,6 +291,11 @@ static void null_everywhere(void)
     eventsource_set_log(EVENTSOURCE_LOG_LEVEL_DEBUG, NULL, NULL);
     eventsource_set_log(EVENTSOURCE_LOG_LEVEL_OFF, NULL, NULL);
 
+    /* What was refused is not forgotten. */
+    EXPECT(NULL, eventsource_connect(source));
+    eventsource_free(source);
+    source = source_for("/flood");
+
     /* A callback is taken away by NULL; a header that was never set as well. */
     count_all(source, NULL);
     EXPECT(NONE, eventsource_on_open(source, NULL, NULL));

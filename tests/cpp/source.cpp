@@ -236,15 +236,17 @@ void takes_nothing_for_what_c_takes_null()
             CHECK(thrown_by(call) == Errc::null);
         };
         is_null([&] { sse::EventSource none(nothing); });
-        is_null([&] { source.set_header(nothing, "x"); });
-        is_null([&] { source.set_header(nothing, nothing); });
-        is_null([&] { source.set_method(nothing); });
-        is_null([&] { source.set_last_event_id(nothing); });
-        is_null([&] { source.set_client_certificate("x", nothing); });
-        is_null([&] { source.set_client_certificate(nothing, "x"); });
+        sse::EventSource refused(server + "/echo");
+        is_null([&] { refused.set_header(nothing, "x"); });
+        is_null([&] { refused.set_header(nothing, nothing); });
+        is_null([&] { refused.set_method(nothing); });
+        is_null([&] { refused.set_last_event_id(nothing); });
+        is_null([&] { refused.set_client_certificate("x", nothing); });
+        is_null([&] { refused.set_client_certificate(nothing, "x"); });
         is_null([&] {
-            source.add_event_listener(nothing, [](const sse::Event &) {});
+            refused.add_event_listener(nothing, [](const sse::Event &) {});
         });
+        is_null([&] { refused.connect(); });
         source.connect();
         const auto open = source.next();
         CHECK(!std::get<sse::Response>(*open).header(nothing));
@@ -333,6 +335,7 @@ void takes_every_setting()
         "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     source.set_pinned_key(std::nullopt);
     source.set_proxy("socks5h://localhost");
+    source.set_proxy("");
     source.set_proxy(std::nullopt);
     source.set_unix_socket("/run/some.socket");
     source.set_unix_socket(std::nullopt);
@@ -1048,7 +1051,7 @@ void errors_are_thrown()
     sse::EventSource source(server + "/silent");
     source.on_close([held](Errc) {});
     held.reset();
-    CHECK(thrown_by([&] { source.set_header("X\n", "y"); }) == Errc::header);
+    CHECK(thrown_by([&] { source.set_header("X", "y\n"); }) == Errc::header);
     CHECK(thrown_by([&] { source.set_header("X", std::string("y\0", 2)); })
           == Errc::value);
     CHECK(thrown_by([&] { source.set_idle_timeout(-1ms); }) == Errc::value);
@@ -1057,6 +1060,13 @@ void errors_are_thrown()
     CHECK(thrown_by([&] { source.set_client_certificate("x", std::nullopt); })
           == Errc::null);
     CHECK(thrown_by([&] { source.reconnect(); }) == Errc::not_connected);
+    // What has thrown is not forgotten, until it is set again.
+    CHECK(thrown_by([&] { source.connect(); }) == Errc::header);
+    source.set_header("X", "y");
+    CHECK(thrown_by([&] { source.connect(); }) == Errc::value);
+    source.set_stack_size(0);
+    source.set_ca_file(std::nullopt);
+    source.set_client_certificate(std::nullopt, std::nullopt);
     source.connect();
     CHECK(thrown_by([&] { source.connect(); }) == Errc::already_connected);
     CHECK(thrown_by([&] { source.set_max_attempts(1); })

@@ -172,9 +172,9 @@ fn a_body_has_a_limit() {
     let server = Server::start();
     let source = Source::new(&server.url("/"));
     let set = |bytes| source.set(ffi::eventsource_set_max_body_size, bytes);
-    assert_eq!(set(64 * MIB), Error::None);
     assert_eq!(set(64 * MIB + 1), Error::Value);
     assert_eq!(set(usize::MAX), Error::Value);
+    assert_eq!(set(64 * MIB), Error::None);
     let source = source.start();
     let set = |bytes| source.set(ffi::eventsource_set_max_body_size, bytes);
     assert_eq!(set(1), Error::AlreadyConnected);

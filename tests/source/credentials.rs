@@ -42,7 +42,7 @@ fn secrets_are_sent_on_if_the_program_trusts_redirects() {
         let error = source.set(ffi::eventsource_set_trust_redirects, number);
         assert_eq!(error, Error::Value, "{number}");
     }
-    let source = source.start();
+    let source = source.with(ffi::eventsource_set_trust_redirects, 1).start();
     assert_eq!(source.with_credentials(), 0);
     first.accept().redirect("302 Found", &second.url("/"));
     for _ in 0..2 {

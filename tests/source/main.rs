@@ -22,6 +22,7 @@ mod proxies;
 mod pulling;
 mod reconnecting;
 mod redirects;
+mod refusals;
 mod requests;
 mod responses;
 mod states;

@@ -287,7 +287,8 @@ fn refuses_what_is_no_key() {
             assert_eq!(set(keys.as_bytes()), Error::Value, "{keys}");
         }
         assert_eq!(set(b"\xff"), Error::Utf8);
-        source
+        assert_eq!(source.connect(), Error::Utf8);
+        source.with_text(ffi::eventsource_set_pinned_key, &key)
     });
     opens(&config, |url| {
         let source = pinned(url, NOBODYS);

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use eventsource::ffi::{Error, eventsource_set_server_name};
 
+use support::alone;
 use support::certificates;
 use support::names;
 use support::server::{Connection, EVENT_STREAM, NOBODY, Server};
@@ -172,6 +173,26 @@ fn a_tunnel_ends_at_the_server_itself() {
     assert!(connection.tunnel(wrong).is_err());
     let failure = source.retrying(Error::Tls);
     assert!(failure.message.contains("another host name"), "{failure:?}");
+}
+
+/// NULL stands for the environment's proxies, whatever was set before.
+#[test]
+fn null_leads_back_to_the_proxies_of_the_environment() {
+    let name = "proxies::null_leads_back_to_the_proxies_of_the_environment";
+    alone(name, || {
+        let proxy = Server::start();
+        // SAFETY: std's own lock, and nobody reads it without.
+        unsafe { std::env::set_var("http_proxy", proxy.url("")) };
+        for before in ["", "socks5h://127.0.0.1:1"] {
+            let source = Source::new("http://far.test/").with_proxy(before);
+            assert_eq!(source.set_proxy(None), Error::None);
+            let source = source.start();
+            let mut connection = proxy.accept();
+            assert_eq!(connection.request.target, "http://far.test/");
+            connection.send(EVENT_STREAM);
+            source.opened();
+        }
+    });
 }
 
 /// A name that is set for the server is not the proxy's.
@@ -438,12 +459,13 @@ fn socks_4_has_no_ipv6() {
 #[test]
 fn refuses_what_is_no_proxy() {
     let proxy = Server::start();
-    let source = Source::new("http://far.test/").with_proxy(&proxy.url(""));
+    let source = Source::new("http://far.test/");
     assert_eq!(source.set_proxy(Some("not a proxy")), Error::Url);
     assert_eq!(source.set_proxy(Some("http://")), Error::Url);
     assert_eq!(source.set_proxy(Some("http://proxy/path")), Error::Url);
     assert_eq!(source.set_proxy(Some("ftp://proxy")), Error::Scheme);
-    let source = source.start();
+    assert_eq!(source.connect(), Error::Scheme);
+    let source = source.with_proxy(&proxy.url("")).start();
     proxy.accept().send(EVENT_STREAM);
     source.opened();
 }

@@ -639,6 +639,11 @@ fn misuse_is_refused() {
             ffi::eventsource_set_comments(source.as_ptr(), 2),
             Error::Value
         );
+        assert_eq!(source.connect(), Error::Value);
+        assert_eq!(
+            ffi::eventsource_set_comments(source.as_ptr(), 0),
+            Error::None
+        );
         assert_eq!(ffi::eventsource_fd(null), -1);
         assert_eq!(ffi::eventsource_next(null, 0, &mut item), Error::Null);
         assert!(item.is_null());

@@ -168,6 +168,8 @@ fn refuses_a_name_that_no_server_has() {
         assert_eq!(set(name.as_bytes()), Error::Value, "{name}");
     }
     assert_eq!(set(b"\xff.test"), Error::Utf8);
+    assert_eq!(source.connect(), Error::Utf8);
+    assert_eq!(set(b"bridge.test"), Error::None);
     let source = source.start();
     server.accept().send(EVENT_STREAM);
     source.opened();
@@ -863,6 +865,8 @@ fn refuses_files_that_are_of_no_use() {
     );
     assert_eq!(source.set_client_certificate(None, Some(&key)), Error::Null);
     assert_eq!(source.set_client_certificate(None, None), Error::None);
+    assert_eq!(source.connect(), Error::Certificate);
+    assert_eq!(source.set_ca_file(None), Error::None);
     let source = source.start();
     server.accept().send(EVENT_STREAM);
     source.opened();

@@ -234,7 +234,7 @@ impl Source {
         }
         let source = Self { handle, seen, pulls: false };
         // Whatever the environment of the tests is.
-        assert_eq!(source.set_proxy(None), Error::None, "no proxy");
+        assert_eq!(source.set_proxy(Some("")), Error::None, "no proxy");
         source
     }
 
