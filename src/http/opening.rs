@@ -57,20 +57,20 @@ pub(crate) struct Course {
     /// One of them has made a GET of the request.
     became_get: bool,
     /// The response that the program has decided about.
-    decided: Option<(Response, Rest, Verdict)>,
+    decided: Option<Box<(Response, Rest, Verdict)>>,
 }
 
 /// Where an attempt stops.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Opened(Opened),
-    Answered(Answered),
+    Answered(Box<Answered>),
 }
 
 /// A response that the program decides about.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    opening: Box<Opening>,
+    opening: Opening,
     pub(crate) response: Response,
     rest: Rest,
 }
@@ -79,8 +79,8 @@ impl Answered {
     /// The attempt, which goes on as the program has decided.
     pub(crate) fn decide(self, verdict: Verdict) -> Box<Opening> {
         let Answered { mut opening, response, rest } = self;
-        opening.course.decided = Some((response, rest, verdict));
-        opening
+        opening.course.decided = Some(Box::new((response, rest, verdict)));
+        Box::new(opening)
     }
 }
 
@@ -101,17 +101,25 @@ impl Opening {
     // A call of its own: what it takes does not stay on the stack for as long
     // as the stream lasts.
     #[inline(never)]
-    pub(crate) fn run(mut self: Box<Self>) -> Result<Stop, NoConnection> {
+    pub(crate) fn run(self: Box<Self>) -> Result<Stop, NoConnection> {
+        /// Frees the place on the heap now, for what is allocated from here
+        /// on. Otherwise an idle source keeps both in its thread's cache.
+        fn unboxed<T>(value: Box<T>) -> T {
+            *value
+        }
+        unboxed(self).go_on()
+    }
+
+    fn go_on(mut self) -> Result<Stop, NoConnection> {
         loop {
-            let decided = self.course.decided.take();
-            let (response, rest, verdict) = match decided {
-                Some(decided) => decided,
+            let (response, rest, verdict) = match self.course.decided.take() {
+                Some(decided) => *decided,
                 None => {
                     let (response, rest) = self.ask()?;
                     if self.asks {
                         let answered =
                             Answered { opening: self, response, rest };
-                        return Ok(Stop::Answered(answered));
+                        return Ok(Stop::Answered(Box::new(answered)));
                     }
                     (response, rest, Verdict::Standard)
                 }

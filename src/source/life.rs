@@ -273,7 +273,7 @@ impl<H: Handler> Source<H> {
     }
 
     /// A response has come, and the program decides what becomes of it.
-    fn answered(&mut self, answered: Answered) -> Next {
+    fn answered(&mut self, answered: Box<Answered>) -> Next {
         if self.state().interrupted() {
             return self.begin();
         }

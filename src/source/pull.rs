@@ -15,8 +15,8 @@ use crate::source::handler::{Handler, Questions};
 use crate::source::queue::Writer;
 use crate::source::shared::Shared;
 
-/// Fills the queue. Only `on_request`, `on_response` and `on_retry` are asked here: they
-/// decide something before the program could take an item.
+/// Fills the queue. Only `on_request`, `on_response` and `on_retry` are asked
+/// here: they decide something before the program could take an item.
 pub(crate) struct PullHandler {
     shared: Arc<Shared>,
     questions: Questions,
