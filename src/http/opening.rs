@@ -62,6 +62,7 @@ pub(crate) struct Course {
 
 /// Where an attempt stops.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack")]
 pub(crate) enum Stop {
     Opened(Opened),
     Answered(Box<Answered>),
@@ -104,6 +105,7 @@ impl Opening {
     pub(crate) fn run(self: Box<Self>) -> Result<Stop, NoConnection> {
         /// Frees the place on the heap now, for what is allocated from here
         /// on. Otherwise an idle source keeps both in its thread's cache.
+        #[expect(clippy::boxed_local, reason = "to free the box")]
         fn unboxed<T>(value: Box<T>) -> T {
             *value
         }
