@@ -38,7 +38,7 @@ pub(crate) struct Trust {
     pins: Option<Pins>,
     /// The configurations that are this source's alone, once they were needed:
     /// with the client certificate, and with pinned keys.
-    made: Arc<Mutex<[Option<Made>; 2]>>,
+    made: Cache,
 }
 
 /// A file with authorities.
@@ -161,6 +161,17 @@ struct Made {
     config: Arc<ClientConfig>,
 }
 
+/// What was made, without pinned keys and with them.
+#[derive(Debug, Default)]
+struct Cache(Mutex<[Option<Box<Made>>; 2]>);
+
+/// A copy is for another source, whose sessions are its own.
+impl Clone for Cache {
+    fn clone(&self) -> Cache {
+        Cache::default()
+    }
+}
+
 impl Default for Trust {
     fn default() -> Trust {
         Trust {
@@ -169,7 +180,7 @@ impl Default for Trust {
             verify_peer: true,
             name: None,
             pins: None,
-            made: Arc::default(),
+            made: Cache::default(),
         }
     }
 }
@@ -276,7 +287,8 @@ impl Trust {
     /// A configuration that no other source has: sessions that were begun on
     /// other terms are not resumed in it.
     fn own(&self, parts: Parts) -> Arc<ClientConfig> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made =
+            self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut made[usize::from(parts.pins.is_some())];
         if let Some(made) = place
             && made.parts.are(&parts)
@@ -284,7 +296,7 @@ impl Trust {
             return made.config.clone();
         }
         let config = configuration(parts.verifier(), parts.identity.clone());
-        *place = Some(Made { parts, config: config.clone() });
+        *place = Some(Box::new(Made { parts, config: config.clone() }));
         config
     }
 }
@@ -325,4 +337,25 @@ fn read_identity(
         _ => Error::PrivateKey,
     })?;
     Ok((identity, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_share_no_configuration_with_pinned_keys() {
+        let key = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let mut one = Trust::default();
+        one.set_verify_peer(false);
+        one.set_pins(Some(Pins::parse(key).unwrap()));
+        let other = one.clone();
+        let config =
+            |trust: &Trust| trust.config(Peer::Own, Credentials::Send).unwrap();
+        assert!(Arc::ptr_eq(&config(&one), &config(&one)));
+        assert!(!Arc::ptr_eq(&config(&one), &config(&other)));
+        let left = Arc::downgrade(&config(&one));
+        drop(one);
+        assert_eq!(left.strong_count(), 0, "the other has its own");
+    }
 }
