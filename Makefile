@@ -12,16 +12,22 @@ prefix ?= /usr/local
 PREFIX ?= $(prefix)
 INCLUDEDIR ?= $(PREFIX)/include
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 CMAKEDIR = $(LIBDIR)/cmake/eventsource
 DOCDIR = $(PREFIX)/share/doc/libeventsource
 DATADIR = $(PREFIX)/share/eventsource
+# Where shells look for what they complete.
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 D = $(DESTDIR)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
+TOOL = $(RELEASE)/eventsource
 HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
 DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
@@ -35,15 +41,17 @@ FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
 NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p'
 
 # What a formatter is given by name: cargo fmt finds the rest of Rust itself.
-C_FILES = $(shell find benches bindings examples tests -name '*.c' \
-	-o -name '*.cpp' -o -name '*.hpp')
+C_FILES = $(shell find benches bindings examples tests tools -name '*.c' \
+	-o -name '*.cpp' -o -name '*.hpp') $(wildcard tools/*.h)
 GO_DIRS = benches bindings examples tests
 RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
+
+all: library tool ## Builds the library and the command for release (default)
 
 # The archive is linked into one object whose only global symbols are those that
 # the header declares. Otherwise the Rust runtime inside would collide with
 # that of another Rust library in the same program.
-library: rust ## Builds libeventsource.so and libeventsource.a for release (default)
+library: rust ## Builds libeventsource.so and libeventsource.a for release
 	flags=`RUSTC='$(RUSTC)' packaging/rustflags` && \
 		CARGO_ENCODED_RUSTFLAGS="$$flags" $(CARGO) rustc --release --locked \
 		--lib --crate-type cdylib,staticlib
@@ -62,6 +70,13 @@ rust: ## Asks whether Rust is new enough
 	test "$$lower" = $(RUST) || { echo "needs Rust $(RUST) or newer," \
 		"this is $${have:-none}: rustup.rs" >&2; exit 1; }
 	@test -e $(RELEASE)/$(SO) || echo "The first build takes a minute or two."
+
+tool: $(TOOL) ## Builds the command, eventsource, for release
+
+# It finds the library where the system looks for libraries.
+$(TOOL): $(wildcard tools/*.[ch]) include/eventsource.h | $(RELEASE)/$(SO)
+	$(CC) -std=c99 $(CFLAGS) $(LDFLAGS) -Iinclude -o $@ tools/*.c \
+		-L$(RELEASE) -leventsource -pthread
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -144,9 +159,11 @@ compare: library ## Measures this library beside six other clients
 # Copies what `make` built, so that root needs no Rust. PREFIX is known only now:
 # so the pkg-config and CMake files are written here. A manual page gets a link
 # for each function that it describes.
-install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
+install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
-		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR) $(D)$(DATADIR)
+		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR) $(D)$(DATADIR) \
+		$(D)$(BINDIR) $(D)$(MANDIR)/man1 $(D)$(BASHDIR) $(D)$(ZSHDIR) \
+		$(D)$(FISHDIR)
 	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
 	install -m 644 $(RELEASE)/libeventsource.a $(D)$(LIBDIR)
 	install -m 755 $(RELEASE)/$(SO) $(D)$(LIBDIR)/$(SO).$(VERSION)
@@ -165,6 +182,13 @@ install: $(RELEASE)/$(SO) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
 	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
 
+	install -m 755 $(TOOL) $(D)$(BINDIR)
+	install -m 644 man/eventsource.1 $(D)$(MANDIR)/man1
+	install -m 644 tools/completion/eventsource.bash $(D)$(BASHDIR)/eventsource
+	install -m 644 tools/completion/_eventsource $(D)$(ZSHDIR)
+	install -m 644 tools/completion/eventsource.fish $(D)$(FISHDIR)
+	test -n "$(DESTDIR)" || ldconfig || true
+
 uninstall: ## Removes what install has installed, given the same variables
 	cd $(D)$(INCLUDEDIR) && rm -f $(notdir $(HEADERS))
 	cd $(D)$(LIBDIR) && rm -f libeventsource.a $(SO) $(SONAME) $(SO).$(VERSION)
@@ -172,6 +196,9 @@ uninstall: ## Removes what install has installed, given the same variables
 	for name in `$(NAMES) man/*.3`; do \
 		rm -f $(D)$(MANDIR)/man3/$$name.3; \
 	done
+	rm -f $(D)$(BINDIR)/eventsource $(D)$(MANDIR)/man1/eventsource.1 \
+		$(D)$(BASHDIR)/eventsource $(D)$(ZSHDIR)/_eventsource \
+		$(D)$(FISHDIR)/eventsource.fish
 	rm -rf $(D)$(CMAKEDIR) $(D)$(DOCDIR) $(D)$(DATADIR)
 	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
 
@@ -186,18 +213,18 @@ html: ## Makes the manual for a browser: needs mandoc
 	packaging/html $(CARGO_TARGET_DIR)/html
 
 # The packages are in the directory deb, beside the directory release.
-deb: $(RELEASE)/$(SO) ## Makes the Debian packages: needs dpkg-dev
+deb: $(RELEASE)/$(SO) $(TOOL) ## Makes the Debian packages: needs dpkg-dev
 	packaging/deb $(CARGO_TARGET_DIR)/deb
 
 deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb
 
-parity: library ## Compares install with `cargo cinstall`: needs cargo-c
+parity: library tool ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
 
 clean: ## Removes everything that was built
 	$(CARGO) clean
 
-.PHONY: library rust help demo check format header test test-quick test-release \
+.PHONY: all library rust tool help demo check format header test test-quick test-release \
 	sanitize models fuzz soak bench compare install uninstall html deb deb-test \
 	parity clean

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use std::thread;
 use support::api::API;
 use support::program::{Program, SONAME, WARNINGS, path, scratch, succeed};
+use support::streams::{HEAD, serve};
 
 /// The library's real file.
 const FILE: &str = concat!("libeventsource.so.", env!("CARGO_PKG_VERSION"));
@@ -86,8 +87,9 @@ fn functions() -> BTreeSet<String> {
 // What is installed
 
 #[test]
-fn installs_what_a_c_library_has() {
+fn installs_what_a_c_library_has_and_the_command() {
     let mut expected: BTreeSet<String> = [
+        "bin/eventsource",
         "include/eventsource.h",
         "include/eventsource.hpp",
         "lib/cmake/eventsource/eventsource-config-version.cmake",
@@ -104,8 +106,12 @@ fn installs_what_a_c_library_has() {
         "share/doc/libeventsource/STANDARD.md",
         "share/doc/libeventsource/listen.c",
         "share/doc/libeventsource/listen.cpp",
+        "share/bash-completion/completions/eventsource",
         "share/eventsource/valgrind.supp",
+        "share/fish/vendor_completions.d/eventsource.fish",
+        "share/man/man1/eventsource.1",
         "share/man/man3/eventsource.3",
+        "share/zsh/site-functions/_eventsource",
     ]
     .map(str::to_owned)
     .into();
@@ -192,6 +198,20 @@ fn the_readme_tells_the_size_of_the_library() {
     let said: f64 = said.parse().expect("megabytes");
     let real = size as f64 / 1e6;
     assert!((said - real).abs() < 0.3, "{said} MB in the readme, is {real}");
+}
+
+/// The command is linked with the library that is installed beside it.
+#[test]
+fn the_command_follows_a_stream() {
+    let url = serve(|_, _, mut stream| {
+        stream.write_all(format!("{HEAD}data: hello\n\n").as_bytes())
+    });
+    let command = PREFIX.join("bin/eventsource");
+    let mut command = tool(command.to_str().expect("UTF-8"));
+    command.args(["--retry", "0", &url]).env("LD_LIBRARY_PATH", lib());
+    let ended = Program::start(command).end();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(ended.lines, ["hello"]);
 }
 
 // Programs that are built with it

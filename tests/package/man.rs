@@ -7,10 +7,12 @@ use std::process::Command;
 use support::api::API;
 use support::program::{WARNINGS, path, scratch, succeed};
 
-/// The pages by their names.
+/// The pages of functions by their names. Those of commands are tested with
+/// the commands.
 fn pages() -> BTreeMap<String, String> {
     let entries = fs::read_dir(path("man")).expect("pages");
     let files = entries.map(|entry| entry.expect("a page").path());
+    let files = files.filter(|it| it.extension().is_some_and(|it| it == "3"));
     let page = |file: std::path::PathBuf| {
         let name = file.file_stem().expect("a name").to_string_lossy();
         (name.into_owned(), fs::read_to_string(&file).expect("a page"))

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio, id};
 use std::sync::LazyLock;
@@ -197,6 +198,8 @@ pub struct Program {
 pub struct Ended {
     /// The exit status; None if a signal ended it.
     pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// The lines of standard output.
     pub lines: Vec<String>,
     /// Standard error.
@@ -277,6 +280,7 @@ impl Program {
         let stderr = self.stderr.take().map(JoinHandle::join);
         Ended {
             status: status.code(),
+            signal: status.signal(),
             lines: std::mem::take(&mut self.lines),
             stderr: stderr.and_then(Result::ok).unwrap_or_default(),
         }
