@@ -54,6 +54,7 @@ impl Authorities {
             let mut files =
                 FILES.lock().unwrap_or_else(PoisonError::into_inner);
             let files = files.get_or_insert_default();
+            // The last source that named a file takes its certificates with it.
             files.retain(|_, watched| watched.strong_count() > 0);
             let known = files.get(&path).and_then(Weak::upgrade);
             known.unwrap_or_else(|| {
@@ -62,6 +63,8 @@ impl Authorities {
                 new
             })
         };
+        // Read now, so that a setter can refuse a file that holds none; and
+        // without the table's lock, as reading may log.
         watched.checked()?;
         Ok(watched)
     }
@@ -75,12 +78,17 @@ impl Authorities {
             let places = places.iter().map(PathBuf::as_path);
             Arc::new(Watched::new(places, read_system))
         };
+        // Not in the table of files: to read a bundle of 150 authorities takes
+        // milliseconds, and a program that makes a source now and then should
+        // not pay for it each time.
         SYSTEM.get_or_init(new).clone()
     }
 }
 
 impl Content for Authorities {
     fn is_same(&self, other: &Authorities) -> bool {
+        // A trust store is often written anew without a change. A new value
+        // would make new configurations, and lose the sessions to resume.
         self.verifier.store.roots == other.verifier.store.roots
     }
 
@@ -117,6 +125,7 @@ fn read_system(places: &[PathBuf]) -> Read {
         let more = load_certs_from_paths(None, Some(directory));
         certificates.extend(more.certs);
     }
+    // A bundle and a directory hold the same certificates on most systems.
     certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other));
     certificates.dedup();
     let mut store = RootCertStore::empty();
@@ -202,6 +211,8 @@ impl Verifier {
             ) if version(certificate).is_some_and(|it| it < 3) => {
                 return Err(Refusal::OldVersion.into());
             }
+            // What is left is wrong in any trust store: expired, for another
+            // host.
             _ => return Err(cause),
         };
         if is_authority && self.is_anchor(certificate) {
@@ -209,6 +220,8 @@ impl Verifier {
             verify_server_name(&parsed, name)?;
             return Ok(ServerCertVerified::assertion());
         }
+        // The most frequent case of an unknown issuer has words of its own,
+        // since its remedy is another: to trust this very certificate.
         match EndEntityCert::try_from(certificate) {
             Ok(parsed) if parsed.issuer() == parsed.subject() => {
                 Err(Refusal::SelfSigned.into())
@@ -255,6 +268,8 @@ impl ServerCertVerifier for Verifier {
                 now,
             )
             .or_else(|cause| self.reconsider(end_entity, name, cause))
+            // An administrator who has seen the failure may have added the
+            // authority by the next attempt; the file's times need not show it.
             .inspect_err(|_| self.doubt.store(true, Relaxed))
     }
 

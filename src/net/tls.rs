@@ -40,6 +40,8 @@ impl Stream {
     ) -> Result<Stream, NoConnection> {
         let name = match terms.name {
             Some(Name(name)) => name,
+            // The URL has an IPv6 address in brackets, and a certificate
+            // without.
             None => ServerName::try_from(host.trim_matches(['[', ']']))
                 .map_err(|_| {
                     refused(host, &"no certificate is for such a name")
@@ -155,6 +157,8 @@ impl Write for Stream {
         match self {
             Stream::Plain(socket) => socket.write(bytes),
             Stream::Secure(secure) => {
+                // rustls keeps what it cannot send, up to 64 KiB, and then
+                // takes no more.
                 // So that there is room.
                 secure.flush()?;
                 let written = secure.tls.writer().write(bytes)?;
@@ -190,6 +194,7 @@ impl Secure {
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => {
+                    // An alert may be ready to be sent.
                     // The peer is told why.
                     let _ = self.flush_all(until);
                     return Err(cause);

@@ -38,6 +38,8 @@ pub(super) fn reason(cause: &rustls::Error) -> String {
         NoApplicationProtocol => NO_HTTP,
         FailedToGetCurrentTime => "the system does not know the time",
         FailedToGetRandomBytes => "the system has no random numbers to give",
+        // rustls's own words would hold names of its types, and it may get new
+        // errors with any release.
         _ => "the TLS connection cannot go on",
     };
     text.to_owned()
@@ -56,6 +58,8 @@ const UNKNOWN_SIGNATURE: &str =
 fn certificate_text(cause: &CertificateError) -> String {
     use CertificateError as Cause;
     let text = match cause {
+        // A bad signature is one that none of the trusted authorities has made:
+        // one of them may have the issuer's name, and another key.
         Cause::UnknownIssuer | Cause::BadSignature => UNKNOWN_ISSUER,
         Cause::NotValidForName | Cause::NotValidForNameContext { .. } => {
             WRONG_NAME
@@ -151,6 +155,8 @@ fn alert_text(alert: AlertDescription) -> String {
         | AlertDescription::AccessDenied => {
             "the server refuses the client certificate"
         }
+        // Most servers that want a client certificate send this one, in TLS
+        // 1.2, and so do those that share no cipher: both have to be named.
         AlertDescription::HandshakeFailure => {
             "the server refused the handshake: it may ask for a client \
              certificate, or know none of the ciphers"
@@ -171,6 +177,7 @@ fn alert_text(alert: AlertDescription) -> String {
             "the server cannot decrypt what it is sent: somebody may have \
              changed it"
         }
+        // The number is what can be looked up (IANA, "TLS Alerts").
         other => {
             let number = u8::from(other);
             return format!("the server has broken off TLS (alert {number})");

@@ -83,6 +83,7 @@ impl Request {
             "DELETE" | "GET" | "OPTIONS" | "POST" | "PUT" => &upper,
             _ => method,
         };
+        // Other methods keep their case: `patch` is not `PATCH` (Fetch).
         let method = method.parse().map_err(|_| Error::Value)?;
         self.method = Some(method);
         Ok(())
