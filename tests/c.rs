@@ -49,7 +49,8 @@ fn make_two_units(compiler: &str, language: &str, std: &str) {
 #[test]
 fn the_examples_are_clean_c99() {
     for compiler in ["gcc", "clang"] {
-        for example in ["listen.c", "chat.c", "epoll.c", "hue.c", "own_http.c"]
+        for example in
+            ["listen.c", "chat.c", "mcp.c", "epoll.c", "hue.c", "own_http.c"]
         {
             let mut command = Command::new(compiler);
             command.arg("-std=c99").args(WARNINGS).arg("-fsyntax-only");
@@ -115,97 +116,6 @@ fn the_shared_object_has_a_soname_and_stays_when_closed() {
 }
 
 // The examples
-
-#[test]
-fn chat_prints_tokens_as_they_come_until_done() {
-    let (go_on, may_go_on) = std::sync::mpsc::channel();
-    let may_go_on = std::sync::Mutex::new(may_go_on);
-    let url = serve(move |number, request, mut stream| {
-        assert_eq!(number, 0, "an answer is asked for once");
-        assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
-        let has = |line: &str| {
-            request.lines().any(|it| it.eq_ignore_ascii_case(line))
-        };
-        assert!(has("Authorization: Bearer k3y"), "{request}");
-        assert!(has("Content-Type: application/json"), "{request}");
-        assert!(has("Content-Length: 15"), "{request}");
-        stream.write_all(HEAD.as_bytes())?;
-        let chunk = |delta: &str| {
-            format!(
-                "data: {{\"id\":\"1\",\"object\":\"chat.completion.chunk\",\
-                 \"choices\":[{{\"index\":0,\"delta\":{delta},\
-                 \"finish_reason\":null}}]}}\n\n"
-            )
-        };
-        let first = "{\"role\":\"assistant\",\"content\":\"\"}";
-        stream.write_all(chunk(first).as_bytes())?;
-        let second = "{\"content\":\"He said \\\"Hi\\\".\\n\"}";
-        stream.write_all(chunk(second).as_bytes())?;
-        // The program has printed this before there is more.
-        _ = may_go_on.lock().unwrap().recv();
-        stream.write_all(chunk("{\"content\":\"Bye\"}").as_bytes())?;
-        stream.write_all(chunk("{}").as_bytes())?;
-        stream.write_all(b"data: [DONE]\n\n")?;
-        wait_for_the_end_of(stream)
-    });
-    let mut chat = Program::start(chat(&url));
-    chat.wait_for("He said \"Hi\".");
-    go_on.send(()).expect("a server that waits");
-    let ended = chat.end();
-    assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_eq!(ended.lines, ["He said \"Hi\".", "Bye"]);
-    assert_eq!(ended.stderr, "");
-}
-
-#[test]
-fn chat_is_complete_at_the_end_of_the_stream_and_not_when_it_breaks() {
-    for (chunk, end, status) in
-        [("12", "0\r\n\r\n", 0), ("12", "", 1), ("10000", "", 1)]
-    {
-        let url = serve(move |_, _, mut stream| {
-            let head = HEAD
-                .replace("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n");
-            let body = format!("{chunk}\r\ndata: {{\"end\": 1}}\n\n\r\n");
-            stream.write_all(format!("{head}{body}{end}").as_bytes())
-        });
-        let ended = Program::start(chat(&url)).end();
-        assert_eq!(ended.status, Some(status), "{chunk} {end}: {ended:?}");
-        assert_eq!(ended.stderr.is_empty(), status == 0, "{ended:?}");
-    }
-}
-
-#[test]
-fn chat_says_what_the_server_says() {
-    let url = serve(|_, _, mut stream| {
-        stream.write_all(
-            b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\n\
-              Content-Length: 40\r\n\r\n\
-              {\"error\":{\"message\":\"Incorrect API key\"}}"
-                .as_slice(),
-        )
-    });
-    let ended = Program::start(chat(&url)).end();
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("401"), "{ended:?}");
-    assert!(ended.stderr.contains("Incorrect API key"), "{ended:?}");
-    assert!(!ended.stderr.contains("k3y"), "{ended:?}");
-}
-
-#[test]
-fn chat_ends_with_2_when_it_cannot_begin() {
-    let ended = Program::start(chat("nowhere")).end();
-    assert_eq!(ended.status, Some(2), "{ended:?}");
-    assert!(!ended.stderr.is_empty());
-    let mut without_key = chat("http://127.0.0.1/");
-    without_key.env_remove("OPENAI_API_KEY");
-    assert_eq!(Program::start(without_key).end().status, Some(2));
-}
-
-fn chat(url: &str) -> Command {
-    let mut command = directly(&compile(&path("examples/chat.c")));
-    command.args([url, "{\"stream\":true}"]).env("OPENAI_API_KEY", "k3y");
-    command
-}
 
 /// A bridge is followed by its key, which the program says if it has none.
 #[test]

@@ -18,11 +18,13 @@ fn the_module_passes_its_tests_under_the_race_detector() {
 #[test]
 fn the_module_is_formatted_and_vetted() {
     let mut gofmt = Command::new("gofmt");
-    gofmt.arg("-l").args([path("bindings/go"), path("examples/listen.go")]);
+    gofmt.arg("-l").args([path("bindings/go"), path("examples")]);
     let unformatted = succeed(gofmt).stdout;
     assert_eq!(String::from_utf8_lossy(&unformatted), "");
     succeed(go(&["vet", "./..."]));
-    succeed(go(&["vet", "../../examples/listen.go"]));
+    for example in ["chat", "firebase", "listen"] {
+        succeed(go(&["vet", &format!("../../examples/{example}.go")]));
+    }
 }
 
 #[test]
