@@ -12,6 +12,7 @@
  *     ending.c    signals, and the time limit
  *     output.c    standard output: events
  *     report.c    standard error: messages, and the live line
+ *     harmless.c  text of others on a terminal
  *     id_file.c   the last event ID, kept for the next run
  */
 #define _GNU_SOURCE

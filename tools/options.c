@@ -20,7 +20,9 @@ enum {
     JSON,
     KEY,
     LAST_EVENT_ID,
+    PINNED_KEY,
     RETRY,
+    SERVER_NAME,
     TYPES,
     UNIX_SOCKET,
 };
@@ -40,9 +42,11 @@ static const struct option names[] = {
     {"key", required_argument, NULL, KEY},
     {"last-event-id", required_argument, NULL, LAST_EVENT_ID},
     {"max-time", required_argument, NULL, 'm'},
+    {"pinnedpubkey", required_argument, NULL, PINNED_KEY},
     {"proxy", required_argument, NULL, 'x'},
     {"request", required_argument, NULL, 'X'},
     {"retry", required_argument, NULL, RETRY},
+    {"server-name", required_argument, NULL, SERVER_NAME},
     {"silent", no_argument, NULL, 's'},
     {"types", required_argument, NULL, TYPES},
     {"unix-socket", required_argument, NULL, UNIX_SOCKET},
@@ -83,7 +87,9 @@ static const char help[] =
     "  -E, --cert FILE          a client certificate, in PEM\n"
     "      --key FILE           its key, if that is in another file\n"
     "  -k, --insecure           any certificate is good\n"
+    "      --pinnedpubkey KEYS  the server's key, sha256//BASE64\n"
     "  -x, --proxy URL          the proxy; an empty text for none\n"
+    "      --server-name NAME   whom the server's certificate must be for\n"
     "      --unix-socket PATH   the socket to connect to\n"
     "\n"
     "How it ends:\n"
@@ -111,6 +117,14 @@ static int out_of_memory(void)
 {
     fputs("eventsource: out of memory\n", stderr);
     return STATUS_SYSTEM;
+}
+
+static int check_stdout(void)
+{
+    if (fflush(stdout) == 0)
+        return STATUS_OK;
+    perror("eventsource: standard output");
+    return STATUS_WRITE;
 }
 
 static int add_header(struct options *options, const char *line)
@@ -300,6 +314,12 @@ static int take(struct options *options, int option, const char *value)
     case 'k':
         options->insecure = 1;
         return -1;
+    case PINNED_KEY:
+        options->pinned_key = value;
+        return -1;
+    case SERVER_NAME:
+        options->server_name = value;
+        return -1;
     case 'x':
         options->proxy = value;
         return -1;
@@ -331,11 +351,11 @@ static int take(struct options *options, int option, const char *value)
         return -1;
     case 'h':
         fputs(help, stdout);
-        return STATUS_OK;
+        return check_stdout();
     case 'V':
         printf("eventsource %s\nlibeventsource %s\n", EVENTSOURCE_VERSION,
                eventsource_version());
-        return STATUS_OK;
+        return check_stdout();
     default:
         /* getopt_long() has said what is wrong. */
         return refuse_usage();

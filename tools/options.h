@@ -22,6 +22,8 @@ struct options {
     const char *certificate;
     const char *key;
     int insecure;
+    const char *pinned_key;
+    const char *server_name;
     const char *proxy;
     const char *unix_socket;
     const char *last_event_id;

@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "ending.h"
+#include "harmless.h"
 #include "report.h"
 
 #include <errno.h>
@@ -80,9 +81,30 @@ static void put_text(struct output *output, const char *text)
     put(output, text, strlen(text));
 }
 
+/* Shows text on a terminal, which must not obey what a server sends. */
+static void put_harmless(struct output *output, const char *text, size_t len)
+{
+    size_t i, plain = 0;
+
+    for (i = 0; i < len; i++) {
+        const size_t control = control_len(text + i, len - i);
+
+        if (control == 0 || text[i] == '\n' || text[i] == '\t')
+            continue;
+        put(output, text + plain, i - plain);
+        put(output, "?", 1);
+        i += control - 1;
+        plain = i + 1;
+    }
+    put(output, text + plain, len - plain);
+}
+
 void output_data(struct output *output, const eventsource_event *event)
 {
-    put(output, event->data, event->data_len);
+    if (output->is_terminal)
+        put_harmless(output, event->data, event->data_len);
+    else
+        put(output, event->data, event->data_len);
     put(output, "\n", 1);
 }
 

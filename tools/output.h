@@ -12,7 +12,7 @@ struct output {
     int error;
     /* How much is written at once. */
     size_t piece;
-    /* The live line may be on the same terminal. */
+    /* Whether it is a terminal, perhaps that of the live line. */
     int is_terminal;
     size_t len;
     char bytes[64 * 1024];

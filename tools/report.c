@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include "ending.h"
+#include "harmless.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -52,23 +53,6 @@ static const char *paint(enum report_colour colour)
 static const char *unpaint(enum report_colour colour)
 {
     return is_coloured && colour != REPORT_PLAIN ? "\033[0m" : "";
-}
-
-/* Replaces what a terminal would obey: text of a server may hold anything. */
-static void make_harmless(char *text, size_t len)
-{
-    size_t i;
-
-    for (i = 0; i < len; i++) {
-        const unsigned char byte = (unsigned char)text[i];
-        const unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
-
-        if (byte < ' ' || byte == 0x7F)
-            text[i] = '?';
-        /* U+0080 to U+009F. */
-        else if (byte == 0xC2 && next >= 0x80 && next < 0xA0)
-            text[i] = text[i + 1] = '?';
-    }
 }
 
 /* The lock is held. */
@@ -207,24 +191,31 @@ static void print_state(char *line, size_t size,
     cut(line);
 }
 
+/* Writes the line, with the name of the state in its colour. */
+static void show(const char *line, const struct report_state *state)
+{
+    const size_t name = strlen(state->name);
+    const char *rest = strlen(line) > name ? line + name : "";
+
+    fprintf(stderr, "\r\033[K%s%.*s%s%s", paint(state->colour), (int)name, line,
+            unpaint(state->colour), rest);
+    memcpy(shown, line, strlen(line) + 1);
+}
+
 void report_live(const struct report_state *state)
 {
     const int64_t now_ms = ending_clock_ms();
     char line[sizeof shown];
 
-    if (!is_live || (shown[0] != '\0' && now_ms - shown_at_ms < REDRAW_MS))
+    if (!is_live)
         return;
     pthread_mutex_lock(&lock);
-    measure(state->stats.events, now_ms);
-    print_state(line, sizeof line, state);
-    if (strcmp(line, shown) != 0) {
-        const size_t name = strlen(state->name);
-        const char *rest = strlen(line) > name ? line + name : "";
-
-        fprintf(stderr, "\r\033[K%s%.*s%s%s", paint(state->colour), (int)name,
-                line, unpaint(state->colour), rest);
-        memcpy(shown, line, sizeof shown);
+    if (shown[0] == '\0' || now_ms - shown_at_ms >= REDRAW_MS) {
+        measure(state->stats.events, now_ms);
+        print_state(line, sizeof line, state);
+        if (strcmp(line, shown) != 0)
+            show(line, state);
+        shown_at_ms = now_ms;
     }
-    shown_at_ms = now_ms;
     pthread_mutex_unlock(&lock);
 }

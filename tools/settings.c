@@ -109,6 +109,20 @@ static eventsource_error set_retry(eventsource *source, int64_t retry)
     return error;
 }
 
+/* A setter of the library that takes a text. */
+typedef eventsource_error (*text_setter)(eventsource *, const char *);
+
+/* Calls the setter, if nothing went wrong before and the command line has the
+ * text. */
+static enum status set_text(eventsource *source, enum status status,
+                            const char *option, const char *text,
+                            text_setter set)
+{
+    if (status != STATUS_OK || text == NULL)
+        return status;
+    return status_check(set(source, text), option);
+}
+
 static enum status set_headers(eventsource *source,
                                const struct options *options)
 {
@@ -128,36 +142,40 @@ static enum status set_request(eventsource *source,
 
     if (options->body != NULL)
         status = status_check(set_body(source, options), "--data");
-    if (status == STATUS_OK && options->user != NULL)
-        status = status_check(set_user(source, options->user), "--user");
+    status = set_text(source, status, "--user", options->user, set_user);
     if (status == STATUS_OK)
         status = set_headers(source, options);
-    if (status == STATUS_OK && options->method != NULL)
-        status = status_check(eventsource_set_method(source, options->method),
-                              "--request");
+    return set_text(source, status, "--request", options->method,
+                    eventsource_set_method);
+}
+
+static enum status set_trust(eventsource *source, const struct options *options)
+{
+    enum status status = STATUS_OK;
+
+    status = set_text(source, status, "--cacert", options->ca_file,
+                      eventsource_set_ca_file);
+    status = set_text(source, status, "--pinnedpubkey", options->pinned_key,
+                      eventsource_set_pinned_key);
+    status = set_text(source, status, "--server-name", options->server_name,
+                      eventsource_set_server_name);
+    if (status == STATUS_OK && options->certificate != NULL)
+        status = status_check(set_certificate(source, options), "--cert");
+    if (status == STATUS_OK && options->insecure)
+        status =
+            status_check(eventsource_set_verify_peer(source, 0), "--insecure");
     return status;
 }
 
 static enum status set_connection(eventsource *source,
                                   const struct options *options)
 {
-    enum status status = STATUS_OK;
+    enum status status = set_trust(source, options);
 
-    if (options->ca_file != NULL)
-        status = status_check(eventsource_set_ca_file(source, options->ca_file),
-                              "--cacert");
-    if (status == STATUS_OK && options->certificate != NULL)
-        status = status_check(set_certificate(source, options), "--cert");
-    if (status == STATUS_OK && options->insecure)
-        status =
-            status_check(eventsource_set_verify_peer(source, 0), "--insecure");
-    if (status == STATUS_OK && options->proxy != NULL)
-        status = status_check(eventsource_set_proxy(source, options->proxy),
-                              "--proxy");
-    if (status == STATUS_OK && options->unix_socket != NULL)
-        status = status_check(
-            eventsource_set_unix_socket(source, options->unix_socket),
-            "--unix-socket");
+    status = set_text(source, status, "--proxy", options->proxy,
+                      eventsource_set_proxy);
+    status = set_text(source, status, "--unix-socket", options->unix_socket,
+                      eventsource_set_unix_socket);
     if (status == STATUS_OK && options->retry != RETRY_DEFAULT)
         status = status_check(set_retry(source, options->retry), "--retry");
     return status;

@@ -103,6 +103,17 @@ fn ends_with_23_where_sigpipe_is_ignored() {
 }
 
 #[test]
+fn ends_with_23_where_its_help_cannot_be_written() {
+    for option in ["--help", "-V"] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$1\" > /dev/full"]);
+        shell.arg(&*TOOL).arg(option);
+        let ended = Program::start(shell).end();
+        assert_eq!(ended.status, Some(23), "{ended:?}");
+    }
+}
+
+#[test]
 fn ends_with_23_where_it_cannot_write() {
     for (redirect, why) in
         [("> /dev/full", "No space left"), (">&-", "Bad file descriptor")]

@@ -176,3 +176,31 @@ fn a_client_certificate_with_its_key_in_one_file_or_two() {
         end_with_204(&server, &mut program);
     }
 }
+
+#[test]
+fn a_server_by_its_key_or_by_another_name() {
+    let config = certificates::trusted("bridge.test");
+    let with_key = |key: &str| {
+        let server = Server::secure(config.clone());
+        let options = ["-k", "--retry", "0", "--pinnedpubkey", key];
+        let mut program = start(&options, &server.url("/"));
+        if let Ok(connection) = server.try_accept() {
+            connection.answer("204 No Content", "");
+        }
+        program.end()
+    };
+    let nobodys = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let refused = with_key(nobodys);
+    assert_eq!(refused.status, Some(35), "{refused:?}");
+    // The message names the key that the server has.
+    let start_of_key = refused.stderr.find("sha256//").expect("a key");
+    let key = refused.stderr[start_of_key..].split([',', ' ', '\n']).next();
+    assert_eq!(with_key(key.expect("a key")).status, Some(0));
+
+    let authority = certificates::authority();
+    let authority = authority.to_str().expect("UTF-8");
+    let server = Server::secure(config);
+    let options = ["--cacert", authority, "--server-name", "bridge.test"];
+    let mut program = start(&options, &server.url("/"));
+    end_with_204(&server, &mut program);
+}

@@ -183,14 +183,17 @@ fn writes_data_where_the_live_line_was() {
     let mut connection = server.accept();
     connection.send(EVENT_STREAM);
     for number in 1..=3 {
-        connection.send(format!("data: data {number}\n\n"));
+        // A terminal obeys no server.
+        connection
+            .send(format!("data: {number}\tdata\u{1b}[2J\u{9b}\u{7f}\n\n"));
         screen.wait_for(&format!("open  {number} events"));
     }
     interrupt(&child);
     child.wait_with_output().expect("its end");
     let visible = visible(&screen.all());
     let open = format!("eventsource: open: 200 {}", server.url("/"));
-    assert_eq!(visible, format!("{open}\ndata 1\ndata 2\ndata 3\n"));
+    let data = "\tdata?[2J??\n";
+    assert_eq!(visible, format!("{open}\n1{data}2{data}3{data}"));
 }
 
 /// Neither a live line nor colours for a terminal that has no cursor, and

@@ -3,8 +3,8 @@ _eventsource()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='--cacert --cert --data --data-binary --header --help
-        --id-file --insecure --json --key --last-event-id --max-time --proxy
-        --request --retry --silent --types --unix-socket --user --verbose
+        --id-file --insecure --json --key --last-event-id --max-time
+        --pinnedpubkey --proxy --request --retry --server-name --silent --types --unix-socket --user --verbose
         --version'
 
     compopt +o nospace 2>/dev/null
@@ -29,7 +29,8 @@ _eventsource()
         mapfile -t COMPREPLY < <(compgen -W 'Authorization: Content-Type:
             Cookie: User-Agent:' -- "$word")
         ;;
-    --last-event-id | -m | --max-time | -x | --proxy | --types | -u | --user) ;;
+    --last-event-id | -m | --max-time | --pinnedpubkey | -x | --proxy) ;;
+    --server-name | --types | -u | --user) ;;
     *)
         if [[ $word == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
