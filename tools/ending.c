@@ -86,18 +86,21 @@ static int time_to_wait(int timeout_ms)
  * that is what ppoll() is for. */
 int ending_poll(struct pollfd *files, nfds_t count, int timeout_ms)
 {
-    const int wait_ms = time_to_wait(timeout_ms);
-    const struct timespec time = {wait_ms / 1000, wait_ms % 1000 * 1000000L};
+    int wait_ms = time_to_wait(timeout_ms);
+    struct timespec time;
     sigset_t blocked, before;
-    int ready = 0;
+    int ready;
     size_t i;
 
     sigemptyset(&blocked);
     for (i = 0; i < sizeof watched / sizeof *watched; i++)
         sigaddset(&blocked, watched[i]);
     sigprocmask(SIG_BLOCK, &blocked, &before);
-    if (signal_number == 0)
-        ready = ppoll(files, count, wait_ms < 0 ? NULL : &time, &before);
+    if (signal_number != 0)
+        wait_ms = 0;
+    time.tv_sec = wait_ms / 1000;
+    time.tv_nsec = wait_ms % 1000 * 1000000L;
+    ready = ppoll(files, count, wait_ms < 0 ? NULL : &time, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return ready > 0;
 }

@@ -28,7 +28,7 @@ void ending_set_limit(int64_t ms);
 enum ending ending(void);
 
 /* Waits as poll(2) does, for `timeout_ms` at most, but not beyond the end of
- * the program. Returns whether a descriptor is ready. */
+ * the program: then it only looks. Returns whether a descriptor is ready. */
 int ending_poll(struct pollfd *files, nfds_t count, int timeout_ms);
 
 /* Ends the process by the signal that has ended the program, so that a shell

@@ -55,6 +55,11 @@ struct follower {
     enum report_colour colour;
     const char *state;
     int http_status;
+    /* Whether it has closed, and why. */
+    int is_closed;
+    eventsource_error reason;
+    /* How many items were taken and perhaps not written out. */
+    int unsettled;
 };
 
 /* Standard error is the program's own: this is called on other threads. */
@@ -213,7 +218,8 @@ static void on_item(struct follower *follower, const eventsource_item *item)
         on_error(follower, item->failure);
         break;
     case EVENTSOURCE_ITEM_TYPE_CLOSE:
-        /* follow() looks for it. */
+        follower->is_closed = 1;
+        follower->reason = item->reason;
         break;
     }
 }
@@ -237,6 +243,7 @@ static enum status settle(struct follower *follower)
 {
     enum status status = STATUS_OK;
 
+    follower->unsettled = 0;
     if (!output_flush(&follower->output))
         return STATUS_WRITE;
     if (follower->options.id_file != NULL) {
@@ -262,48 +269,44 @@ static void wait_for_items(struct follower *follower)
         follower->output.error = EPIPE;
 }
 
-/* Takes items until the source has closed, or something else ends the program.
- * What was taken is written out before the program waits, and now and then
- * where items never end. */
-static enum status follow(struct follower *follower)
+/* Takes the next item. What was taken before is written out before the program
+ * waits for one, and now and then where they never end. */
+static enum status take_item(struct follower *follower)
 {
     const eventsource_item *item;
-    enum status status = STATUS_OK;
-    int unsettled = 0;
+    const eventsource_error error =
+        eventsource_next(follower->source, 0, &item);
 
-    while (status == STATUS_OK && ending() == ENDING_NONE) {
-        eventsource_error error;
+    if (error == EVENTSOURCE_ERROR_TIMEOUT) {
+        const enum status status = settle(follower);
 
-        if (unsettled == SETTLE) {
-            status = settle(follower);
-            unsettled = 0;
-            continue;
-        }
-        error = eventsource_next(follower->source, 0, &item);
-        if (error == EVENTSOURCE_ERROR_TIMEOUT) {
-            status = settle(follower);
-            unsettled = 0;
-            if (status == STATUS_OK)
-                wait_for_items(follower);
-        } else if (error) {
-            return status_check(error, "stream");
-        } else if (item->type == EVENTSOURCE_ITEM_TYPE_CLOSE) {
-            const eventsource_error reason = item->reason;
-
-            status = settle(follower);
-            return status == STATUS_OK
-                       ? status_of(reason, follower->http_status)
-                       : status;
-        } else {
-            on_item(follower, item);
-            unsettled++;
-        }
-        if (follower->output.error != 0)
-            status = STATUS_WRITE;
-    }
-    if (ending() != ENDING_BY_TIME
-        || (follower->output.error != 0 && follower->output.error != EINTR))
+        if (status == STATUS_OK)
+            wait_for_items(follower);
         return status;
+    }
+    if (error)
+        return status_check(error, "stream");
+    on_item(follower, item);
+    if (++follower->unsettled == SETTLE)
+        return settle(follower);
+    return follower->output.error == 0 ? STATUS_OK : STATUS_WRITE;
+}
+
+/* Follows the stream until the source has closed, or something else ends the
+ * program. What was taken is still written, if that takes no wait. */
+static enum status follow(struct follower *follower)
+{
+    enum status status = STATUS_OK;
+
+    while (status == STATUS_OK && !follower->is_closed
+           && ending() == ENDING_NONE)
+        status = take_item(follower);
+    if (status == STATUS_OK)
+        status = settle(follower);
+    if (status != STATUS_OK && follower->output.error != EINTR)
+        return status;
+    if (follower->is_closed || ending() != ENDING_BY_TIME)
+        return status_of(follower->reason, follower->http_status);
     report(REPORT_RED, "closed", "the time limit has passed");
     return STATUS_TIMEOUT;
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use support::program::{Program, scratch};
 use support::server::{Connection, EVENT_STREAM, Server};
@@ -126,6 +127,39 @@ fn loses_nothing_when_it_is_killed() {
         let id = if id.is_empty() { 0 } else { id.parse().expect("an id") };
         assert!(id <= last, "{id} is kept, {last} was written");
         assert!(last - id < 2000, "{id} is kept, {last} was written");
+    }
+}
+
+/// Told to end, or out of time, it writes what it has taken, and no half of an
+/// event, and keeps the id of the last.
+#[test]
+fn keeps_what_it_has_written_when_it_ends() {
+    let file = free("ended");
+    let events = free("events");
+    for limit in ["1", "60"] {
+        _ = fs::remove_file(&file);
+        let server = Server::start();
+        let url = server.url("/");
+        let sent = flood(server);
+        let path = file.to_str().expect("UTF-8");
+        let mut command = tool(&["--id-file", path, "-m", limit, "-s"]);
+        command.arg(url).env_remove("http_proxy");
+        command.stdout(fs::File::create(&events).expect("scratch space"));
+        let mut child = command.spawn().expect("the command");
+        if limit == "60" {
+            until("many", || sent.load(Ordering::SeqCst) > 10 << 20);
+            // SAFETY: a process of this test's.
+            let result =
+                unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+            assert_eq!(result, 0);
+        }
+        let status = child.wait().expect("its end");
+        assert_eq!(status.code(), (limit == "1").then_some(28));
+        let events = fs::read_to_string(&events).expect("events");
+        assert!(events.ends_with("x\n"), "a whole line");
+        let last = events.lines().last().expect("events");
+        let (number, _) = last.split_once(' ').expect("a number");
+        assert_eq!(kept(&file), format!("{number}\n"));
     }
 }
 
