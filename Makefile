@@ -180,14 +180,12 @@ install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR,
 	done; done
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
 	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
-	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
-
 	install -m 755 $(TOOL) $(D)$(BINDIR)
 	install -m 644 man/eventsource.1 $(D)$(MANDIR)/man1
 	install -m 644 tools/completion/eventsource.bash $(D)$(BASHDIR)/eventsource
 	install -m 644 tools/completion/_eventsource $(D)$(ZSHDIR)
 	install -m 644 tools/completion/eventsource.fish $(D)$(FISHDIR)
-	test -n "$(DESTDIR)" || ldconfig || true
+	test -n "$(DESTDIR)" || test `id -u` != 0 || ldconfig
 
 uninstall: ## Removes what install has installed, given the same variables
 	cd $(D)$(INCLUDEDIR) && rm -f $(notdir $(HEADERS))
