@@ -5,16 +5,12 @@
 #![expect(unsafe_code, reason = "a network and a clock of the test's own")]
 
 use std::ffi::{c_int, c_long, c_void};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::{Error, ReadyState, eventsource_set_idle_timeout};
-use support::ALONE;
-use support::program::succeed;
+use support::network::{in_a_network, run};
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
 
@@ -56,33 +52,6 @@ extern "C" fn setsockopt(
         )
     };
     result as c_int
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let mut command = Command::new(program);
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin"));
-    command.args(arguments);
-    succeed(command);
-}
-
-/// Runs `body` in a process with a network of its own: a loopback interface,
-/// and nothing else. An ordinary user is root there, and only there.
-fn in_a_network(test: &str, body: fn()) {
-    if std::env::var(ALONE).is_ok_and(|name| name == test) {
-        run("ip", &["link", "set", "lo", "up"]);
-        return body();
-    }
-    let mut command = Command::new("unshare");
-    if fs::metadata("/proc/self").expect("a process").uid() != 0 {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command
-        .arg("--net")
-        .arg(std::env::current_exe().expect("a program"))
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, test);
-    succeed(command);
 }
 
 /// From here on what is sent to or from this port arrives nowhere.

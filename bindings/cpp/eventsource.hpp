@@ -1397,6 +1397,15 @@ public:
             eventsource_set_unix_socket(native_handle(), detail::CText(path)));
     }
 
+    // The network interface that connections go out over: its name or an address
+    // of this machine; none by default. It is also the link of link-local
+    // addresses, as in `http://[fe80::1]/`. Errc::value if it can be neither.
+    void set_interface(const Text &interface)
+    {
+        detail::check(eventsource_set_interface(native_handle(),
+                                                detail::CText(interface)));
+    }
+
     // Pull mode.
 
     // Lets up to `capacity` items wait for next(). While the queue is full

@@ -1055,6 +1055,29 @@ eventsource_error eventsource_set_unix_socket(
     eventsource *source,
     const char *path);
 
+// Sets the network interface that connections go out over: its name, such as
+// `eth0`, or an address of this machine, such as `192.0.2.7`; NULL, the
+// default, lets the system choose.
+//
+// It is for the connections to servers and to proxies, and has no effect on
+// look-ups of names, nor on a Unix socket. Sockets are bound to an interface
+// that is named (SO_BINDTODEVICE), or to the address. Where the system refuses
+// the former, as Linux before 5.7 does to an ordinary user, they are bound to
+// an address of the interface; the system's routes then say which way packets
+// go, as with an address.
+//
+// A link-local address in a URL, as in `http://[fe80::1]/`, is one of this
+// interface's link: a URL cannot name the link, and without an interface there
+// is none.
+//
+// An interface or address that this machine does not have, or an interface
+// without an address of the server's kind, fails the attempt with
+// EVENTSOURCE_ERROR_CONNECT: it may come up later. EVENTSOURCE_ERROR_VALUE if
+// `interface` can be neither a name nor an address.
+eventsource_error eventsource_set_interface(
+    eventsource *source,
+    const char *interface);
+
 // Sets the file with the certificates of the authorities to trust, in PEM, in
 // the place of the system's trust store.
 //

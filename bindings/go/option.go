@@ -326,6 +326,19 @@ func WithUnixSocket(path string) Option {
 		})
 }
 
+// WithInterface sets the network interface that connections to servers and to
+// proxies go out over: its name, such as `eth0`, or an address of this machine.
+//
+// A link-local address in a URL, as in `http://[fe80::1]/`, is one of this
+// interface's link. An interface that is not there fails the attempt with
+// [ErrConnect]: it may come up later. Look-ups of names are the system's.
+func WithInterface(nameOrAddress string) Option {
+	return textOption("WithInterface", nameOrAddress,
+		func(s *Source, nameOrAddress *C.char) C.eventsource_error {
+			return C.eventsource_set_interface(s.source, nameOrAddress)
+		})
+}
+
 // WithQueue sets how many events the source reads ahead: 1024 by default, but
 // no more than as much text as one event may have. While so many wait nothing
 // is read: the server is slowed down, nothing is lost.

@@ -889,6 +889,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithClientCertificate("/nowhere", "/nowhere"), ErrFile, "With"},
 		{"", WithProxy("ftp://secret@127.0.0.1"), ErrScheme, "WithProxy"},
 		{"", WithUnixSocket(""), ErrValue, "WithUnixSocket"},
+		{"", WithInterface("a b"), ErrValue, "WithInterface"},
 		{"", WithServerName("a b"), ErrValue, "WithServerName"},
 		{"", WithPinnedKey("sha256//", "key"), ErrValue, "WithPinnedKey"},
 		{"", WithQueue(0), ErrValue, "WithQueue"},
@@ -921,7 +922,8 @@ func TestOptionsThatAreSent(t *testing.T) {
 		WithIdleTimeout(time.Minute), WithMaxAttempts(3), WithMaxRedirects(0),
 		WithReconnectionTime(time.Millisecond), WithCredentials(true),
 		WithMaxReconnectionTime(time.Second), WithVerifyPeer(true),
-		WithServerName("server.test"), WithStackSize(256<<10), WithTrustRedirects(true))
+		WithServerName("server.test"), WithInterface("lo"),
+		WithStackSize(256<<10), WithTrustRedirects(true))
 	if !source.WithCredentials() {
 		t.Error("no credentials")
 	}

@@ -179,12 +179,18 @@ fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
         network.trust.check_plain(route.peer)?;
     }
     let until = Until::new(&**interrupt, deadline(route.connect_timeout));
+    let interface = network.interface.as_ref();
     let stream = if let Some(path) = &network.unix_socket {
         Stream::Plain(Socket::connect_unix(path, until)?)
     } else if let Some(proxy) = proxy {
-        proxy.connect(url, &network.trust, turns, until)?
+        proxy.connect(url, &network.trust, interface, turns, until)?
     } else {
-        Stream::Plain(turns.connect(url.host(), url.port(), until)?)
+        Stream::Plain(turns.connect(
+            url.host(),
+            url.port(),
+            interface,
+            until,
+        )?)
     };
     match url.is_secure() {
         true => {

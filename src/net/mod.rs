@@ -5,6 +5,7 @@ mod authorities;
 mod certificate;
 mod configuration;
 pub(crate) mod environment;
+pub(crate) mod interface;
 mod pem;
 pub(crate) mod pins;
 pub(crate) mod proxy;

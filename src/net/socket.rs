@@ -14,6 +14,7 @@ use socket2::{
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
+use crate::net::interface::Interface;
 use crate::sys::{Entry, Interest};
 use crate::wait::{Unready, Until};
 
@@ -44,6 +45,7 @@ impl Socket {
     /// start, so that a dead family costs a quarter of a second at most.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
+        interface: Option<&Interface>,
         until: Until<'_>,
     ) -> Result<Socket, NoConnection> {
         let mut rest = addresses.iter();
@@ -57,9 +59,9 @@ impl Socket {
                 && let Some(&address) = rest.next()
             {
                 next_start = Instant::now() + HEAD_START;
-                match start(address) {
+                match start(address, interface) {
                     Ok(socket) => attempts.push((socket, address)),
-                    Err(cause) => last = refused(address, &cause),
+                    Err(cause) => last = refused(address, interface, &cause),
                 }
                 continue;
             }
@@ -102,7 +104,7 @@ impl Socket {
                     // The others are closed as they are dropped.
                     Ok(None) => return Ok(Socket(socket)),
                     Ok(Some(cause)) | Err(cause) => {
-                        last = refused(address, &cause);
+                        last = refused(address, interface, &cause);
                         next_start = Instant::now();
                     }
                 }
@@ -180,12 +182,19 @@ impl Write for Socket {
 
 /// Begins to connect, and returns at once. No delay: a request goes out in one
 /// write, and must not wait for the acknowledgement of another.
-fn start(address: SocketAddr) -> io::Result<Socket2> {
+fn start(
+    address: SocketAddr,
+    interface: Option<&Interface>,
+) -> io::Result<Socket2> {
     let domain = Domain::for_address(address);
     let socket = Socket2::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&KEEPALIVE)?;
+    let address = match interface {
+        Some(interface) => interface.bind(&socket, address)?,
+        None => address,
+    };
     match socket.connect(&address.into()) {
         Err(cause) if cause.raw_os_error() != Some(libc::EINPROGRESS) => {
             Err(cause)
@@ -194,7 +203,11 @@ fn start(address: SocketAddr) -> io::Result<Socket2> {
     }
 }
 
-fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
+fn refused(
+    address: SocketAddr,
+    interface: Option<&Interface>,
+    cause: &io::Error,
+) -> Failure {
     let error = match cause.raw_os_error() {
         // The server has nothing to do with it.
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
@@ -202,7 +215,8 @@ fn refused(address: SocketAddr, cause: &io::Error) -> Failure {
         }
         _ => Error::Connect,
     };
-    let message = format!("connecting to {address}: {}", in_words(cause));
+    let over = interface.map(|it| format!(" over {it}")).unwrap_or_default();
+    let message = format!("connecting to {address}{over}: {}", in_words(cause));
     Failure::new(error, message).caused_by(cause)
 }
 

@@ -12,6 +12,7 @@ use url::Host;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
+use crate::net::interface::Interface;
 use crate::net::proxy::{Protocol, Proxy};
 use crate::net::tls::{self, Stream};
 use crate::net::trust::{Peer, Trust};
@@ -31,14 +32,16 @@ impl Proxy {
         &self,
         url: &HttpUrl,
         trust: &Trust,
+        interface: Option<&Interface>,
         turns: &Turns,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
-        let stream =
-            self.dial(trust, turns, until).map_err(|none| match none {
+        let stream = self.dial(trust, interface, turns, until).map_err(
+            |none| match none {
                 NoConnection::Failed(cause) => self.named(cause).into(),
                 NoConnection::Interrupted => NoConnection::Interrupted,
-            })?;
+            },
+        )?;
         let mut tunnel = Tunnel { proxy: self, stream, turns, until };
         match self.protocol {
             Protocol::Http | Protocol::Https => {
@@ -56,6 +59,7 @@ impl Proxy {
     fn dial(
         &self,
         trust: &Trust,
+        interface: Option<&Interface>,
         turns: &Turns,
         until: Until<'_>,
     ) -> Result<Stream, NoConnection> {
@@ -64,7 +68,8 @@ impl Proxy {
             Host::Ipv4(address) => Host::Ipv4(*address),
             Host::Ipv6(address) => Host::Ipv6(*address),
         };
-        let stream = Stream::Plain(turns.connect(host, self.port, until)?);
+        let stream =
+            Stream::Plain(turns.connect(host, self.port, interface, until)?);
         match self.protocol {
             Protocol::Https => {
                 // The program has chosen the proxy itself.

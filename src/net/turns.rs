@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use url::Host;
 
 use crate::failure::NoConnection;
+use crate::net::interface::Interface;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::sync::lock;
@@ -33,12 +34,15 @@ impl Turns {
         &self,
         host: Host<&str>,
         port: u16,
+        interface: Option<&Interface>,
         until: Until<'_>,
     ) -> Result<Socket, NoConnection> {
         let addresses = self.addresses(host, port, until)?;
-        let socket = Socket::connect(&addresses, until)?;
-        if let Some(address) = socket.peer() {
-            self.used(address);
+        let socket = Socket::connect(&addresses, interface, until)?;
+        if let Some(peer) = socket.peer() {
+            // As it was looked up: without the link that the interface adds.
+            let mut known = addresses.into_iter();
+            self.used(known.find(|it| it.ip() == peer.ip()).unwrap_or(peer));
         }
         Ok(socket)
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::environment::Environment;
+use crate::net::interface::Interface;
 use crate::net::proxy::Proxy;
 use crate::net::socket::unix_address;
 use crate::net::trust::Trust;
@@ -17,6 +18,8 @@ pub(crate) struct Network {
     pub(crate) trust: Trust,
     /// Where to connect, whatever the URL's host is.
     pub(crate) unix_socket: Option<PathBuf>,
+    /// What connections go out over; without one, the system chooses.
+    pub(crate) interface: Option<Interface>,
     proxies: Proxies,
 }
 

@@ -4,12 +4,14 @@
 #![allow(unsafe_code, reason = "system calls; each block says why it holds")]
 
 mod errno;
+mod interfaces;
 mod poll;
 mod stack;
 mod thread;
 mod wake;
 
 pub(crate) use errno::keep_errno;
+pub(crate) use interfaces::{index_of_interface, interface_addresses};
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use stack::release_dead_stack;
 pub(crate) use thread::{LEAST_STACK, default_stack, spawn, stack_as_here};

@@ -255,6 +255,8 @@ static void null_everywhere(void)
     EXPECT(VALUE, eventsource_set_pinned_key(source, "sha256//"));
     EXPECT(NULL, eventsource_set_proxy(NULL, "http://proxy"));
     EXPECT(NULL, eventsource_set_unix_socket(NULL, "/"));
+    EXPECT(NULL, eventsource_set_interface(NULL, "lo"));
+    EXPECT(VALUE, eventsource_set_interface(source, ""));
     EXPECT(NULL, eventsource_connect(NULL));
     EXPECT(NULL, eventsource_reconnect(NULL));
     EXPECT(NULL, eventsource_wait(NULL, -1));

@@ -339,6 +339,8 @@ void takes_every_setting()
     source.set_proxy(std::nullopt);
     source.set_unix_socket("/run/some.socket");
     source.set_unix_socket(std::nullopt);
+    source.set_interface("lo");
+    source.set_interface(std::nullopt);
     source.set_comments(true);
     CHECK(source.url() == "https://example.org/");
     CHECK(sse::version() == EVENTSOURCE_VERSION);

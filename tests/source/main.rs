@@ -14,6 +14,7 @@ mod credentials;
 mod dispatching;
 mod failing;
 mod heads;
+mod interfaces;
 mod last_event_id;
 mod models;
 mod pins;

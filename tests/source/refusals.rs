@@ -24,7 +24,7 @@ fn text(
 
 /// For each setter that may refuse: a call that it refuses, why, and one that
 /// it takes.
-const SETTERS: [(&str, Call, Error, Call); 18] = [
+const SETTERS: [(&str, Call, Error, Call); 19] = [
     (
         "header",
         |it| it.set_header("X-Name", Some(b"a\nb")),
@@ -102,6 +102,12 @@ const SETTERS: [(&str, Call, Error, Call); 18] = [
         |it| text(it, ffi::eventsource_set_unix_socket, ""),
         Error::Value,
         |it| it.set_unix_socket(None),
+    ),
+    (
+        "interface",
+        |it| text(it, ffi::eventsource_set_interface, "a/b"),
+        Error::Value,
+        |it| it.set_text(ffi::eventsource_set_interface, None),
     ),
     (
         "ca_file",

@@ -13,6 +13,7 @@ pub mod corpora;
 pub mod faults;
 pub mod limits;
 pub mod names;
+pub mod network;
 pub mod phases;
 pub mod pointer;
 pub mod policy;

@@ -361,6 +361,11 @@ impl Connection {
         }
     }
 
+    /// Where the client is.
+    pub fn peer(&self) -> SocketAddr {
+        self.stream.socket().peer_addr().expect("a connection")
+    }
+
     /// The name that the client has asked for while TLS was set up.
     pub fn server_name(&self) -> Option<&str> {
         match &self.stream {

@@ -1,0 +1,36 @@
+//! Networks of a test's own.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use crate::ALONE;
+use crate::program::succeed;
+
+/// Runs a program of the system, which must end well.
+pub fn run(program: &str, arguments: &[&str]) {
+    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin"));
+    command.args(arguments);
+    succeed(command);
+}
+
+/// Runs `body` in a process with a network of its own: a loopback interface,
+/// and nothing else. An ordinary user is root there, and only there.
+pub fn in_a_network(test: &str, body: fn()) {
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        run("ip", &["link", "set", "lo", "up"]);
+        return body();
+    }
+    let mut command = Command::new("unshare");
+    if fs::metadata("/proc/self").expect("a process").uid() != 0 {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+        .arg("--net")
+        .arg(std::env::current_exe().expect("a program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, test);
+    succeed(command);
+}
