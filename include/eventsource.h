@@ -974,9 +974,10 @@ eventsource_error eventsource_set_idle_timeout(
 // A larger event is dropped as it comes, its id is kept, `on_error` is called
 // with EVENTSOURCE_ERROR_TOO_LARGE, and the stream goes on. Type, id and data
 // together may have 64 KiB more than the limit. While an event comes, the
-// source takes 2.2 times the limit at most; a long last event ID string takes
-// twice its length besides, and a queue what waits in it. An event for which
-// there is no memory is dropped in the same way.
+// source takes 2.2 times the limit at most, a last event ID string of that
+// length included. In pull mode it takes what waits in the queue besides, and
+// the item that the program has taken. An event for which there is no memory
+// is dropped in the same way.
 eventsource_error eventsource_set_max_event_size(
     eventsource *source,
     size_t bytes);

@@ -11,7 +11,7 @@ use eventsource::ffi::{
     Error, eventsource_set_connect_timeout, eventsource_set_idle_timeout,
     eventsource_set_response_timeout,
 };
-use support::limits::limit;
+use support::limits::{Amount, Limit, limit};
 use support::server::{CHUNKED, Connection, EVENT_STREAM, NOBODY, Server};
 use support::source::{Seen, Source};
 use support::{alone, certificates, names};
@@ -394,11 +394,11 @@ fn without_descriptors_it_tries_again() {
         let mut connection = server.accept();
         connection.send(EVENT_STREAM);
         source.opened();
-        let before = limit(libc::RLIMIT_NOFILE, 3);
+        let before = limit(Limit::Descriptors, 3);
         connection.finish();
         source.ended();
         source.retrying(Error::System);
-        limit(libc::RLIMIT_NOFILE, before);
+        limit(Limit::Descriptors, before);
         server.accept().send(EVENT_STREAM);
         while !matches!(source.next(), Seen::Open(_)) {}
     });
@@ -417,18 +417,18 @@ fn without_threads_it_tries_again() {
             // SAFETY: takes numbers.
             assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
         }
-        let before = limit(libc::RLIMIT_NPROC, 0);
+        let before = limit(Limit::Threads, 0);
         assert_eq!(source.connect(), Error::System);
-        limit(libc::RLIMIT_NPROC, before);
+        limit(Limit::Threads, before);
         let source = source.start();
         let mut connection = server.accept();
         connection.send(EVENT_STREAM);
         source.opened();
-        limit(libc::RLIMIT_NPROC, 0);
+        limit(Limit::Threads, 0);
         connection.finish();
         source.ended();
         source.retrying(Error::System);
-        limit(libc::RLIMIT_NPROC, before);
+        limit(Limit::Threads, before);
         server.accept().send(EVENT_STREAM);
         while !matches!(source.next(), Seen::Open(_)) {}
     });
@@ -443,12 +443,12 @@ fn without_memory_settings_are_refused() {
         let source = Source::new(&server.url("/"));
         let large = vec![b'x'; 200 << 20];
         assert_eq!(source.set_body(b"small"), Error::None);
-        let before = limit(libc::RLIMIT_AS, virtual_size() + (40 << 20));
+        let before = limit(Limit::AddressSpace, virtual_size() + (40 << 20));
         assert_eq!(source.set_body(&large), Error::System);
         // The test makes a copy of its own.
-        limit(libc::RLIMIT_AS, virtual_size() + (240 << 20));
+        limit(Limit::AddressSpace, virtual_size() + (240 << 20));
         let header = source.set_header("X-Large", Some(&large));
-        limit(libc::RLIMIT_AS, before);
+        limit(Limit::AddressSpace, before);
         assert_eq!(header, Error::System);
         assert_eq!(source.connect(), Error::System);
         assert_eq!(source.set_body(b"small"), Error::None);
@@ -461,8 +461,8 @@ fn without_memory_settings_are_refused() {
 }
 
 /// How much of the address space this process has, in bytes.
-fn virtual_size() -> u64 {
+fn virtual_size() -> Amount {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
     let pages = statm.split(' ').next().expect("a number");
-    pages.parse::<u64>().expect("a number") * 4096
+    pages.parse::<Amount>().expect("a number") * 4096
 }

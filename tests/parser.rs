@@ -330,6 +330,63 @@ fn agrees_with_the_reference_on_random_streams() {
     }
 }
 
+/// R43: lines, types and IDs so long that they are not copied, cut where that
+/// matters.
+#[test]
+fn agrees_with_the_reference_on_long_lines() {
+    const ENDS: [&[u8]; 6] =
+        [b"\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\nid\n\n", b"\n\n:\n"];
+    let mut random = fastrand::Rng::with_seed(0x1006);
+    for round in 0..300 {
+        let max_event_size = match random.bool() {
+            true => 0,
+            false => random.usize(60_000..200_000),
+        };
+        // A limit is for long types and IDs, too, which the reference has not.
+        let fields: &[&str] = match max_event_size {
+            0 => &["data: ", "data:", "id: ", "event: ", ":", "x: "],
+            _ => &["data: ", "data:", "x: ", ":"],
+        };
+        let mut stream = Vec::new();
+        for _ in 0..random.usize(1..8) {
+            stream.extend(random.choice(fields).unwrap().bytes());
+            let piece = *random.choice(&["x", "\u{e9}", "0123456789"]).unwrap();
+            let length = match random.u8(..4) {
+                0 => random.usize(..20),
+                1 => 4096 + random.usize(..20) - 10,
+                2 => 65_536 + random.usize(..40) - 20,
+                _ => random.usize(..150_000),
+            };
+            stream.extend(piece.bytes().cycle().take(length));
+            let odd: &[u8] = match random.u8(..8) {
+                0 => b"\xFF",
+                1 => b"\0",
+                2 => b"\xF0\x9F\x98",
+                _ => b"",
+            };
+            stream.extend_from_slice(&odd.repeat(random.usize(..30_000)));
+            stream.extend_from_slice(random.choice(ENDS).unwrap());
+        }
+        let wishes = Wishes {
+            comments: random.bool(),
+            max_event_size,
+            last_event_id: if random.bool() { "old" } else { "" }.into(),
+        };
+        let most = *random.choice(&[100, 5000, 70_000, 500_000]).unwrap();
+        let mut cuts = Vec::new();
+        let mut cut = random.usize(..most);
+        while cut < stream.len() {
+            cuts.push(cut);
+            cut += 1 + random.usize(..most);
+        }
+        let (said, right) = (
+            said(&wishes, &stream, &cuts),
+            reference::interpret(&stream, &wishes),
+        );
+        assert!(said == right, "round {round}, {wishes:?}, {most}");
+    }
+}
+
 fn random_stream(random: &mut fastrand::Rng) -> Vec<u8> {
     const WORDS: [&[u8]; 40] = [
         b"\n",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::event::{CEvent, CFailure, FailureText, length, pointer};
 use super::response::CResponse;
 use crate::error::Error;
-use crate::parser::Text;
+use crate::parser::Id;
 use crate::source::batch::{Batch, Item};
 use crate::source::handle::Handle;
 
@@ -61,7 +61,7 @@ pub(super) struct Taken {
     failure_text: Option<FailureText>,
     failure: Option<CFailure>,
     /// That of the failure, with its NUL.
-    last_event_id: Vec<u8>,
+    last_event_id: Id,
 }
 
 impl Taken {
@@ -79,7 +79,7 @@ impl Taken {
         self.response = None;
         self.failure = None;
         self.failure_text = None;
-        self.last_event_id = Vec::new();
+        self.last_event_id = Id::default();
         // What points to them must not move.
         self.items.reserve(most);
         self.events.reserve(most);
@@ -119,8 +119,8 @@ impl Taken {
             }
             Item::Error(cause, plan) => {
                 let text = self.failure_text.insert(FailureText::new(cause));
-                self.last_event_id = handle.copy_last_event_id();
-                let id = Text::with_nul(&self.last_event_id);
+                self.last_event_id = handle.last_event_id();
+                let id = self.last_event_id.text();
                 let failure = text.failure(cause.error, plan, id);
                 item.r#type = ItemType::Error;
                 item.failure = self.failure.insert(failure);

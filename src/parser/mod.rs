@@ -14,9 +14,11 @@ use std::mem;
 use std::ops::ControlFlow::{self, Continue};
 use std::ops::Range;
 use std::str;
+use std::sync::Arc;
 
 use marks::{Marks, WINDOW, pass_endless};
-use storage::{KEPT_CAPACITY, OwnText, append, clear, make_valid};
+pub(crate) use storage::Id;
+use storage::{KEPT_CAPACITY, LARGE, OwnText, append, clear, make_valid};
 
 /// The largest event, in bytes of data, unless the program says otherwise.
 const DEFAULT_MAX_EVENT_SIZE: usize = 64 << 20;
@@ -99,6 +101,40 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
+/// Takes what the stream says, in stream order.
+pub(crate) trait Sink {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()>;
+
+    /// The same, of an item with something large in it: whoever keeps that need
+    /// not copy it.
+    fn large(
+        &mut self,
+        item: Item<'_>,
+        shares: &Shares<'_>,
+    ) -> ControlFlow<()> {
+        let _ = shares;
+        self.item(item)
+    }
+}
+
+impl<F: FnMut(Item<'_>) -> ControlFlow<()>> Sink for F {
+    #[inline(always)]
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        self(item)
+    }
+}
+
+/// The storage of those texts of an item that are large, with the NUL behind
+/// each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shares<'a> {
+    /// The data of an event or the text of a comment, which begins at a place
+    /// in its storage.
+    pub(crate) text: Option<(&'a Arc<Vec<u8>>, usize)>,
+    pub(crate) event_type: Option<&'a Arc<Vec<u8>>>,
+    pub(crate) last_event_id: Option<&'a Arc<Vec<u8>>>,
+}
+
 /// The data buffer of the block being read. The text ends with a NUL, which
 /// becomes the LF between two lines when another line comes.
 #[derive(Clone, Copy)]
@@ -129,6 +165,9 @@ enum CutLine {
     None,
     /// What there is of it is in `Parser::line`.
     Kept,
+    /// It is long, and has data: what there is of that is in
+    /// `Parser::own_data`, from `Parser::line_start` on.
+    Data,
     /// It cannot matter any more; its end is awaited.
     Ignored,
     /// The same, and it is a comment.
@@ -157,6 +196,7 @@ pub struct Parser {
     prelude: Prelude,
     cut: CutLine,
     line: Vec<u8>,
+    line_start: usize,
     line_is_ascii: bool,
 
     // The block: the standard's buffers.
@@ -167,18 +207,22 @@ pub struct Parser {
     event_type: OwnText,
     /// The last event ID buffer, if this block has set it. Else its value is
     /// the last event ID string.
-    id: OwnText,
+    id: Id,
     has_id: bool,
     /// The block has a line that is neither data nor a comment nor a
     /// reconnection time. Most blocks have none.
     has_other_field: bool,
+    /// The block has such a field, or its event will have a large id.
+    is_special: bool,
+    /// Its event may have something large beside its data.
+    has_large: bool,
 
     // The connection.
     /// A block has set the last event ID string, if to what it was.
     has_set_id: bool,
 
     // The source: what outlives a connection.
-    last_event_id: OwnText,
+    last_event_id: Id,
 }
 
 impl Default for Parser {
@@ -197,16 +241,19 @@ impl Parser {
             prelude: Prelude::Bom(0),
             cut: CutLine::None,
             line: Vec::new(),
+            line_start: 0,
             line_is_ascii: true,
             data: Data::None,
             own_data: Vec::new(),
             max_data: DEFAULT_MAX_EVENT_SIZE,
             event_type: OwnText::default(),
-            id: OwnText::default(),
+            id: Id::default(),
             has_id: false,
             has_other_field: false,
+            is_special: false,
+            has_large: false,
             has_set_id: false,
-            last_event_id: OwnText::default(),
+            last_event_id: Id::default(),
         }
     }
 
@@ -234,8 +281,7 @@ impl Parser {
         if !append(&mut text, id.as_bytes()) || !append(&mut text, b"\0") {
             return false;
         }
-        self.last_event_id.replace(text);
-        self.has_id = false;
+        self.replace_last_event_id(text);
         true
     }
 
@@ -243,12 +289,31 @@ impl Parser {
     /// ends with the only NUL in it.
     pub(crate) fn replace_last_event_id(&mut self, id: Vec<u8>) {
         self.last_event_id.replace(id);
+        self.forget_id();
+    }
+
+    /// Sets the last event ID string to what others have, too.
+    pub(crate) fn share_last_event_id(&mut self, id: Id) {
+        self.last_event_id = id;
+        self.forget_id();
+    }
+
+    /// The storage of the last event ID string, if it is large.
+    pub(crate) fn shared_last_event_id(&self) -> Option<&Arc<Vec<u8>>> {
+        self.last_event_id.shared()
+    }
+
+    /// The last event ID buffer is as the string.
+    fn forget_id(&mut self) {
         self.has_id = false;
+        self.id.clear();
+        self.has_large = self.last_event_id.shared().is_some();
+        self.is_special = self.has_other_field || self.has_large;
     }
 
     /// The last event ID string.
     pub fn last_event_id(&self) -> Text<'_> {
-        self.last_event_id.get_or_empty()
+        self.last_event_id.text()
     }
 
     /// Begins a new connection: the unfinished block and line are dropped
@@ -259,10 +324,9 @@ impl Parser {
         self.cut = CutLine::None;
         self.line_is_ascii = true;
         self.data = Data::None;
-        self.has_id = false;
         self.has_other_field = false;
         self.has_set_id = false;
-        self.id.clear();
+        self.forget_id();
         clear(&mut self.line);
         clear(&mut self.own_data);
         self.event_type.clear();
@@ -282,7 +346,7 @@ impl Parser {
         let inside_line = match self.cut {
             CutLine::None | CutLine::IgnoredComment => false,
             CutLine::Kept => !self.line.starts_with(b":"),
-            CutLine::Ignored => true,
+            CutLine::Ignored | CutLine::Data => true,
         };
         inside_line || !matches!(self.data, Data::None) || self.has_other_field
     }
@@ -302,6 +366,16 @@ impl Parser {
     where
         F: FnMut(Item<'_>) -> ControlFlow<()>,
     {
+        self.feed_into(bytes, &mut dispatch)
+    }
+
+    /// As [`feed`](Parser::feed).
+    #[inline]
+    pub(crate) fn feed_into(
+        &mut self,
+        bytes: &mut [u8],
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
         if let &mut [byte] = bytes
             && self.keep_byte(byte)
         {
@@ -311,7 +385,7 @@ impl Parser {
             Prelude::None => 0,
             _ => self.skip_prelude(bytes),
         };
-        let flow = self.interpret(bytes, start, &mut dispatch);
+        let flow = self.interpret(bytes, start, sink);
         if flow.is_break() {
             self.reset();
         }
@@ -352,7 +426,7 @@ impl Parser {
         &mut self,
         piece: &mut [u8],
         mut start: usize,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         let mut ascii = true;
         let mut base = 0;
@@ -378,7 +452,7 @@ impl Parser {
                     }
                 }
                 if !line.is_empty() || self.cut != CutLine::None {
-                    self.end_line(piece, line, ascii, dispatch)?;
+                    self.end_line(piece, line, ascii, sink)?;
                     ascii = marks.ascii;
                     // Behind the last line of a block, the empty line is here.
                     if piece.get(start) != Some(&b'\n') {
@@ -386,7 +460,7 @@ impl Parser {
                     }
                     start += 1;
                 }
-                self.end_block(piece, dispatch)?;
+                self.end_block(piece, sink)?;
             }
             base += WINDOW;
             if base > start + LONG_LINE {
@@ -411,11 +485,11 @@ impl Parser {
         piece: &mut [u8],
         line: Range<usize>,
         ascii: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         match self.cut {
-            CutLine::None => self.field(piece, line, ascii, dispatch),
-            _ => self.end_cut_line(&piece[line], ascii, dispatch),
+            CutLine::None => self.field(piece, line, ascii, sink),
+            _ => self.end_cut_line(&piece[line], ascii, sink),
         }
     }
 
@@ -427,23 +501,23 @@ impl Parser {
         piece: &mut [u8],
         Range { start, end }: Range<usize>,
         ascii: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         let line = &piece[start..end];
         if !ascii && simdutf8::basic::from_utf8(line).is_err() {
             let mut own = Vec::new();
             // How long it may be is seen to when its field is known.
             let kept =
-                append(&mut own, line) && make_valid(&mut own, usize::MAX);
+                append(&mut own, line) && make_valid(&mut own, 0, usize::MAX);
             self.keep_data(piece);
             if !kept {
                 self.drop_data();
                 return Continue(());
             }
-            return self.own_line(own, true, dispatch);
+            return self.own_line(own, true, sink);
         }
         let Some(value) = value(line, b"data") else {
-            return self.other_field(&mut piece[start..=end], dispatch);
+            return self.other_field(&mut piece[start..=end], sink);
         };
         let start = end - value.len();
         piece[end] = 0;
@@ -456,7 +530,7 @@ impl Parser {
     fn other_field(
         &mut self,
         line: &mut [u8],
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         let end = line.len() - 1;
         line[end] = 0;
@@ -467,21 +541,21 @@ impl Parser {
             if !self.comments {
                 return Continue(());
             }
-            return dispatch(match comment.len() > self.max_event_size {
+            return sink.item(match comment.len() > self.max_event_size {
                 true => Item::TooLarge,
                 false => Item::Comment(Text(text(comment))),
             });
         }
         let fields = [&b"event"[..], b"id", b"retry"];
         match fields.map(|name| value(line, name)) {
-            [None, None, None] => self.has_other_field = true,
+            [None, None, None] => self.is_more_than_data(),
             _ if end > self.line_limit() => self.drop_data(),
             [Some(event_type), ..] => {
                 let kept = self.event_type.set(text(event_type));
                 self.name_is(kept);
             }
             [_, Some(id), _] => self.set_id(text(id)),
-            [.., Some(time)] => return retry(time, dispatch),
+            [.., Some(time)] => return retry(time, sink),
         }
         Continue(())
     }
@@ -537,11 +611,18 @@ impl Parser {
         }
     }
 
+    /// The block has a field of another kind.
+    #[inline]
+    fn is_more_than_data(&mut self) {
+        self.has_other_field = true;
+        self.is_special = true;
+    }
+
     /// A type or an ID was set, if there was memory for it: less is left for
     /// data.
     #[inline]
     fn name_is(&mut self, kept: bool) {
-        self.has_other_field = true;
+        self.is_more_than_data();
         let names = self.event_type.len() + self.id.len();
         self.max_data = match names > NAMES {
             true => self.max_data_beside(names),
@@ -553,34 +634,38 @@ impl Parser {
     }
 
     #[cold]
-    fn max_data_beside(&self, names: usize) -> usize {
+    fn max_data_beside(&mut self, names: usize) -> usize {
+        self.has_large = true;
         let all = self.max_event_size.saturating_add(NAMES);
         self.max_event_size.min(all.saturating_sub(names))
     }
 
-    /// An empty line has ended the block: R53 to R58. If `dispatch` breaks,
-    /// the last event ID string keeps its old value.
+    /// An empty line has ended the block: R53 to R58. If `sink` breaks, the last
+    /// event ID string keeps its old value.
     #[inline]
     fn end_block(
         &mut self,
         piece: &[u8],
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        match self.has_other_field {
-            false => self.end_data(piece, false, dispatch),
-            true => self.end_block_of_fields(piece, dispatch),
+        match self.is_special {
+            false => self.end_data(piece, false, sink),
+            true => self.end_special_block(piece, sink),
         }
     }
 
     #[inline(never)]
-    fn end_block_of_fields(
+    fn end_special_block(
         &mut self,
         piece: &[u8],
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let new_id = self.has_id && self.id != self.last_event_id;
-        self.end_data(piece, new_id, dispatch)?;
-        self.clear_fields();
+        let new_id = self.has_id && !self.id.is(&self.last_event_id);
+        match self.has_large {
+            false => self.end_data(piece, new_id, sink)?,
+            true => self.end_large_block(piece, new_id, sink)?,
+        }
+        self.clear_fields(new_id);
         Continue(())
     }
 
@@ -590,15 +675,20 @@ impl Parser {
         &mut self,
         piece: &[u8],
         new_id: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let data = mem::replace(&mut self.data, Data::None);
-        let text = match data {
+        let text = match self.data {
             Data::InPiece { start, end } => &piece[start..end],
-            Data::Own { start } => &self.own_data[start..],
-            _ => return self.end_empty_block(data, new_id, dispatch),
+            Data::Own { start } if self.own_data.capacity() <= LARGE => {
+                &self.own_data[start..]
+            }
+            Data::Own { .. } => {
+                return self.end_large_block(piece, new_id, sink);
+            }
+            _ => return self.end_empty_block(new_id, sink),
         };
-        dispatch(self.event(text, new_id))?;
+        let data = mem::replace(&mut self.data, Data::None);
+        sink.item(self.event(text, new_id))?;
         if let Data::Own { .. } = data {
             clear(&mut self.own_data);
         }
@@ -609,43 +699,100 @@ impl Parser {
     #[inline(never)]
     fn end_empty_block(
         &mut self,
-        data: Data,
         new_id: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
+        let data = mem::replace(&mut self.data, Data::None);
         if new_id {
-            dispatch(Item::LastEventId(self.id.get_or_empty()))?;
+            let item = Item::LastEventId(self.id.text());
+            match self.id.shared() {
+                None => sink.item(item)?,
+                id => {
+                    let shares =
+                        Shares { last_event_id: id, ..Shares::default() };
+                    sink.large(item, &shares)?;
+                }
+            }
         }
         // R53: before the program hears of what was dropped.
-        self.clear_fields();
+        self.clear_fields(new_id);
         match data {
-            Data::TooLarge => dispatch(Item::TooLarge),
+            Data::TooLarge => sink.item(Item::TooLarge),
             _ => Continue(()),
         }
     }
 
+    /// The event has something large, which is shared.
+    #[cold]
+    fn end_large_block(
+        &mut self,
+        piece: &[u8],
+        new_id: bool,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        let own = Arc::new(mem::take(&mut self.own_data));
+        let (text, own_text) = match self.data {
+            Data::InPiece { start, end } => (&piece[start..end], None),
+            Data::Own { start } => (&own[start..], Some((&own, start))),
+            _ => return self.end_empty_block(new_id, sink),
+        };
+        self.data = Data::None;
+        let event_type = self.event_type.take_large();
+        let id = if new_id { &self.id } else { &self.last_event_id };
+        let mut event = self.event_of(text, new_id);
+        event.last_event_id = id.text();
+        if let Some(large) = &event_type {
+            event.event_type = Text(large);
+        }
+        let shares = Shares {
+            text: own_text.filter(|(own, _)| own.capacity() > LARGE),
+            event_type: event_type.as_ref(),
+            last_event_id: id.shared(),
+        };
+        sink.large(Item::Event(event), &shares)?;
+        // Unless somebody keeps it.
+        if let Some(mut own) = Arc::into_inner(own) {
+            clear(&mut own);
+            self.own_data = own;
+        }
+        Continue(())
+    }
+
     /// Ends the block but for its data: its id takes effect (R53).
-    fn clear_fields(&mut self) {
+    fn clear_fields(&mut self, new_id: bool) {
         if self.has_id {
             self.has_id = false;
             self.has_set_id = true;
-            mem::swap(&mut self.id, &mut self.last_event_id);
+            // Else what it was is kept, which others may share.
+            if new_id {
+                mem::swap(&mut self.id, &mut self.last_event_id);
+            }
             self.id.clear();
         }
         self.event_type.clear();
         self.max_data = self.max_event_size;
         self.has_other_field = false;
+        if self.has_large {
+            self.has_large = self.last_event_id.shared().is_some();
+        }
+        self.is_special = self.has_large;
     }
 
     #[inline]
     fn event<'a>(&'a self, data: &'a [u8], new_id: bool) -> Item<'a> {
+        Item::Event(self.event_of(data, new_id))
+    }
+
+    /// The event of a block whose id is small.
+    #[inline]
+    fn event_of<'a>(&'a self, data: &'a [u8], new_id: bool) -> Event<'a> {
         let id = if new_id { &self.id } else { &self.last_event_id };
-        Item::Event(Event {
+        Event {
             event_type: self.event_type.get().unwrap_or(Text(b"message\0")),
             data: Text(data),
-            last_event_id: id.get_or_empty(),
+            last_event_id: id.if_small(),
             sets_last_event_id: new_id,
-        })
+        }
     }
 
     /// How long the next line may be, so that the event is not over its limit.
@@ -685,8 +832,10 @@ impl Parser {
     /// Keeps what there is of an unfinished line, unless it is to be ignored.
     /// Beyond the limit it is not kept, only known to be too long.
     fn keep_line(&mut self, part: &[u8], ascii: bool) {
-        if let CutLine::Ignored | CutLine::IgnoredComment = self.cut {
-            return;
+        match self.cut {
+            CutLine::None | CutLine::Kept => {}
+            CutLine::Data => return self.keep_long_data(part, ascii),
+            CutLine::Ignored | CutLine::IgnoredComment => return,
         }
         self.cut = CutLine::Kept;
         self.line_is_ascii &= ascii;
@@ -707,6 +856,62 @@ impl Parser {
         let room = most.saturating_sub(self.line.len());
         if !append(&mut self.line, &rest[..rest.len().min(room)]) {
             self.drop_line();
+        } else if self.line.len() > LARGE {
+            self.divert_data();
+        }
+    }
+
+    /// A line has become long. If it has data, that goes where data belong from
+    /// now on: a long line is not stored twice when it ends.
+    #[cold]
+    fn divert_data(&mut self) {
+        let start = match self.line[..] {
+            [b'd', b'a', b't', b'a', b':', b' ', ..] => 6,
+            [b'd', b'a', b't', b'a', b':', ..] => 5,
+            _ => return,
+        };
+        self.line_start = match self.data {
+            Data::None => {
+                mem::swap(&mut self.own_data, &mut self.line);
+                self.data = Data::Own { start };
+                start
+            }
+            Data::Own { .. } => {
+                let end = self.own_data.len();
+                if !append(&mut self.own_data, &self.line[start..]) {
+                    return self.drop_line();
+                }
+                // Not a NUL any more: another line has come.
+                self.own_data[end - 1] = b'\n';
+                end
+            }
+            Data::InPiece { .. } | Data::TooLarge => return self.drop_line(),
+        };
+        clear(&mut self.line);
+        self.cut = CutLine::Data;
+    }
+
+    /// Keeps more of a long line that has data.
+    fn keep_long_data(&mut self, part: &[u8], ascii: bool) {
+        self.line_is_ascii &= ascii;
+        let Data::Own { start } = self.data else { return };
+        let size = self.own_data.len() - start + part.len();
+        if size > self.max_data || !append(&mut self.own_data, part) {
+            self.drop_line();
+        }
+    }
+
+    /// A long line that has data ends.
+    fn end_long_data(&mut self, ascii: bool) {
+        let Data::Own { start } = self.data else { return };
+        let limit = self.max_data.saturating_sub(self.line_start - start);
+        let length = self.own_data.len() - self.line_start;
+        let kept = length <= limit
+            && (ascii
+                || make_valid(&mut self.own_data, self.line_start, limit))
+            && append(&mut self.own_data, b"\0");
+        if !kept {
+            self.drop_data();
         }
     }
 
@@ -745,20 +950,24 @@ impl Parser {
         &mut self,
         rest: &[u8],
         ascii: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         self.keep_line(rest, ascii);
         let ascii = mem::replace(&mut self.line_is_ascii, true);
         match mem::replace(&mut self.cut, CutLine::None) {
             CutLine::None | CutLine::Kept => {}
             CutLine::Ignored => {
-                self.has_other_field = true;
+                self.is_more_than_data();
                 return Continue(());
             }
             CutLine::IgnoredComment => return Continue(()),
+            CutLine::Data => {
+                self.end_long_data(ascii);
+                return Continue(());
+            }
         }
         let line = mem::take(&mut self.line);
-        self.own_line(line, ascii, dispatch)
+        self.own_line(line, ascii, sink)
     }
 
     /// Interprets a line that has storage of its own. If the data begins with
@@ -769,27 +978,30 @@ impl Parser {
         &mut self,
         mut line: Vec<u8>,
         ascii: bool,
-        dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
+        sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         // Longer than any line may be, it is not made longer.
-        let valid = ascii || make_valid(&mut line, self.line_limit());
+        let valid = ascii || make_valid(&mut line, 0, self.line_limit());
         if !valid || !append(&mut line, b"\0") {
             let comment = line.first() == Some(&b':');
             drop(line);
             if comment {
-                return dispatch(Item::TooLarge);
+                return sink.item(Item::TooLarge);
             }
             self.drop_data();
             return Continue(());
         }
         let end = line.len() - 1;
+        if self.comments && line[0] == b':' && line.capacity() > LARGE {
+            return self.large_comment(line, sink);
+        }
         if line.capacity() > KEPT_CAPACITY && end <= self.line_limit() {
             line = match self.large_name(line) {
                 None => return Continue(()),
                 Some(line) => line,
             };
         }
-        self.field(&mut line, 0..end, true, dispatch)?;
+        self.field(&mut line, 0..end, true, sink)?;
         if let Data::InPiece { start, .. } = self.data {
             self.data = Data::Own { start };
             mem::swap(&mut self.own_data, &mut line);
@@ -797,6 +1009,21 @@ impl Parser {
         clear(&mut line);
         self.line = line;
         Continue(())
+    }
+
+    /// A comment that is wanted, and shared.
+    #[cold]
+    fn large_comment(
+        &mut self,
+        line: Vec<u8>,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        if line.len() - 2 > self.max_event_size {
+            return sink.item(Item::TooLarge);
+        }
+        let line = Arc::new(line);
+        let shares = Shares { text: Some((&line, 1)), ..Shares::default() };
+        sink.large(Item::Comment(Text(&line[1..])), &shares)
     }
 
     /// Takes the storage of a line for the type or the ID in it, if that is
@@ -825,15 +1052,12 @@ impl Parser {
 }
 
 /// Reads a `retry` value: ASCII digits, or it is ignored (R52).
-fn retry(
-    value: &[u8],
-    dispatch: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn retry(value: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Continue(());
     }
     let time = value.iter().fold(0u64, |time, digit| {
         time.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
     });
-    dispatch(Item::Retry(time))
+    sink.item(Item::Retry(time))
 }

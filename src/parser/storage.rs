@@ -1,6 +1,9 @@
 //! Storage that grows with what a server sends: where there is no memory for
 //! it, nothing is stored, and the program goes on.
 
+use std::mem;
+use std::sync::Arc;
+
 use super::Text;
 
 /// Storage up to this capacity is kept for the next event, to spare it an
@@ -9,7 +12,7 @@ pub(super) const KEPT_CAPACITY: usize = 4096;
 
 /// Text that outlives the piece it came in, with its NUL. Empty text holds no
 /// storage.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct OwnText(Vec<u8>);
 
 impl OwnText {
@@ -33,6 +36,12 @@ impl OwnText {
         clear(&mut self.0);
     }
 
+    /// The storage, if it is large enough to be shared.
+    pub(super) fn take_large(&mut self) -> Option<Arc<Vec<u8>>> {
+        let is_large = self.0.len() > LARGE;
+        is_large.then(|| Arc::new(mem::take(&mut self.0)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -40,11 +49,92 @@ impl OwnText {
     pub(super) fn get(&self) -> Option<Text<'_>> {
         (!self.0.is_empty()).then_some(Text(&self.0))
     }
+}
 
-    pub(super) fn get_or_empty(&self) -> Text<'_> {
-        self.get().unwrap_or(Text(b"\0"))
+/// A last event ID string, with its NUL. A large one is stored once, and shared
+/// by all that have it; a small one is copied into storage that is there.
+#[derive(Default)]
+pub(crate) struct Id {
+    /// Empty storage is an empty id.
+    small: Vec<u8>,
+    /// Then `small` is empty.
+    large: Option<Arc<Vec<u8>>>,
+}
+
+impl Id {
+    /// Takes an id, which ends with a NUL; false, and empty, if there is no
+    /// memory for it.
+    #[must_use]
+    pub(crate) fn set(&mut self, id: &[u8]) -> bool {
+        self.clear();
+        if id.len() <= self.small.capacity() && id.len() > 1 {
+            self.small.extend_from_slice(id);
+            return true;
+        }
+        let enough = id == b"\0" || append(&mut self.small, id);
+        if id.len() > LARGE && enough {
+            self.large = Some(Arc::new(mem::take(&mut self.small)));
+        }
+        enough
+    }
+
+    /// Takes the storage of an id, which ends with a NUL.
+    pub(crate) fn replace(&mut self, id: Vec<u8>) {
+        self.clear();
+        match id.len() {
+            0 | 1 => {}
+            ..=LARGE => self.small = id,
+            _ => self.large = Some(Arc::new(id)),
+        }
+    }
+
+    /// Takes an id that may be shared.
+    #[must_use]
+    pub(crate) fn keep(
+        &mut self,
+        id: Text<'_>,
+        shared: Option<&Arc<Vec<u8>>>,
+    ) -> bool {
+        let Some(shared) = shared else { return self.set(id.bytes_with_nul()) };
+        self.clear();
+        self.large = Some(shared.clone());
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        clear(&mut self.small);
+        self.large = None;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.small.len() + self.large.as_ref().map_or(0, |large| large.len())
+    }
+
+    pub(super) fn is(&self, other: &Id) -> bool {
+        self.small == other.small && self.large == other.large
+    }
+
+    /// The id, if it is small; else an empty one.
+    #[inline]
+    pub(super) fn if_small(&self) -> Text<'_> {
+        Text(if self.small.is_empty() { b"\0" } else { &self.small })
+    }
+
+    pub(crate) fn text(&self) -> Text<'_> {
+        match &self.large {
+            None => self.if_small(),
+            Some(large) => Text(large),
+        }
+    }
+
+    /// The storage of a large one.
+    pub(crate) fn shared(&self) -> Option<&Arc<Vec<u8>>> {
+        self.large.as_ref()
     }
 }
+
+/// What is larger is not copied where it can be shared.
+pub(super) const LARGE: usize = 64 << 10;
 
 /// Empties storage, and gives it back if it is outsized.
 #[inline]
@@ -72,18 +162,22 @@ fn reserve(storage: &mut Vec<u8>, more: usize) -> bool {
         || storage.try_reserve_exact(more + storage.len() / 8).is_ok()
 }
 
-/// Makes valid UTF-8 of `line`, in place, as the standard's decoder does
-/// (R38). False if that would be longer than `limit`, or if there is no
-/// memory.
+/// Makes valid UTF-8 of what stands in `line` behind `start`, in place, as the
+/// standard's decoder does (R38). False if that would be longer than `limit`,
+/// or if there is no memory.
 #[must_use]
-pub(super) fn make_valid(line: &mut Vec<u8>, limit: usize) -> bool {
+pub(super) fn make_valid(
+    line: &mut Vec<u8>,
+    start: usize,
+    limit: usize,
+) -> bool {
     const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
-    if simdutf8::basic::from_utf8(line).is_ok() {
+    if simdutf8::basic::from_utf8(&line[start..]).is_ok() {
         return true;
     }
     let mut length = 0;
-    for chunk in line.utf8_chunks() {
+    for chunk in line[start..].utf8_chunks() {
         length += chunk.valid().len();
         if !chunk.invalid().is_empty() {
             length += REPLACEMENT.len();
@@ -92,6 +186,7 @@ pub(super) fn make_valid(line: &mut Vec<u8>, limit: usize) -> bool {
             return false;
         }
     }
+    let length = start + length;
     let more = length - line.len();
     if !reserve(line, more) {
         return false;
@@ -100,8 +195,8 @@ pub(super) fn make_valid(line: &mut Vec<u8>, limit: usize) -> bool {
     // a replacement is as long as what it replaces, at least.
     let old = line.len();
     line.resize(length, 0);
-    line.copy_within(..old, more);
-    let (mut read, mut write) = (more, 0);
+    line.copy_within(start..old, start + more);
+    let (mut read, mut write) = (start + more, start);
     while let Some(chunk) = line[read..].utf8_chunks().next() {
         let (valid, bad) = (chunk.valid().len(), chunk.invalid().len());
         line.copy_within(read..read + valid, write);
@@ -131,12 +226,15 @@ mod tests {
             b"\x80\x80\x80\x80 and text",
         ] {
             let right = String::from_utf8_lossy(bytes).into_owned();
-            let mut line = bytes.to_vec();
-            assert!(make_valid(&mut line, right.len()));
-            assert_eq!(str::from_utf8(&line), Ok(&*right));
-            let mut line = bytes.to_vec();
-            assert!(!make_valid(&mut line, right.len() - 1));
-            assert_eq!(line, bytes);
+            for before in [&b""[..], b"\xFFx"] {
+                let (all, start) = ([before, bytes].concat(), before.len());
+                let mut line = all.clone();
+                assert!(make_valid(&mut line, start, right.len()));
+                assert_eq!(line, [before, right.as_bytes()].concat());
+                let mut line = all.clone();
+                assert!(!make_valid(&mut line, start, right.len() - 1));
+                assert_eq!(line, all);
+            }
         }
     }
 }

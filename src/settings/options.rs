@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::settings::network::Network;
-use crate::settings::request::{Request, is_last_event_id};
+use crate::settings::request::Request;
 use crate::settings::retry::Retry;
 use crate::url::HttpUrl;
 
@@ -92,18 +92,6 @@ impl Options {
     /// To be changed before the first request.
     pub(crate) fn network(&mut self) -> &mut Network {
         Arc::make_mut(&mut self.network)
-    }
-
-    /// Presets the last event ID string.
-    pub(crate) fn set_last_event_id(&mut self, id: &str) -> Result<(), Error> {
-        if !is_last_event_id(id) {
-            return Err(Error::Value);
-        }
-        let mut own = String::new();
-        own.try_reserve_exact(id.len()).map_err(|_| Error::System)?;
-        own.push_str(id);
-        self.request.last_event_id = own;
-        Ok(())
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn fits_a_header(id: &[u8]) -> bool {
 }
 
 /// Whether a field of an event stream could have set such an id (R52).
-pub(super) fn is_last_event_id(id: &str) -> bool {
+pub(crate) fn is_last_event_id(id: &str) -> bool {
     !id.contains(['\0', '\n', '\r'])
 }
 

@@ -27,8 +27,19 @@ pub(crate) enum Item<'a> {
 /// What is kept of an item; its text stands in the batch.
 pub(super) enum Kept {
     Open(Box<Response>),
-    Event { event_type: Name, last_event_id: Name, data: Span },
+    Event {
+        event_type: Name,
+        last_event_id: Name,
+        data: Span,
+    },
+    /// Its data is stored like a name.
+    LargeEvent {
+        event_type: Name,
+        last_event_id: Name,
+        data: Name,
+    },
     Comment(Span),
+    LargeComment(Name),
     Error(Box<LastFailure>),
     Close(Error),
 }
@@ -47,15 +58,15 @@ struct Entry {
 }
 
 /// Index into [`Batch::names`]: an event type or ID, stored once and shared by
-/// consecutive events.
+/// consecutive events; or another text that is shared with the parser.
 #[derive(Clone, Copy)]
 pub(super) struct Name(u32);
 
 /// Where a name stands.
 enum Stored {
     Here(Span),
-    /// With its NUL: too long to be copied into each batch.
-    Shared(Arc<Vec<u8>>),
+    /// With its NUL, from a place on: too long to be copied.
+    Shared(Arc<Vec<u8>>, usize),
 }
 
 /// How much there is, or may be.
@@ -79,7 +90,7 @@ pub(crate) struct Batch {
     pub(super) next: usize,
     names: Vec<Stored>,
     text: Vec<u8>,
-    /// Bytes of shared names that no batch before this had.
+    /// Bytes of shared texts that no batch before this had.
     shared: usize,
     /// Of all its events: they came over one connection.
     pub(super) origin: Option<Box<CStr>>,
@@ -175,17 +186,18 @@ impl Batch {
         self.store(Stored::Here(span))
     }
 
-    /// Adds a name that other batches have, too; `is_first` if they are yet to
-    /// come.
-    pub(super) fn share_name(
+    /// Adds a text that others have, too, from a place on; it counts if
+    /// `is_first` and no other batch has had it.
+    pub(super) fn share(
         &mut self,
-        name: &Arc<Vec<u8>>,
+        text: &Arc<Vec<u8>>,
+        start: usize,
         is_first: bool,
     ) -> Name {
         if is_first {
-            self.shared += name.len();
+            self.shared += text.len() - start;
         }
-        self.store(Stored::Shared(name.clone()))
+        self.store(Stored::Shared(text.clone(), start))
     }
 
     fn store(&mut self, name: Stored) -> Name {
@@ -197,14 +209,23 @@ impl Batch {
     pub(super) fn name(&self, name: Name) -> Text<'_> {
         match &self.names[name.0 as usize] {
             Stored::Here(span) => self.text(*span),
-            Stored::Shared(name) => Text::with_nul(name),
+            Stored::Shared(text, start) => Text::with_nul(&text[*start..]),
+        }
+    }
+
+    /// Storage that others may share.
+    fn shared(&self, name: Name) -> Option<&Arc<Vec<u8>>> {
+        match &self.names[name.0 as usize] {
+            Stored::Shared(text, 0) => Some(text),
+            _ => None,
         }
     }
 
     /// Type and id of the last item, if it is an event.
     pub(super) fn last_event_names(&self) -> Option<(Name, Name)> {
         match self.entries.last()?.kept {
-            Kept::Event { event_type, last_event_id, .. } => {
+            Kept::Event { event_type, last_event_id, .. }
+            | Kept::LargeEvent { event_type, last_event_id, .. } => {
                 Some((event_type, last_event_id))
             }
             _ => None,
@@ -220,16 +241,20 @@ impl Batch {
     }
 
     /// Which value the last event ID string takes with the item that was taken
-    /// last, if it takes one.
-    pub(crate) fn sets_last_event_id(&self) -> Option<Text<'_>> {
-        self.last_taken().sets_last_event_id.map(|name| self.name(name))
+    /// last, if it takes one; and storage that may be shared.
+    pub(crate) fn sets_last_event_id(
+        &self,
+    ) -> Option<(Text<'_>, Option<&Arc<Vec<u8>>>)> {
+        let name = self.last_taken().sets_last_event_id?;
+        Some((self.name(name), self.shared(name)))
     }
 
     /// The ready state that the source takes with the item that was taken
     /// last, if it takes one.
     pub(crate) fn ready_state(&self) -> Option<ReadyState> {
         match &self.last_taken().kept {
-            Kept::Event { .. } | Kept::Comment(_) => None,
+            Kept::Event { .. } | Kept::LargeEvent { .. } => None,
+            Kept::Comment(_) | Kept::LargeComment(_) => None,
             Kept::Open(_) => Some(ReadyState::Open),
             Kept::Close(_) => Some(ReadyState::Closed),
             Kept::Error(last) => match (last.failure.error, last.plan.delay) {
@@ -246,17 +271,33 @@ impl Batch {
         match &entry.kept {
             Kept::Open(response) => Item::Open(response),
             Kept::Event { event_type, last_event_id, data } => {
-                let event = Event {
-                    event_type: self.name(*event_type),
-                    data: self.text(*data),
-                    last_event_id: self.name(*last_event_id),
-                    sets_last_event_id: entry.sets_last_event_id.is_some(),
-                };
-                Item::Event(event, self.origin.as_deref().unwrap_or_default())
+                let data = self.text(*data);
+                self.event(*event_type, *last_event_id, data)
+            }
+            Kept::LargeEvent { event_type, last_event_id, data } => {
+                let data = self.name(*data);
+                self.event(*event_type, *last_event_id, data)
             }
             Kept::Comment(comment) => Item::Comment(self.text(*comment)),
+            Kept::LargeComment(comment) => Item::Comment(self.name(*comment)),
             Kept::Error(last) => Item::Error(&last.failure, last.plan),
             Kept::Close(reason) => Item::Close(*reason),
         }
+    }
+
+    #[inline]
+    fn event<'a>(
+        &'a self,
+        event_type: Name,
+        last_event_id: Name,
+        data: Text<'a>,
+    ) -> Item<'a> {
+        let event = Event {
+            event_type: self.name(event_type),
+            data,
+            last_event_id: self.name(last_event_id),
+            sets_last_event_id: self.last_taken().sets_last_event_id.is_some(),
+        };
+        Item::Event(event, self.origin.as_deref().unwrap_or_default())
     }
 }

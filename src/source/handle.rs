@@ -15,10 +15,13 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::http::buffer::Buffer;
+use crate::memory::joined;
 use crate::net::trust::Trust;
 use crate::panic::catch;
+use crate::parser::Id;
 use crate::pool::User;
 use crate::settings::options::Options;
+use crate::settings::request::is_last_event_id;
 use crate::source::batch::Batch;
 use crate::source::driver;
 use crate::source::end::End;
@@ -218,9 +221,12 @@ impl Handle {
 
     /// Presets the last event ID string.
     pub(crate) fn set_last_event_id(&self, id: &str) -> Result<(), Error> {
-        self.set(|setup| {
-            setup.options.set_last_event_id(id)?;
-            self.shared.set_last_event_id(id.as_bytes());
+        self.set(|_| {
+            if !is_last_event_id(id) {
+                return Err(Error::Value);
+            }
+            let id = joined(&[id.as_bytes(), b"\0"])?;
+            self.shared.replace_last_event_id(id);
             Ok(())
         })
     }
@@ -510,8 +516,8 @@ impl Handle {
 
     /// The source is now as of the item just taken.
     fn taken(&self, batch: &Batch) {
-        if let Some(id) = batch.sets_last_event_id() {
-            self.shared.take_last_event_id(id);
+        if let Some((id, shared)) = batch.sets_last_event_id() {
+            self.shared.take_last_event_id(id, shared);
         }
         let Some(state) = batch.ready_state() else { return };
         let outdated = batch.reconnects != self.shared.reconnects();
@@ -607,9 +613,9 @@ impl Handle {
         &self.url
     }
 
-    /// The last event ID string, with a NUL.
-    pub(crate) fn copy_last_event_id(&self) -> Vec<u8> {
-        self.shared.copy_last_event_id()
+    /// The last event ID string, for one who keeps it.
+    pub(crate) fn last_event_id(&self) -> Id {
+        self.shared.last_event_id()
     }
 
     /// Looks at the last event ID string.

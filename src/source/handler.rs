@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::failure::{Failure, LastFailure, RetryPlan};
-use crate::parser::{Event, Text};
+use crate::parser::{Event, Shares, Text};
 use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::state::State;
@@ -47,11 +47,18 @@ pub(crate) trait Handler: Send {
     /// An event is dispatched, from `origin`; it may change the last event ID
     /// string.
     fn event(&mut self, event: &Event<'_>, origin: &CStr);
+    /// The same, of an event that has something large.
+    fn large_event(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    );
     /// A comment has come, if comments are wanted.
-    fn comment(&mut self, comment: Text<'_>);
+    fn comment(&mut self, comment: Text<'_>, shares: &Shares<'_>);
     /// The last event ID string has changed, without an event: a stream or the
     /// program has set it.
-    fn last_event_id(&mut self, id: Text<'_>);
+    fn last_event_id(&mut self, id: Text<'_>, shares: &Shares<'_>);
     /// All that a read has brought was dispatched.
     fn flush(&mut self);
     /// A connection was refused or lost; `id` is the last event ID string.

@@ -15,7 +15,7 @@ use crate::http::exchange;
 use crate::http::opening::{Answered, Course, Opened, Opening, Stop};
 use crate::memory;
 use crate::net::turns::Turns;
-use crate::parser::{Item, Parser, Text};
+use crate::parser::{Item, Parser, Shares, Sink, Text};
 use crate::settings::attempt::Attempt;
 use crate::settings::options::Options;
 use crate::settings::request::{Request, fits_a_header};
@@ -107,7 +107,7 @@ impl<H: Handler> Source<H> {
         let mut parser = Parser::new();
         parser.set_max_event_size(options.max_event_size);
         parser.set_comments(comments);
-        parser.set_last_event_id(&options.request.last_event_id);
+        parser.share_last_event_id(shared.last_event_id());
         Source {
             shared,
             handler,
@@ -228,8 +228,11 @@ impl<H: Handler> Source<H> {
         let mut attempt =
             self.handler.request(attempt, id, last_failure.as_deref());
         if let Some(id) = attempt.take_last_event_id() {
-            self.handler.last_event_id(Text::with_nul(&id));
             self.parser.replace_last_event_id(id);
+            let id = self.parser.last_event_id();
+            let last_event_id = self.parser.shared_last_event_id();
+            let shares = Shares { last_event_id, ..Shares::default() };
+            self.handler.last_event_id(id, &shares);
         }
         // One that is not sent need not be copied.
         let id = Some(self.parser.last_event_id());
@@ -336,7 +339,7 @@ impl<H: Handler> Source<H> {
             if dispatch.state.interrupted() {
                 return Break(());
             }
-            parser.feed(bytes, |item| dispatch.item(&item))
+            parser.feed_into(bytes, &mut dispatch)
         };
         let read = stream.connection.read(buffer, &shared.stats, &mut sink);
         stream.got_event |= dispatch.got_event;
@@ -501,35 +504,54 @@ struct Dispatch<'a, H> {
     got_event: bool,
 }
 
-impl<H: Handler> Dispatch<'_, H> {
+impl<H: Handler> Sink for Dispatch<'_, H> {
     #[inline]
-    fn item(&mut self, item: &Item<'_>) -> ControlFlow<()> {
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
         // asked for again once it is to reconnect.
         if self.state.interrupted() {
             return Break(());
         }
-        match item {
+        match &item {
             Item::Event(event) => {
                 self.got_event = true;
                 self.stats.events.add(1);
                 self.handler.event(event, self.origin);
             }
-            other => self.no_event(other),
+            other => self.other(other, &Shares::default()),
         }
         Continue(())
     }
 
+    #[cold]
+    fn large(
+        &mut self,
+        item: Item<'_>,
+        shares: &Shares<'_>,
+    ) -> ControlFlow<()> {
+        if self.state.interrupted() {
+            return Break(());
+        }
+        self.other(&item, shares);
+        Continue(())
+    }
+}
+
+impl<H: Handler> Dispatch<'_, H> {
     // Apart, so that the way of an event is inlined where it is parsed.
     #[inline(never)]
-    fn no_event(&mut self, item: &Item<'_>) {
+    fn other(&mut self, item: &Item<'_>, shares: &Shares<'_>) {
         match item {
-            Item::Event(_) => {}
+            Item::Event(event) => {
+                self.got_event = true;
+                self.stats.events.add(1);
+                self.handler.large_event(event, shares, self.origin);
+            }
             Item::Comment(comment) => {
                 self.stats.comments.add(1);
-                self.handler.comment(*comment);
+                self.handler.comment(*comment, shares);
             }
-            Item::LastEventId(id) => self.handler.last_event_id(*id),
+            Item::LastEventId(id) => self.handler.last_event_id(*id, shares),
             Item::Retry(time) => self.backoff.set_reconnection_time(*time),
             Item::TooLarge => self.too_large(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
-use crate::parser::{Event, Text};
+use crate::parser::{Event, Shares, Text};
 use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::source::driver;
@@ -87,21 +87,30 @@ impl Handler for PullHandler {
     }
 
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        if !self.queue.event(event, origin) {
+        self.large_event(event, &Shares::default(), origin);
+    }
+
+    fn large_event(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    ) {
+        if !self.queue.event(event, shares, origin) {
             self.no_memory();
         }
         self.wait_for_room();
     }
 
-    fn comment(&mut self, comment: Text<'_>) {
-        if !self.queue.comment(comment) {
+    fn comment(&mut self, comment: Text<'_>, shares: &Shares<'_>) {
+        if !self.queue.comment(comment, shares) {
             self.no_memory();
         }
         self.wait_for_room();
     }
 
-    fn last_event_id(&mut self, id: Text<'_>) {
-        self.queue.last_event_id(id);
+    fn last_event_id(&mut self, id: Text<'_>, shares: &Shares<'_>) {
+        self.queue.last_event_id(id, shares);
     }
 
     fn flush(&mut self) {

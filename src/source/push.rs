@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failure::{Failure, LastFailure, RetryPlan};
-use crate::parser::{Event, Text};
+use crate::parser::{Event, Shares, Text};
 use crate::response::{Response, Verdict};
 use crate::settings::attempt::Attempt;
 use crate::source::handler::{Handler, Questions};
@@ -63,9 +63,15 @@ impl PushHandler {
     /// Dispatches `event` to all that concerns it.
     // Not a part of the loop over the lines of the stream.
     #[inline(never)]
-    fn dispatch(&mut self, event: &Event<'_>, origin: &CStr) {
+    fn dispatch(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    ) {
         if event.sets_last_event_id {
-            self.shared.take_last_event_id(event.last_event_id);
+            let (id, shared) = (event.last_event_id, shares.last_event_id);
+            self.shared.take_last_event_id(id, shared);
         }
         // A listener added from here on waits for the next event.
         self.listeners.update(&self.shared.listeners);
@@ -129,18 +135,27 @@ impl Handler for PushHandler {
                 && !event.sets_last_event_id;
         match &self.callbacks.event {
             Some(on_event) if only_on_event => on_event(event, origin),
-            _ => self.dispatch(event, origin),
+            _ => self.dispatch(event, &Shares::default(), origin),
         }
     }
 
-    fn comment(&mut self, comment: Text<'_>) {
+    fn large_event(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    ) {
+        self.dispatch(event, shares, origin);
+    }
+
+    fn comment(&mut self, comment: Text<'_>, _: &Shares<'_>) {
         if let Some(on_comment) = &self.callbacks.comment {
             on_comment(comment);
         }
     }
 
-    fn last_event_id(&mut self, id: Text<'_>) {
-        self.shared.take_last_event_id(id);
+    fn last_event_id(&mut self, id: Text<'_>, shares: &Shares<'_>) {
+        self.shared.take_last_event_id(id, shares.last_event_id);
     }
 
     fn flush(&mut self) {
@@ -158,8 +173,8 @@ impl Handler for PushHandler {
 
     fn dropped(&mut self, failure: &Failure) {
         // The parser, which is at work, has it; but this is what was told.
-        let id = self.shared.copy_last_event_id();
-        self.error(failure, RetryPlan::NONE, Text::with_nul(&id));
+        let id = self.shared.last_event_id();
+        self.error(failure, RetryPlan::NONE, id.text());
     }
 
     fn has_told(&self) -> bool {

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::memory::copy;
-use crate::parser::{Event, Text};
+use crate::parser::{Event, Id, Shares, Text};
 use crate::response::Response;
 use crate::source::batch::{Batch, Kept, Name, Size};
 use crate::state::State;
@@ -268,7 +268,7 @@ pub(crate) struct Writer {
     /// The queue had no room when this was last looked at.
     full: bool,
     /// The last event ID string changes with the next item.
-    new_last_event_id: Option<Vec<u8>>,
+    new_last_event_id: Option<Id>,
     /// The last event ID string, with its NUL, if it is a long one.
     long_id: Option<std::sync::Arc<Vec<u8>>>,
 }
@@ -304,13 +304,22 @@ impl Writer {
 
     /// False if there is no memory for it: it was not put, but for its id.
     #[must_use]
-    pub(crate) fn event(&mut self, event: &Event<'_>, origin: &CStr) -> bool {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    ) -> bool {
         self.begin();
-        let texts = [event.event_type, event.data];
-        let bytes = texts.map(|text| text.bytes_with_nul().len());
-        if !self.batch.reserve(bytes.iter().sum()) {
+        let size = |text: Text<'_>, is_shared| match is_shared {
+            true => 0,
+            false => text.bytes_with_nul().len(),
+        };
+        let bytes = size(event.event_type, shares.event_type.is_some())
+            + size(event.data, shares.text.is_some());
+        if !self.batch.reserve(bytes) {
             if event.sets_last_event_id {
-                self.last_event_id(event.last_event_id);
+                self.last_event_id(event.last_event_id, shares);
             }
             return false;
         }
@@ -322,20 +331,31 @@ impl Writer {
         let before = batch.last_event_names();
         let event_type = match before {
             Some((known, _)) if batch.name(known) == event.event_type => known,
-            _ => batch.add_name(event.event_type),
+            _ => match shares.event_type {
+                None => batch.add_name(event.event_type),
+                Some(event_type) => batch.share(event_type, 0, true),
+            },
         };
         let new_id =
             self.new_last_event_id.take().is_some() || event.sets_last_event_id;
         let last_event_id = match before {
             Some((_, known)) if !new_id => known,
-            _ => match self.add_id(event.last_event_id, new_id) {
+            _ => match self.add_id(event.last_event_id, shares, new_id) {
                 Some(id) => id,
                 None => return false,
             },
         };
         let batch = &mut self.batch;
-        let data = batch.add(event.data);
-        let kept = Kept::Event { event_type, last_event_id, data };
+        let kept = match shares.text {
+            None => {
+                let data = batch.add(event.data);
+                Kept::Event { event_type, last_event_id, data }
+            }
+            Some((text, start)) => {
+                let data = batch.share(text, start, true);
+                Kept::LargeEvent { event_type, last_event_id, data }
+            }
+        };
         batch.push(kept, new_id.then_some(last_event_id));
         self.make_room();
         true
@@ -343,8 +363,17 @@ impl Writer {
 
     /// False if there is no memory for it: it was not put.
     #[must_use]
-    pub(crate) fn comment(&mut self, comment: Text<'_>) -> bool {
+    pub(crate) fn comment(
+        &mut self,
+        comment: Text<'_>,
+        shares: &Shares<'_>,
+    ) -> bool {
         self.begin();
+        if let Some((text, start)) = shares.text {
+            let comment = self.batch.share(text, start, true);
+            self.put(Kept::LargeComment(comment));
+            return true;
+        }
         let enough = self.batch.reserve(comment.bytes_with_nul().len());
         if enough {
             let comment = self.batch.add(comment);
@@ -353,10 +382,12 @@ impl Writer {
         enough
     }
 
-    pub(crate) fn last_event_id(&mut self, id: Text<'_>) {
+    pub(crate) fn last_event_id(&mut self, id: Text<'_>, shares: &Shares<'_>) {
+        let mut new = Id::default();
         // One for which there is no memory is not told; it counts all the same
         // when the source comes back.
-        self.new_last_event_id = copy(id.bytes_with_nul()).ok();
+        let enough = new.keep(id, shares.last_event_id);
+        self.new_last_event_id = enough.then_some(new);
     }
 
     pub(crate) fn error(&mut self, failure: &Failure, plan: RetryPlan) {
@@ -420,24 +451,35 @@ impl Writer {
 
     fn put(&mut self, kept: Kept) {
         let id = self.new_last_event_id.take();
-        let id = id.and_then(|id| self.add_id(Text::with_nul(&id), true));
+        let id = id.and_then(|id| {
+            let last_event_id = id.shared();
+            let shares = Shares { last_event_id, ..Shares::default() };
+            self.add_id(id.text(), &shares, true)
+        });
         self.batch.push(kept, id);
         self.make_room();
     }
 
     /// Adds the last event ID string to the batch, if there is memory for it.
-    fn add_id(&mut self, id: Text<'_>, is_new: bool) -> Option<Name> {
+    fn add_id(
+        &mut self,
+        id: Text<'_>,
+        shares: &Shares<'_>,
+        is_new: bool,
+    ) -> Option<Name> {
         let text = id.bytes_with_nul();
         if text.len() < Writer::LONG_ID {
+            self.long_id = None;
             return Some(self.batch.add_name(id));
         }
         let known = self.long_id.take().filter(|_| !is_new);
         let is_first = known.is_none();
-        let id = match known {
-            Some(known) => known,
-            None => std::sync::Arc::new(copy(text).ok()?),
+        let id = match (known, shares.last_event_id) {
+            (Some(known), _) => known,
+            (None, Some(shared)) => shared.clone(),
+            (None, None) => std::sync::Arc::new(copy(text).ok()?),
         };
-        let name = self.batch.share_name(&id, is_first);
+        let name = self.batch.share(&id, 0, is_first);
         self.long_id = Some(id);
         Some(name)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::error::Error;
 use crate::failure::RetryPlan;
-use crate::parser::Text;
+use crate::parser::{Id, Text};
 use crate::source::listeners::Listeners;
 use crate::state::State;
 use crate::stats::Stats;
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
 
     /// The last event ID string, as of the event last dispatched: by the
     /// source's thread, or with a queue by the thread that takes from it.
-    last_event_id: Mutex<Vec<u8>>,
+    last_event_id: Mutex<Id>,
 }
 
 impl Shared {
@@ -54,34 +54,32 @@ impl Shared {
         &self,
         look: impl FnOnce(&[u8]) -> T,
     ) -> T {
-        look(&lock(&self.last_event_id))
+        look(lock(&self.last_event_id).text().bytes())
     }
 
-    /// A copy with a NUL; of one for which there is no memory, an empty one.
-    pub(crate) fn copy_last_event_id(&self) -> Vec<u8> {
-        let mut copy = Vec::new();
-        self.with_last_event_id(|id| {
-            if copy.try_reserve_exact(id.len() + 1).is_ok() {
-                copy.extend_from_slice(id);
-            }
-        });
-        copy.push(0);
-        copy
+    /// The last event ID string, for another who keeps it.
+    pub(crate) fn last_event_id(&self) -> Id {
+        let last = lock(&self.last_event_id);
+        let mut id = Id::default();
+        // A small one, for which there is no memory, is empty there.
+        let _ = id.keep(last.text(), last.shared());
+        id
     }
 
-    pub(crate) fn set_last_event_id(&self, id: &[u8]) {
-        let mut last = lock(&self.last_event_id);
-        last.clear();
+    /// Sets the last event ID string to what `id` holds, with its NUL.
+    pub(crate) fn replace_last_event_id(&self, id: Vec<u8>) {
+        lock(&self.last_event_id).replace(id);
+    }
+
+    /// Sets the last event ID string to that of an event, which may be shared.
+    pub(crate) fn take_last_event_id(
+        &self,
+        id: Text<'_>,
+        shared: Option<&Arc<Vec<u8>>>,
+    ) {
         // One for which there is no memory is empty here; the next attempt
         // sends it all the same.
-        if last.try_reserve(id.len()).is_ok() {
-            last.extend_from_slice(id);
-        }
-    }
-
-    /// As [`set_last_event_id`](Shared::set_last_event_id), of an event.
-    pub(crate) fn take_last_event_id(&self, id: Text<'_>) {
-        self.set_last_event_id(id.bytes());
+        let _ = lock(&self.last_event_id).keep(id, shared);
     }
 
     /// Notes the failure that ends the source; what is only an event dropped

@@ -1,19 +1,32 @@
 //! Limits of the process.
 
-/// Sets one; gives back what it was.
-pub fn limit(resource: libc::__rlimit_resource_t, to: u64) -> u64 {
-    change(resource, |_| to)
+pub use libc::rlim_t as Amount;
+
+/// What there is a limit of.
+#[derive(Clone, Copy)]
+pub enum Limit {
+    AddressSpace,
+    Descriptors,
+    Threads,
+}
+
+/// Sets a limit; gives back what it was.
+pub fn limit(what: Limit, to: Amount) -> Amount {
+    change(what, |_| to)
 }
 
 /// As many descriptors as there may be.
 pub fn allow_many_descriptors() {
-    change(libc::RLIMIT_NOFILE, |limit| limit.rlim_max);
+    change(Limit::Descriptors, |limit| limit.rlim_max);
 }
 
-fn change(
-    resource: libc::__rlimit_resource_t,
-    to: impl FnOnce(&libc::rlimit) -> u64,
-) -> u64 {
+fn change(what: Limit, to: impl FnOnce(&libc::rlimit) -> Amount) -> Amount {
+    // Their type is another one in each C library.
+    let resource = match what {
+        Limit::AddressSpace => libc::RLIMIT_AS,
+        Limit::Descriptors => libc::RLIMIT_NOFILE,
+        Limit::Threads => libc::RLIMIT_NPROC,
+    };
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is ours, and outlives the calls.
     unsafe {

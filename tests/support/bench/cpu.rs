@@ -32,7 +32,7 @@ pub struct Usage {
     /// Seconds, in the program and in the system.
     pub cpu: f64,
     /// The most that was ever resident, in KiB.
-    pub resident: i64,
+    pub resident: libc::c_long,
 }
 
 /// Waits for `child`, and tells what it has taken.
