@@ -46,7 +46,9 @@ C_FILES = $(shell find benches bindings examples tests tools -name '*.c' \
 GO_DIRS = benches bindings examples tests
 RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
 
-all: library tool ## Builds the library and the command for release (default)
+# One after the other, also with -j: the command is linked with the library.
+all: library ## Builds the library and the command for release (default)
+	$(MAKE) tool
 
 # The archive is linked into one object whose only global symbols are those that
 # the header declares. Otherwise the Rust runtime inside would collide with
@@ -217,7 +219,7 @@ deb: $(RELEASE)/$(SO) $(TOOL) ## Makes the Debian packages: needs dpkg-dev
 deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb
 
-parity: library tool ## Compares install with `cargo cinstall`: needs cargo-c
+parity: all ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
 
 clean: ## Removes everything that was built

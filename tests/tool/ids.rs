@@ -3,8 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use serde_json::Value;
 use support::program::{Program, scratch};
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::until;
@@ -131,7 +134,7 @@ fn loses_nothing_when_it_is_killed() {
 }
 
 /// Told to end, or out of time, it writes what it has taken, and no half of an
-/// event, and keeps the id of the last.
+/// event, and keeps the id of the last. Events come faster than it writes them.
 #[test]
 fn keeps_what_it_has_written_when_it_ends() {
     let file = free("ended");
@@ -140,14 +143,15 @@ fn keeps_what_it_has_written_when_it_ends() {
         _ = fs::remove_file(&file);
         let server = Server::start();
         let url = server.url("/");
-        let sent = flood(server);
+        let sent = hail(server);
         let path = file.to_str().expect("UTF-8");
-        let mut command = tool(&["--id-file", path, "-m", limit, "-s"]);
+        let options = ["--id-file", path, "-m", limit, "-s", "--json"];
+        let mut command = tool(&options);
         command.arg(url).env_remove("http_proxy");
         command.stdout(fs::File::create(&events).expect("scratch space"));
         let mut child = command.spawn().expect("the command");
         if limit == "60" {
-            until("many", || sent.load(Ordering::SeqCst) > 10 << 20);
+            until("many", || sent.load(Ordering::SeqCst) > 20);
             // SAFETY: a process of this test's.
             let result =
                 unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
@@ -156,11 +160,31 @@ fn keeps_what_it_has_written_when_it_ends() {
         let status = child.wait().expect("its end");
         assert_eq!(status.code(), (limit == "1").then_some(28));
         let events = fs::read_to_string(&events).expect("events");
-        assert!(events.ends_with("x\n"), "a whole line");
+        assert!(events.ends_with("}\n"), "a whole line");
         let last = events.lines().last().expect("events");
-        let (number, _) = last.split_once(' ').expect("a number");
-        assert_eq!(kept(&file), format!("{number}\n"));
+        let last: Value = serde_json::from_str(last).expect("JSON");
+        let id = last["id"].as_str().expect("an id");
+        assert_eq!(kept(&file), format!("{id}\n"));
     }
+}
+
+/// Sends small events, ten thousand at once, without end. Tells how often.
+fn hail(server: Server) -> Arc<AtomicUsize> {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counting = sent.clone();
+    thread::spawn(move || {
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        for round in 0.. {
+            let events =
+                (0..10_000).map(|it| format!("id:{round}.{it}\ndata\n\n"));
+            if connection.try_send(events.collect::<String>()).is_err() {
+                return;
+            }
+            counting.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    sent
 }
 
 /// The number of the next event; None for one that was cut off.
