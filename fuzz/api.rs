@@ -286,6 +286,7 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
         12 => source.set_max_event_size(usize::from(what)),
         13 => {
             source.set_verify_peer(flag);
+            source.set_text(eventsource_set_ca_pem, Some(text));
             source.set_text(eventsource_set_interface, Some(text));
             source.set_text(eventsource_set_pinned_key, Some(text));
             source.set_text(eventsource_set_server_name, Some(text))

@@ -1342,6 +1342,14 @@ public:
             eventsource_set_ca_file(native_handle(), detail::CText(path)));
     }
 
+    // The same as a text in PEM; the later of the two calls holds.
+    // Errc::certificate.
+    void set_ca_pem(const Text &pem)
+    {
+        detail::check(
+            eventsource_set_ca_pem(native_handle(), detail::CText(pem)));
+    }
+
     // The certificate that the program shows to a server that asks for one, and
     // its private key; without both paths it is removed. Errc::file,
     // Errc::certificate, Errc::private_key.

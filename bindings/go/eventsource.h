@@ -1100,6 +1100,20 @@ eventsource_error eventsource_set_ca_file(
     eventsource *source,
     const char *path);
 
+// Sets the certificates of the authorities to trust as a text in PEM, in the
+// place of the system's trust store: for a program that holds them in itself,
+// or has them from elsewhere than a file.
+//
+// The certificates count as those of eventsource_set_ca_file() do, and of the
+// two calls the later one holds. NULL, the default, restores the system's trust
+// store. (A descriptor of memory, `/proc/self/fd/N`, is no good path for that
+// call: it is looked at again before each attempt, and N may be another file by
+// then.)
+//
+// EVENTSOURCE_ERROR_CERTIFICATE if the text holds no certificate, or a broken
+// one.
+eventsource_error eventsource_set_ca_pem(eventsource *source, const char *pem);
+
 // Sets the certificate that the program shows to a server, or to a proxy, that
 // asks for one, and the certificate's private key.
 //

@@ -242,6 +242,16 @@ func WithCAFile(path string) Option {
 		})
 }
 
+// WithCAPEM sets the certificates of the authorities to trust as a text in PEM,
+// in the place of the system's: for a program that embeds them. Of it and
+// [WithCAFile] the later one holds.
+func WithCAPEM(pem string) Option {
+	return textOption("WithCAPEM", pem,
+		func(s *Source, pem *C.char) C.eventsource_error {
+			return C.eventsource_set_ca_pem(s.source, pem)
+		})
+}
+
 // WithClientCertificate sets the certificate that the program shows to a
 // server, or to a proxy, that asks for one, and its private key. Both files
 // are in PEM, and may be the same; they are read by Connect.

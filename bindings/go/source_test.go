@@ -886,6 +886,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithMaxBodySize(1 << 30), ErrValue, "WithMaxBodySize"},
 		{"", WithRetry(99), ErrValue, "WithRetry"},
 		{"", WithCAFile("/nowhere"), ErrFile, "WithCAFile"},
+		{"", WithCAPEM("none"), ErrCertificate, "WithCAPEM"},
 		{"", WithClientCertificate("/nowhere", "/nowhere"), ErrFile, "With"},
 		{"", WithProxy("ftp://secret@127.0.0.1"), ErrScheme, "WithProxy"},
 		{"", WithUnixSocket(""), ErrValue, "WithUnixSocket"},

@@ -2,13 +2,15 @@
 //! eventsource_set_proxy(3).
 
 use std::ffi::{c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
 
 use super::convert::{self, flag, optional_name};
 use super::source::{CSource, setting};
 use crate::error::Error;
+use crate::memory;
 use crate::net::interface::Interface;
 use crate::net::pins::Pins;
-use crate::net::trust::{CaFile, Identity, Name};
+use crate::net::trust::{Ca, Identity, Name};
 
 /// Sets the proxy to go through, `scheme://user:password@host:port`; an empty
 /// text for no proxy; NULL, the default, for the environment's.
@@ -124,8 +126,39 @@ pub unsafe extern "C" fn eventsource_set_ca_file(
         let path = convert::path(path);
         handle.check_settable()?;
         // Without the settings' lock: a log callback may set something.
-        let file = path.map(CaFile::read).transpose()?;
+        let file = path.map(Ca::in_file).transpose()?;
         handle.set_trust(|trust| trust.set_authorities(file))
+    })
+}
+
+/// Sets the certificates of the authorities to trust as a text in PEM, in the
+/// place of the system's trust store: for a program that holds them in itself,
+/// or has them from elsewhere than a file.
+///
+/// The certificates count as those of eventsource_set_ca_file() do, and of the
+/// two calls the later one holds. NULL, the default, restores the system's trust
+/// store. (A descriptor of memory, `/proc/self/fd/N`, is no good path for that
+/// call: it is looked at again before each attempt, and N may be another file by
+/// then.)
+///
+/// EVENTSOURCE_ERROR_CERTIFICATE if the text holds no certificate, or a broken
+/// one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_ca_pem(
+    source: *mut CSource,
+    pem: *const c_char,
+) -> Error {
+    setting(source, "eventsource_set_ca_pem", |handle| {
+        // Not in UTF-8 only: there may be comments between the certificates.
+        let pem = convert::path(pem).map(|it| it.as_os_str().as_bytes());
+        handle.check_settable()?;
+        // What is read of it is smaller than the text; and twice, for a while.
+        if !memory::is_there(2 * pem.map_or(0, <[u8]>::len)) {
+            return Err(Error::System);
+        }
+        // Without the settings' lock: a log callback may set something.
+        let authorities = pem.map(Ca::in_text).transpose()?;
+        handle.set_trust(|trust| trust.set_authorities(authorities))
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -23,7 +24,7 @@ use webpki::{EndEntityCert, anchor_from_trusted_cert};
 use crate::error::Error;
 use crate::net::certificate::{PublicKey, version};
 use crate::net::configuration::{configuration, provider};
-use crate::net::pem::certificates_in;
+use crate::net::pem::{certificates_in, certificates_of};
 use crate::net::watched::{Content, Watched};
 
 /// Authorities to trust, and TLS that trusts them.
@@ -69,6 +70,31 @@ impl Authorities {
         Ok(watched)
     }
 
+    /// Those in a text. All who have the same text share them.
+    pub(super) fn in_text(pem: &[u8]) -> Result<Arc<Authorities>, Error> {
+        type Texts = HashMap<[u8; SHA256_OUTPUT_LEN], Weak<Authorities>>;
+        static TEXTS: Mutex<Option<Texts>> = Mutex::new(None);
+
+        let lock = || TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = digest(&SHA256, pem).as_ref().try_into();
+        let hash = hash.expect("SHA-256 has one length");
+        let known = lock().as_ref().and_then(|it| it.get(&hash)?.upgrade());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let (new, line) = of_certificates(certificates_of(pem)?)?;
+        // Without the lock: a log callback may come back here.
+        if let Some(line) = line {
+            log::warn!("authorities: {line}");
+        }
+        let new = Arc::new(new);
+        let mut texts = lock();
+        let texts = texts.get_or_insert_default();
+        texts.retain(|_, known| known.strong_count() > 0);
+        texts.insert(hash, Arc::downgrade(&new));
+        Ok(new)
+    }
+
     /// Those of the system, which are there for as long as the process. The
     /// first call looks at the environment.
     pub(super) fn of_system() -> Arc<Watched<Authorities>> {
@@ -101,8 +127,12 @@ type Read = Result<(Authorities, Option<String>), Error>;
 
 fn read_file(paths: &[PathBuf]) -> Read {
     let [path] = paths else { return Err(Error::Internal) };
+    of_certificates(certificates_in(path)?)
+}
+
+/// Broken certificates are passed over, and told.
+fn of_certificates(certificates: Vec<CertificateDer<'static>>) -> Read {
     let mut store = RootCertStore::empty();
-    let certificates = certificates_in(path)?;
     let (_, ignored) = store.add_parsable_certificates(certificates);
     if store.is_empty() {
         return Err(Error::Certificate);

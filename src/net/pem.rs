@@ -12,7 +12,14 @@ use crate::error::Error;
 pub(super) fn certificates_in(
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
+    certificates_of(&read(path)?)
+}
+
+/// The certificates in a text, at least one.
+pub(super) fn certificates_of(
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|_| Error::Certificate)?;
     if certificates.is_empty() {

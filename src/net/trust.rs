@@ -26,7 +26,7 @@ use crate::net::watched::{Content, Watched};
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     /// In the place of the system's.
-    authorities: Option<CaFile>,
+    authorities: Option<Ca>,
     /// The client certificate and its key.
     identity: Option<Identity>,
     /// Whether a certificate has to be valid, or any will do.
@@ -41,14 +41,27 @@ pub(crate) struct Trust {
     made: Cache,
 }
 
-/// A file with authorities.
+/// The authorities that the program trusts.
 #[derive(Debug, Clone)]
-pub(crate) struct CaFile(Arc<Watched<Authorities>>);
+pub(crate) struct Ca(Known);
 
-impl CaFile {
-    /// Reads the file, unless another source has done so.
-    pub(crate) fn read(path: &Path) -> Result<CaFile, Error> {
-        Authorities::in_file(path).map(CaFile)
+#[derive(Debug, Clone)]
+enum Known {
+    /// Those in a file, as it is now.
+    File(Arc<Watched<Authorities>>),
+    /// Those in a text.
+    Text(Arc<Authorities>),
+}
+
+impl Ca {
+    /// Reads a file, unless another source has done so.
+    pub(crate) fn in_file(path: &Path) -> Result<Ca, Error> {
+        Authorities::in_file(path).map(Known::File).map(Ca)
+    }
+
+    /// Reads a text in PEM, unless another source has done so.
+    pub(crate) fn in_text(pem: &[u8]) -> Result<Ca, Error> {
+        Authorities::in_text(pem).map(Known::Text).map(Ca)
     }
 }
 
@@ -186,10 +199,9 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// Trusts the authorities in a file, and no others; without one, the
-    /// system's.
-    pub(crate) fn set_authorities(&mut self, file: Option<CaFile>) {
-        self.authorities = file;
+    /// Trusts these authorities, and no others; without any, the system's.
+    pub(crate) fn set_authorities(&mut self, authorities: Option<Ca>) {
+        self.authorities = authorities;
     }
 
     /// Shows a certificate to servers that ask for one.
@@ -274,7 +286,8 @@ impl Trust {
 
     fn authorities(&self) -> Result<Arc<Authorities>, Failure> {
         match &self.authorities {
-            Some(CaFile(file)) => file.current().map_err(failure),
+            Some(Ca(Known::File(file))) => file.current().map_err(failure),
+            Some(Ca(Known::Text(authorities))) => Ok(authorities.clone()),
             None => Authorities::of_system().current().map_err(|_| {
                 Failure::new(
                     Error::Tls,

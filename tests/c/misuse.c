@@ -245,6 +245,8 @@ static void null_everywhere(void)
     CHECK(eventsource_request_attempt(NULL) == 0);
     CHECK(eventsource_request_failure(NULL) == NULL);
     EXPECT(NULL, eventsource_set_ca_file(NULL, "/"));
+    EXPECT(NULL, eventsource_set_ca_pem(NULL, ""));
+    EXPECT(CERTIFICATE, eventsource_set_ca_pem(source, ""));
     EXPECT(NULL, eventsource_set_client_certificate(NULL, "/", "/"));
     EXPECT(NULL, eventsource_set_client_certificate(source, NULL, "/"));
     EXPECT(NULL, eventsource_set_client_certificate(source, "/", NULL));

@@ -326,6 +326,7 @@ void takes_every_setting()
     CHECK(thrown_by([&] { source.set_max_body_size(1 << 30); }) == Errc::value);
     source.set_stack_size(1 << 20);
     source.set_ca_file(std::nullopt);
+    source.set_ca_pem(std::nullopt);
     source.set_client_certificate(std::nullopt, std::nullopt);
     source.set_verify_peer(false);
     source.set_verify_peer(true);

@@ -24,7 +24,7 @@ fn text(
 
 /// For each setter that may refuse: a call that it refuses, why, and one that
 /// it takes.
-const SETTERS: [(&str, Call, Error, Call); 19] = [
+const SETTERS: [(&str, Call, Error, Call); 20] = [
     (
         "header",
         |it| it.set_header("X-Name", Some(b"a\nb")),
@@ -114,6 +114,12 @@ const SETTERS: [(&str, Call, Error, Call); 19] = [
         |it| text(it, ffi::eventsource_set_ca_file, "/nowhere"),
         Error::File,
         |it| it.set_ca_file(None),
+    ),
+    (
+        "ca_pem",
+        |it| text(it, ffi::eventsource_set_ca_pem, "none"),
+        Error::Certificate,
+        |it| it.set_text(ffi::eventsource_set_ca_pem, None),
     ),
     (
         "client_certificate",

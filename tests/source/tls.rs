@@ -397,6 +397,75 @@ fn trusts_the_authorities_in_a_file_and_no_others() {
     source.opened();
 }
 
+/// So does a text; of the two the one that was set last holds.
+#[test]
+fn trusts_the_authorities_in_a_text_and_no_others() {
+    let (config, file) = certificates::with_own_authority("127.0.0.1");
+    let pem = fs::read_to_string(&file).unwrap();
+    // As bundles have them.
+    let named = [b"# Autorit\xe9\n", pem.as_bytes()].concat();
+    let trusted = certificates::trusted("127.0.0.1");
+    let system = certificates::authority();
+    /// What is set.
+    #[derive(Clone, Copy)]
+    enum Set<'a> {
+        Text(&'a [u8]),
+        NoText,
+        SystemsFile,
+    }
+    use Set::{NoText, SystemsFile, Text};
+    let text = Text(pem.as_bytes());
+    for (config, settings, opens) in [
+        (&config, &[text][..], true),
+        (&config, &[Text(&named)], true),
+        (&trusted, &[text], false),
+        (&trusted, &[text, SystemsFile], true),
+        (&config, &[SystemsFile, text], true),
+        (&trusted, &[text, NoText], true),
+    ] {
+        let server = Server::secure(config.clone());
+        let source = Source::new(&server.url("/"));
+        let setter = ffi::eventsource_set_ca_pem;
+        for setting in settings {
+            let error = match setting {
+                Text(pem) => source.set_text(setter, Some(pem)),
+                NoText => source.set_text(setter, None),
+                SystemsFile => source.set_ca_file(Some(&system)),
+            };
+            assert_eq!(error, Error::None);
+        }
+        let source = source.start();
+        if opens {
+            server.accept().send(EVENT_STREAM);
+            source.opened();
+        } else {
+            assert!(server.try_accept().is_err());
+            source.retrying(Error::Tls);
+        }
+    }
+}
+
+/// A text that holds no certificate, or a broken one, is refused.
+#[test]
+fn refuses_a_text_without_authorities() {
+    let (config, file) = certificates::with_own_authority("127.0.0.1");
+    let pem = fs::read_to_string(&file).unwrap();
+    let server = Server::secure(config);
+    let source = Source::new(&server.url("/"));
+    let set = |pem: &str| {
+        source.set_text(ffi::eventsource_set_ca_pem, Some(pem.as_bytes()))
+    };
+    let broken = pem.replace('M', "-");
+    for none in ["", "none", HOLLOW, &broken, &file.display().to_string()] {
+        assert_eq!(set(none), Error::Certificate, "{none}");
+    }
+    // What is broken beside what is good is passed over, as in a file.
+    assert_eq!(set(&(HOLLOW.to_owned() + &pem)), Error::None);
+    let source = source.start();
+    server.accept().send(EVENT_STREAM);
+    source.opened();
+}
+
 /// A bundle of many, as systems have it.
 #[test]
 fn takes_a_bundle_of_authorities() {
