@@ -17,6 +17,7 @@ enum {
     CA_FILE = 256,
     DATA_BINARY,
     ID_FILE,
+    INTERFACE,
     JSON,
     KEY,
     LAST_EVENT_ID,
@@ -38,6 +39,7 @@ static const struct option names[] = {
     {"help", no_argument, NULL, 'h'},
     {"id-file", required_argument, NULL, ID_FILE},
     {"insecure", no_argument, NULL, 'k'},
+    {"interface", required_argument, NULL, INTERFACE},
     {"json", no_argument, NULL, JSON},
     {"key", required_argument, NULL, KEY},
     {"last-event-id", required_argument, NULL, LAST_EVENT_ID},
@@ -86,6 +88,7 @@ static const char help[] =
     "      --cacert FILE        the authorities to trust\n"
     "  -E, --cert FILE          a client certificate, in PEM\n"
     "      --key FILE           its key, if that is in another file\n"
+    "      --interface NAME     the interface, or the address, to go out over\n"
     "  -k, --insecure           any certificate is good\n"
     "      --pinnedpubkey KEYS  the server's key, sha256//BASE64\n"
     "  -x, --proxy URL          the proxy; an empty text for none\n"
@@ -322,6 +325,9 @@ static int take(struct options *options, int option, const char *value)
         return -1;
     case 'x':
         options->proxy = value;
+        return -1;
+    case INTERFACE:
+        options->interface = value;
         return -1;
     case UNIX_SOCKET:
         options->unix_socket = value;

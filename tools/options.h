@@ -24,6 +24,7 @@ struct options {
     int insecure;
     const char *pinned_key;
     const char *server_name;
+    const char *interface;
     const char *proxy;
     const char *unix_socket;
     const char *last_event_id;

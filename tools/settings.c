@@ -172,6 +172,8 @@ static enum status set_connection(eventsource *source,
 {
     enum status status = set_trust(source, options);
 
+    status = set_text(source, status, "--interface", options->interface,
+                      eventsource_set_interface);
     status = set_text(source, status, "--proxy", options->proxy,
                       eventsource_set_proxy);
     status = set_text(source, status, "--unix-socket", options->unix_socket,

@@ -132,6 +132,21 @@ fn a_proxy_or_none() {
 }
 
 #[test]
+fn an_interface_or_an_address() {
+    for interface in ["lo", "127.0.0.5"] {
+        let server = Server::start();
+        let options = ["--interface", interface];
+        let mut program = start(&options, &server.url("/"));
+        let socket = server.accept_silently();
+        let peer = socket.peer_addr().expect("a peer").ip().to_string();
+        assert!(interface == "lo" || peer == interface, "{peer}");
+        let connection = Connection::over(socket).expect("a request");
+        connection.answer("204 No Content", "");
+        assert_eq!(program.end().status, Some(0));
+    }
+}
+
+#[test]
 fn a_unix_socket() {
     let server = UnixServer::start();
     let path = server.path.to_str().expect("UTF-8");

@@ -3,7 +3,7 @@ _eventsource()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='--cacert --cert --data --data-binary --header --help
-        --id-file --insecure --json --key --last-event-id --max-time
+        --id-file --insecure --interface --json --key --last-event-id --max-time
         --pinnedpubkey --proxy --request --retry --server-name --silent --types --unix-socket --user --verbose
         --version'
 
@@ -28,6 +28,10 @@ _eventsource()
         compopt -o nospace 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -W 'Authorization: Content-Type:
             Cookie: User-Agent:' -- "$word")
+        ;;
+    --interface)
+        mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" \
+            -- "$word")
         ;;
     --last-event-id | -m | --max-time | --pinnedpubkey | -x | --proxy) ;;
     --server-name | --types | -u | --user) ;;
