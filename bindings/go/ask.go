@@ -82,6 +82,7 @@ static void eventsource_go_set_log(int level)
 import "C"
 
 import (
+	"log/slog"
 	"runtime/cgo"
 	"strings"
 	"sync/atomic"
@@ -338,13 +339,28 @@ const (
 	LogDebug LogLevel = C.EVENTSOURCE_LOG_LEVEL_DEBUG
 )
 
+// Level returns the level of [log/slog] that means the same, so that a program
+// can hand the lines of [SetLog] to its logger.
+func (level LogLevel) Level() slog.Level {
+	switch level {
+	case LogDebug:
+		return slog.LevelDebug
+	case LogInfo:
+		return slog.LevelInfo
+	case LogWarn:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
 var onLog atomic.Pointer[func(LogLevel, string)]
 
-// SetLog sets what is called with lines for the program's log, of all
-// sources, up to level; nil takes it away, and is how it begins.
+// SetLog sets a function that is called with lines for the program's log, about
+// all sources, up to level. Nil, the default, removes it. [LogLevel.Level] is
+// for programs that use [log/slog]; [WithLogger] logs one source.
 //
-// It is called on any thread, on several at a time. Lines name URLs without
-// user, password and query, and hold no headers and no data.
+// The function is called on any thread, and on several at a time. Lines name
+// URLs without user, password and query, and hold no headers and no data.
 func SetLog(level LogLevel, log func(level LogLevel, message string)) {
 	if log == nil {
 		C.eventsource_set_log(C.EVENTSOURCE_LOG_LEVEL_OFF, nil, nil)

@@ -5,8 +5,14 @@ package eventsource
 // #include "eventsource.h"
 import "C"
 
-// Error is what went wrong, for [errors.Is]. Those of [Connect] are in the
-// options, those of a [Failure] on the network.
+import (
+	"net"
+	"os"
+)
+
+// Error is the kind of an error, for [errors.Is] and [errors.As]. Every error
+// of this package wraps one: those of [Connect] are about the URL and the
+// options, those of a [Failure] about the network.
 type Error int
 
 const (
@@ -86,6 +92,18 @@ const (
 
 func (e Error) Error() string {
 	return C.GoString(C.eventsource_strerror(C.int(e)))
+}
+
+// Is makes an Error one of the standard library's, too: [ErrTimeout] is
+// [os.ErrDeadlineExceeded], and [ErrClosed] is [net.ErrClosed].
+func (e Error) Is(target error) bool {
+	switch e {
+	case ErrTimeout:
+		return target == os.ErrDeadlineExceeded
+	case ErrClosed:
+		return target == net.ErrClosed
+	}
+	return false
 }
 
 // Timeout returns whether e is [ErrTimeout]; with it an Error is a

@@ -6,14 +6,14 @@ package eventsource
 import "C"
 
 import (
-	"slices"
+	"net/http"
 	"strings"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
-// Event is what a stream dispatches.
+// Event is an event that a stream has dispatched.
 type Event struct {
 	// Type is what the stream's `event` field said, or "message".
 	Type string
@@ -30,45 +30,35 @@ type Event struct {
 // Response is the head of a response.
 type Response struct {
 	Status int
-	// URL is where it came from, after redirects.
+	// URL is where the response came from, after redirects.
 	URL string
-	// Location is the URL that it redirects to, absolute; empty if it is no
-	// redirect, or leads nowhere that the source would follow.
+	// Location is the URL that the response redirects to, absolute; empty if it
+	// is no redirect, or leads nowhere that the source would follow.
 	Location string
-	headers  map[string][]string
-}
-
-// Header returns the value of a header, or "" if there is none. The case of
-// name does not matter; several values are joined by ", ".
-func (r *Response) Header(name string) string {
-	return strings.Join(r.HeaderValues(name), ", ")
-}
-
-// HeaderValues returns the values of a header, each by itself. The case of
-// name does not matter.
-func (r *Response) HeaderValues(name string) []string {
-	return slices.Clone(r.headers[strings.ToLower(name)])
+	// Header holds the response's headers. A header that came several times has
+	// several values, in their order. A value that is not UTF-8 was read as
+	// Latin-1.
+	Header http.Header
 }
 
 func newResponse(response *C.eventsource_response) *Response {
 	if response == nil {
 		return nil
 	}
-	headers := map[string][]string{}
+	header := http.Header{}
 	for i := C.size_t(0); ; i++ {
 		name := C.eventsource_response_header_name(response, i)
 		if name == nil {
 			break
 		}
 		value := C.eventsource_response_header_value(response, i)
-		key := C.GoString(name)
-		headers[key] = append(headers[key], C.GoString(value))
+		header.Add(C.GoString(name), C.GoString(value))
 	}
 	return &Response{
 		Status:   int(C.eventsource_response_status(response)),
 		URL:      C.GoString(C.eventsource_response_url(response)),
 		Location: C.GoString(C.eventsource_response_location(response)),
-		headers:  headers,
+		Header:   header,
 	}
 }
 

@@ -42,6 +42,21 @@
 // A failure is also a [net.Error], whose Timeout method tells whether a time
 // limit has passed.
 //
+// # Ending
+//
+// A range ends without an error when the loop is left, when another goroutine
+// calls [Source.Close], and when the stream has ended and is not asked for
+// again (see [WithRetry]). When ctx is done, the range ends with
+// [context.Cause] as its last error, and the source stays open. So a program
+// that wants no error when its context is done has the context close the
+// source:
+//
+//	stop := context.AfterFunc(ctx, func() { source.Close() })
+//	defer stop()
+//	for event, err := range source.Events(context.Background()) {
+//		...
+//	}
+//
 // # Threads
 //
 // A source has a thread of the library, which is none of Go's, from [Connect]
@@ -110,6 +125,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
+	"net/url"
 	"os"
 	"runtime/cgo"
 	"strings"
@@ -155,6 +172,8 @@ type Source struct {
 	onRequest  func(*Request) error
 	onResponse func(*Response) Verdict
 	onRetry    func(*Failure) (time.Duration, bool)
+	// Nil if nothing is logged.
+	logger *slog.Logger
 	// The source, for the callbacks that ask; zero if there are none.
 	callbacks cgo.Handle
 
@@ -194,13 +213,13 @@ type Source struct {
 // How far a source reads ahead unless WithQueue says otherwise.
 const queue = 1024
 
-// Connect makes a source for url, which is absolute, http or https, and
-// starts to connect. It does not wait: whether there is anybody is told in
-// the range of [Source.Events].
+// Connect makes a source for url, which is absolute, http or https, and starts
+// to connect. It does not wait for the connection: the range of
+// [Source.Events] reports whether that succeeds.
 //
-// It fails only for a URL or an option that cannot be, or if the system has
-// no thread or descriptor to give. The source is the caller's, to be given
-// back with [Source.Close].
+// Connect fails only if the URL or an option is refused, or if the system is out
+// of threads or descriptors. The source is the caller's, who closes it with
+// [Source.Close].
 func Connect(url string, options ...Option) (*Source, error) {
 	s := &Source{users: 1}
 	err := withText(url, func(url *C.char) C.eventsource_error {
@@ -226,6 +245,9 @@ func (s *Source) connect(options []Option) error {
 		}
 	}
 	s.url = C.GoString(C.eventsource_url(s.source))
+	if s.logger != nil {
+		s.logger = s.logger.With("url", loggable(s.url))
+	}
 	s.withCredentials = C.eventsource_with_credentials(s.source) != 0
 	s.lastEventID = lastEventID(s.source)
 	s.known.LastEventID = s.lastEventID
@@ -340,6 +362,8 @@ func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) b
 		return yield(s.known, nil)
 	case C.EVENTSOURCE_ITEM_TYPE_OPEN:
 		s.changed()
+		s.log(slog.LevelInfo, "event stream opened",
+			"status", int(C.eventsource_response_status(item.response)))
 		if s.onOpen != nil {
 			s.onOpen(newResponse(item.response))
 		}
@@ -351,16 +375,51 @@ func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) b
 		s.changed()
 		failure := s.failure(item.failure)
 		s.told = !failure.WillRetry && failure.Reason != ErrTooLarge
+		s.logFailure(failure)
 		return yield(Event{}, failure)
 	case C.EVENTSOURCE_ITEM_TYPE_CLOSE:
 		s.changed()
 		reason := errorOf(item.reason)
+		if reason == ErrEnded {
+			s.log(slog.LevelInfo, "event stream ended")
+		}
 		if reason != nil && reason != ErrEnded && !s.told {
 			yield(Event{}, reason)
 		}
 		return false
 	}
 	return true
+}
+
+// log tells the program's logger, if there is one.
+func (s *Source) log(level slog.Level, message string, args ...any) {
+	if s.logger != nil {
+		s.logger.Log(context.Background(), level, message, args...)
+	}
+}
+
+func (s *Source) logFailure(failure *Failure) {
+	switch {
+	case failure.Reason == ErrTooLarge:
+		s.log(slog.LevelWarn, "event dropped", "error", failure)
+	case failure.WillRetry:
+		s.log(slog.LevelInfo, "event stream lost", "error", failure,
+			"attempt", failure.Attempt, "delay", failure.Delay)
+	default:
+		s.log(slog.LevelWarn, "event stream given up", "error", failure,
+			"attempt", failure.Attempt)
+	}
+}
+
+// loggable is a URL without what may be secret in it.
+func loggable(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		// The URL Standard allows more than Go does.
+		return ""
+	}
+	shown := url.URL{Scheme: parsed.Scheme, Host: parsed.Host, Path: parsed.Path}
+	return shown.String()
 }
 
 // dispatch makes event the one that is known. Text that has not changed since
@@ -437,9 +496,10 @@ func (s *Source) WithCredentials() bool {
 	return s.withCredentials
 }
 
-// Reconnect drops the connection, or ends the wait for one, and connects
-// again at once: the program knows better, the network has changed. No error
-// is told for it. It fails with [ErrClosed] if the source is closed.
+// Reconnect drops the connection, or ends the wait for the next attempt, and
+// connects again at once: for a program that knows, for example, that the
+// network has changed. The range reports no error for it. Reconnect fails with
+// [ErrClosed] if the source is closed.
 func (s *Source) Reconnect() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -453,9 +513,9 @@ func (s *Source) Reconnect() error {
 	return nil
 }
 
-// Close closes the source for good; a range over it ends. It may be called
-// from any goroutine, in a range or a function of an option, and again. It
-// waits for nothing that the network or the program does. It returns nil.
+// Close closes the source for good, and ends a range over it. It may be called
+// from any goroutine, inside a range or a function of an option, and again. It
+// does not wait for the network or the program. It returns nil.
 func (s *Source) Close() error {
 	s.mu.Lock()
 	if s.closed.Swap(true) || s.source == nil {

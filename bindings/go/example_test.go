@@ -120,6 +120,38 @@ func ExampleOnRequest() {
 	// Bearer token 2
 }
 
+// A range ends without an error when the source is closed.
+func ExampleSource_Close() {
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: one\n\n")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	source, err := eventsource.Connect(server.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	stop := context.AfterFunc(ctx, func() { source.Close() })
+	defer stop()
+	for event, err := range source.Events(context.Background()) {
+		if err != nil {
+			log.Fatal(err) // none comes
+		}
+		fmt.Println(event.Data)
+		cancel() // from anywhere
+	}
+	fmt.Println(source.ReadyState())
+	// Output:
+	// one
+	// CLOSED
+}
+
 func ExampleWithBody() {
 	server := httptest.NewServer(http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {

@@ -17,7 +17,7 @@ import (
 
 // Of what the header declares, what this package has no use for, and why.
 var unused = map[string]string{
-	"eventsource_response_header": "Response.Header joins the values itself",
+	"eventsource_response_header": "Response.Header has all of them",
 	"eventsource_on_open":         "the queue tells it",
 	"eventsource_on_event":        "the queue tells it",
 	"eventsource_on_error":        "the queue tells it",

@@ -6,32 +6,33 @@ package eventsource
 import "C"
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 	"unsafe"
 )
 
-// Option is something that [Connect] is told. Of two that say the same the
-// later one holds. A zero Option does nothing.
+// Option is a setting of a source, for [Connect]. Of two that set the same, the
+// later one holds. The zero Option does nothing.
 type Option struct {
-	// For the error, if it cannot be.
+	// For the error, if it is refused.
 	name string
 	set  func(*Source) error
 }
 
-// Retry says after which failures a source comes back.
+// Retry says after which failures a source reconnects.
 type Retry int
 
 const (
-	// RetryStandard: after everything that the network does. A status other
-	// than 200, or another content type, ends the source.
+	// RetryStandard: after every failure of the network. A status other than
+	// 200, or another content type, ends the source.
 	RetryStandard Retry = C.EVENTSOURCE_RETRY_STANDARD
 	// RetryPersistent: after the statuses 408, 425, 429 and 500 to 599, too.
 	RetryPersistent Retry = C.EVENTSOURCE_RETRY_PERSISTENT
 	// RetryUntilOpen: as RetryPersistent until a response is accepted, and
 	// never after that: a request that costs money is made once, and no more.
 	RetryUntilOpen Retry = C.EVENTSOURCE_RETRY_UNTIL_OPEN
-	// RetryNever: after nothing: one attempt, one stream.
+	// RetryNever: after none: one attempt, one stream.
 	RetryNever Retry = C.EVENTSOURCE_RETRY_NEVER
 )
 
@@ -41,10 +42,10 @@ const (
 // `User-Agent`. If redirects lead to other origins, the headers set here are
 // not sent there (see [WithTrustRedirects]), except for `Accept`,
 // `Accept-Language`, `Cache-Control`, `Content-Type`, `Origin`, `Pragma` and
-// `User-Agent`. It is [ErrHeader] if HTTP
-// cannot carry it (in `Authorization` and `Host`, what is not ASCII), if
+// `User-Agent`. The error is [ErrHeader] if HTTP cannot carry the header (in
+// `Authorization` and `Host` also text that is not ASCII), if
 // `Accept-Encoding` asks for more than `identity`, `gzip` and `x-gzip`, if
-// there are 10,000 headers, or if it is the library's own: `Connection`,
+// there are 10,000 headers, or if the header is the library's own: `Connection`,
 // `Content-Length`, `Expect`, `Last-Event-ID`, `Proxy-Authorization`, `TE`,
 // `Trailer`, `Transfer-Encoding`, `Upgrade`.
 func WithHeader(name, value string) Option {
@@ -57,7 +58,7 @@ func WithHeader(name, value string) Option {
 	}}
 }
 
-// WithoutHeader takes away a header that is sent by default: `Accept`,
+// WithoutHeader removes a header that is sent by default: `Accept`,
 // `Accept-Encoding`, `Cache-Control`, `Pragma` or `User-Agent`.
 func WithoutHeader(name string) Option {
 	return textOption("WithoutHeader "+name, name,
@@ -76,11 +77,11 @@ func WithLastEventID(id string) Option {
 		})
 }
 
-// WithReconnectionTime sets the wait after a connection that worked, with up to
-// a fifth more at random: 3 seconds by default. A connection has worked if it
-// brought an event or an id, or was open for a second. A `retry` field of the
-// stream changes the time later on. Attempts that failed are followed by waits
-// that double, up to 30 seconds, and half of each is random.
+// WithReconnectionTime sets the delay after a connection that worked, to which
+// up to a fifth is added at random: 3 seconds by default. A connection has worked
+// if it brought an event or an ID, or was open for a second. A `retry` field of
+// the stream changes the delay. After attempts that failed the delays double, up
+// to 30 seconds, and half of each is random.
 func WithReconnectionTime(wait time.Duration) Option {
 	return durationOption("WithReconnectionTime", wait,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -88,9 +89,9 @@ func WithReconnectionTime(wait time.Duration) Option {
 		})
 }
 
-// WithMaxReconnectionTime sets the longest wait between two attempts, with up
-// to a fifth more at random: 30 seconds by default, or the reconnection time
-// if that is longer. It holds for what the server asks for, too.
+// WithMaxReconnectionTime sets the longest delay between two attempts, to which
+// up to a fifth is added at random: 30 seconds by default, or the reconnection
+// time if that is longer. It also limits what the server asks for.
 func WithMaxReconnectionTime(wait time.Duration) Option {
 	return durationOption("WithMaxReconnectionTime", wait,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -151,9 +152,8 @@ func WithTrustRedirects(trust bool) Option {
 	})
 }
 
-// WithConnectTimeout sets how long an attempt may take to be connected: the
-// look-up of the name, TCP and TLS together. 30 seconds by default, 0 for
-// ever.
+// WithConnectTimeout sets how long connecting may take: the look-up of the host
+// name, TCP and TLS together. The default is 30 seconds; 0 is no limit.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return durationOption("WithConnectTimeout", timeout,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -162,7 +162,7 @@ func WithConnectTimeout(timeout time.Duration) Option {
 }
 
 // WithResponseTimeout sets how long a server may take for the head of its
-// response. 5 minutes by default, 0 for ever.
+// response. The default is 5 minutes; 0 is no limit.
 func WithResponseTimeout(timeout time.Duration) Option {
 	return durationOption("WithResponseTimeout", timeout,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -170,9 +170,9 @@ func WithResponseTimeout(timeout time.Duration) Option {
 		})
 }
 
-// WithIdleTimeout sets how long an open stream may be silent; 0, the default,
-// for ever. Any byte counts, comments too. Without it TCP notices a dead peer
-// all the same, within minutes.
+// WithIdleTimeout sets how long an open stream may be silent. The default, 0, is
+// no limit. Any byte counts, those of comments too. Without this limit TCP still
+// notices a dead peer, within two minutes.
 func WithIdleTimeout(timeout time.Duration) Option {
 	return durationOption("WithIdleTimeout", timeout,
 		func(s *Source, ms C.uint64_t) C.eventsource_error {
@@ -180,18 +180,18 @@ func WithIdleTimeout(timeout time.Duration) Option {
 		})
 }
 
-// WithRetry sets after which failures the source comes back: [RetryStandard]
-// for a GET by default, and [RetryNever] for everything else, so that what is
-// paid for is not asked for twice by accident. A stream that has ended in good
-// order and is not asked for again ends the range without an error.
+// WithRetry sets after which failures the source reconnects: by default
+// [RetryStandard] for a GET and [RetryNever] for every other method, so that a
+// request that costs money is not repeated by accident. A stream that has ended
+// in good order and is not asked for again ends the range without an error.
 func WithRetry(retry Retry) Option {
 	return option("WithRetry", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_retry(s.source, C.int(retry))
 	})
 }
 
-// WithMaxAttempts sets after how many attempts in a row that failed the source
-// gives up; 0, the default, for never.
+// WithMaxAttempts sets after how many failed attempts in a row the source gives
+// up. The default, 0, is no limit.
 func WithMaxAttempts(n uint32) Option {
 	return option("WithMaxAttempts", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_max_attempts(s.source, C.uint32_t(n))
@@ -233,8 +233,9 @@ func WithStackSize(bytes uint) Option {
 	})
 }
 
-// WithCAFile sets the file with the certificates of the authorities to trust,
-// in PEM, in the place of the system's. It is read by Connect.
+// WithCAFile sets the file with the certificates of the authorities to trust, in
+// PEM, in the place of the system's trust store. [Connect] reads the file, and
+// the source reads it again when it has changed.
 func WithCAFile(path string) Option {
 	return textOption("WithCAFile", path,
 		func(s *Source, path *C.char) C.eventsource_error {
@@ -265,10 +266,10 @@ func WithClientCertificate(certPath, keyPath string) Option {
 	}}
 }
 
-// WithVerifyPeer sets whether the certificate of an https server is checked;
-// it is by default. Without, whoever sits between the program and the server
-// can read and change everything; [WithCAFile] is what a server with a
-// certificate of its own needs.
+// WithVerifyPeer sets whether the certificates of https servers are checked, as
+// they are by default. Without the check, whoever sits between the program and
+// the server can read and change everything. For a server with a certificate of
+// its own, use [WithCAFile] instead, or [WithPinnedKey] besides.
 func WithVerifyPeer(verify bool) Option {
 	return option("WithVerifyPeer", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_verify_peer(s.source, number(verify))
@@ -307,10 +308,10 @@ func WithPinnedKey(keys ...string) Option {
 }
 
 // WithProxy sets the proxy to go through, `scheme://user:password@host:port`;
-// an empty url for none.
+// an empty url is for no proxy.
 //
 // The scheme is `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`.
-// Without this option the environment is looked at: `http_proxy`,
+// Without this option the environment names the proxies: `http_proxy`,
 // `https_proxy`, `all_proxy`, `no_proxy`.
 func WithProxy(url string) Option {
 	return textOption("WithProxy", url,
@@ -349,17 +350,29 @@ func WithInterface(nameOrAddress string) Option {
 		})
 }
 
-// WithQueue sets how many events the source reads ahead: 1024 by default, but
-// no more than as much text as one event may have. While so many wait nothing
-// is read: the server is slowed down, nothing is lost.
+// WithQueue sets how many events the source reads ahead: 1024 by default, and
+// never more text than one event may have. While the queue is full, the source
+// reads nothing more: the server is slowed down, and nothing is lost.
 func WithQueue(capacity uint) Option {
 	return option("WithQueue", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_queue(s.source, C.size_t(capacity))
 	})
 }
 
-// OnOpen has a function called when a connection is announced: the source is
-// open. It is called by the goroutine that ranges, in the order of the stream.
+// WithLogger sets a logger for what becomes of the source: a stream was opened
+// (Info), lost (Info), given up (Warn) or has ended (Info), or an event was
+// dropped (Warn). Each record has the source's URL, without user, password, query
+// and fragment. The goroutine that ranges logs, in the order of the stream.
+// [SetLog] reports more, for all sources of the process.
+func WithLogger(logger *slog.Logger) Option {
+	return Option{"WithLogger", func(s *Source) error {
+		s.logger = logger
+		return nil
+	}}
+}
+
+// OnOpen sets a function that is called when a connection is announced: the
+// source is open. The goroutine that ranges calls it, in the order of the stream.
 func OnOpen(onOpen func(*Response)) Option {
 	return Option{"OnOpen", func(s *Source) error {
 		s.onOpen = onOpen
@@ -367,10 +380,10 @@ func OnOpen(onOpen func(*Response)) Option {
 	}}
 }
 
-// OnComment has a function called with every comment: what stands after the
-// colon of a line that begins with one. It is called by the goroutine that
-// ranges, in the order of the stream. Without it comments are skipped, and
-// cost next to nothing.
+// OnComment sets a function that is called with every comment: the text after
+// the colon of a line that begins with one. The goroutine that ranges calls it,
+// in the order of the stream. Without it comments are skipped, and cost next to
+// nothing.
 func OnComment(onComment func(string)) Option {
 	return option("OnComment", func(s *Source) C.eventsource_error {
 		s.onComment = onComment

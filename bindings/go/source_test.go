@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -170,7 +172,7 @@ func TestALostConnectionIsAnErrorAndTheRangeGoesOn(t *testing.T) {
 	})
 	source := connect(t, url, OnOpen(func(response *Response) {
 		opened = append(opened, fmt.Sprint(response.Status, " ", response.URL,
-			" ", response.Header("CONTENT-type"), response.Header("X-No")))
+			" ", response.Header.Get("CONTENT-type"), response.Header.Get("X-No")))
 	}))
 	var seen []string
 	for event, err := range source.Events(patience(t)) {
@@ -222,10 +224,10 @@ func TestAFailureEndsTheRange(t *testing.T) {
 	if failure.HTTPStatus != 401 || failure.WillRetry ||
 		failure.Body != "who are you?\n" || failure.Attempt != 1 ||
 		failure.Response.Status != 401 ||
-		failure.Response.Header("x-why") != "it is, so" ||
-		!slices.Equal(failure.Response.HeaderValues("X-WHY"),
+		failure.Response.Header.Get("x-why") != "it is" ||
+		!slices.Equal(failure.Response.Header.Values("X-WHY"),
 			[]string{"it is", "so"}) ||
-		failure.Response.HeaderValues("X-No") != nil {
+		failure.Response.Header.Values("X-No") != nil {
 		t.Errorf("%+v", failure)
 	}
 	if !errors.Is(seen[0], ErrStatus) || !strings.Contains(seen[0].Error(), "401") {
@@ -935,6 +937,81 @@ func TestATimeThatIsShorterThanAMillisecondIsNotForEver(t *testing.T) {
 	source := connect(t, serve(t, says("data: 1\n\n")),
 		WithIdleTimeout(time.Nanosecond))
 	expect(t, take(t, source, 2), "message 1", "error "+ErrTimeout.Error())
+}
+
+func TestErrorsAreTheStandardLibrarysToo(t *testing.T) {
+	failure := &Failure{Reason: ErrTimeout, SystemError: syscall.ETIMEDOUT}
+	var code Error
+	if err := fmt.Errorf("wrapped: %w", failure); !errors.As(err, &code) ||
+		code != ErrTimeout || !errors.Is(err, os.ErrDeadlineExceeded) ||
+		!errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, net.ErrClosed) {
+		t.Error(err, code)
+	}
+	if !errors.Is(ErrClosed, net.ErrClosed) || errors.Is(ErrLost, net.ErrClosed) ||
+		errors.Is(ErrLost, os.ErrDeadlineExceeded) {
+		t.Error("an Error is another one")
+	}
+	source := connect(t, serve(t, says("")))
+	source.Close()
+	if err := source.Reconnect(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	_, err := Connect("http://127.0.0.1/", WithCAFile("/nowhere"))
+	if !errors.As(err, &code) || code != ErrFile {
+		t.Error(err)
+	}
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	for _, err := range connect(t, serve(t, says(""))).Events(ctx) {
+		if !errors.Is(err, cause) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestALoggerIsToldWhatBecomesOfASource(t *testing.T) {
+	var lines strings.Builder
+	logger := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "delay" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	var connections atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			if connections.Add(1) == 2 {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, "retry: 10\ndata: large\n\ndata: 1\n\n")
+		}))
+	t.Cleanup(server.Close)
+	url := strings.Replace(server.URL, "//", "//user:secret@", 1) + "/path?secret"
+	for _, retry := range []Retry{RetryStandard, RetryNever} {
+		source := connect(t, url, WithLogger(logger), WithRetry(retry),
+			WithMaxEventSize(1))
+		for range source.Events(patience(t)) {
+		}
+	}
+	at := " url=" + server.URL + "/path"
+	error := func(text string) string {
+		return at + ` error="eventsource: ` + text + `"`
+	}
+	expect(t, strings.Split(strings.TrimSpace(lines.String()), "\n"),
+		`level=INFO msg="event stream opened"`+at+" status=200",
+		`level=WARN msg="event dropped"`+error("event over the size limit"),
+		`level=INFO msg="event stream lost"`+
+			error("the server has ended the stream")+" attempt=0",
+		`level=WARN msg="event stream given up"`+
+			error("status 204: the server wants no more")+" attempt=1",
+		`level=INFO msg="event stream opened"`+at+" status=200",
+		`level=WARN msg="event dropped"`+error("event over the size limit"),
+		`level=INFO msg="event stream ended"`+at)
 }
 
 func TestTheLogIsOfAllSources(t *testing.T) {
