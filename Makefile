@@ -1,6 +1,17 @@
 CARGO ?= cargo
 RUSTC ?= rustc
-OBJCOPY ?= objcopy
+# A prefix such as aarch64-linux-gnu-, beside CARGO_BUILD_TARGET.
+CROSS_COMPILE ?=
+OBJCOPY ?= $(CROSS_COMPILE)objcopy
+ifeq ($(origin LD),default)
+LD = $(CROSS_COMPILE)ld
+endif
+ifeq ($(origin AR),default)
+AR = $(CROSS_COMPILE)ar
+endif
+ifeq ($(origin CC),default)
+CC = $(CROSS_COMPILE)cc
+endif
 CARGO_TARGET_DIR ?= target
 RELEASE = $(CARGO_TARGET_DIR)$(CARGO_BUILD_TARGET:%=/%)/release
 CFLAGS ?= -O2 -Wall -Wextra -Wpedantic
@@ -212,8 +223,12 @@ $(RELEASE)/$(SO):
 html: ## Makes the manual for a browser: needs mandoc
 	packaging/html $(CARGO_TARGET_DIR)/html
 
+# The tarball is in the directory dist, beside the directory release.
+dist: rust ## Makes the tarball of a release, with the sources of all crates
+	packaging/dist $(CARGO_TARGET_DIR)/dist
+
 # The packages are in the directory deb, beside the directory release.
-deb: $(RELEASE)/$(SO) $(TOOL) ## Makes the Debian packages: needs dpkg-dev
+deb: rust ## Makes the Debian packages of the last commit: needs debhelper
 	packaging/deb $(CARGO_TARGET_DIR)/deb
 
 deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
@@ -226,5 +241,5 @@ clean: ## Removes everything that was built
 	$(CARGO) clean
 
 .PHONY: all library rust tool help demo check format header test test-quick test-release \
-	sanitize models fuzz soak bench compare install uninstall html deb deb-test \
+	sanitize models fuzz soak bench compare install uninstall html dist deb deb-test \
 	parity clean

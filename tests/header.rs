@@ -1,7 +1,8 @@
 //! `include/eventsource.h` is what cbindgen makes of `src/ffi`, and a copy of
 //! it is in the Go module, which cannot reach out of its directory.
 //! `bindings/api.json` says the same to programs: to the tests of the manual,
-//! of C++ and of Go, and to whoever makes a wrapper for another language.
+//! of C++ and of Go, and to whoever makes a wrapper for another language; a
+//! list of the symbols says it to Debian's tools.
 //!
 //! `make header` writes them anew.
 
@@ -37,7 +38,7 @@ const SOURCES: [&str; 22] = [
 ];
 
 /// What is written, and where.
-fn generate() -> [(&'static str, String); 3] {
+fn generate() -> [(&'static str, String); 4] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))
         .expect("cbindgen.toml");
@@ -53,13 +54,26 @@ fn generate() -> [(&'static str, String); 3] {
     let text = tidy(&String::from_utf8(text).expect("UTF-8"));
     let groups = SOURCES.map(|source| Group::of(root, source));
     let header = with_headings(&text, &groups);
-    let api = serde_json::to_string_pretty(&describe(&text, &groups));
-    let api = api.expect("JSON") + "\n";
+    let api = describe(&text, &groups);
+    let symbols = symbols(&api);
+    let api = serde_json::to_string_pretty(&api).expect("JSON") + "\n";
     [
         ("include/eventsource.h", header.clone()),
         ("bindings/go/eventsource.h", header),
         ("bindings/api.json", api),
+        ("packaging/debian/libeventsource0.symbols", symbols),
     ]
+}
+
+/// What a Debian package says that its library has: deb-symbols(5).
+fn symbols(api: &Value) -> String {
+    let functions = api["functions"].as_array().expect("functions").iter();
+    let mut lines: Vec<_> = functions
+        .map(|it| format!(" {}@Base 0.1.0\n", it["name"].as_str().unwrap()))
+        .collect();
+    lines.sort();
+    "libeventsource.so.0 libeventsource0 #MINVER#\n".to_owned()
+        + &lines.concat()
 }
 
 /// The functions of a source file, under one heading.
