@@ -11,6 +11,8 @@
 mod error;
 #[path = "../src/failure.rs"]
 mod failure;
+#[path = "../src/memory.rs"]
+mod memory;
 #[path = "../src/parser/mod.rs"]
 mod parser;
 #[path = "../src/pool.rs"]
@@ -124,7 +126,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use loom::thread;
 
 use error::Error;
-use parser::Text;
+use parser::{Shares, Text};
 use source::batch::{Batch, Item};
 use source::queue::{Queue, Taken, Writer};
 use state::{ReadyState, State};
@@ -303,7 +305,7 @@ fn with_writer(
 
 /// Puts an item, and waits for room as the source's thread does.
 fn put(writer: &mut Writer, state: &State, text: &[u8; 1]) {
-    writer.comment(Text::with_nul(&[text[0], 0]));
+    writer.comment(Text::with_nul(&[text[0], 0]), &Shares::default());
     wait_for_room(writer, state);
 }
 
