@@ -305,7 +305,7 @@ fn with_writer(
 
 /// Puts an item, and waits for room as the source's thread does.
 fn put(writer: &mut Writer, state: &State, text: &[u8; 1]) {
-    writer.comment(Text::with_nul(&[text[0], 0]), &Shares::default());
+    assert!(writer.comment(Text::with_nul(&[text[0], 0]), &Shares::default()));
     wait_for_room(writer, state);
 }
 
