@@ -478,6 +478,7 @@ fn a_log_callback_may_use_the_source() {
                 message,
                 Some(nothing),
                 never,
+                None,
                 &mut id,
             );
             ffi::eventsource_remove_listener(source, id);

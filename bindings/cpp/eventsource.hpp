@@ -106,7 +106,6 @@
 #include <forward_list>
 #include <functional>
 #include <iterator>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -844,10 +843,10 @@ namespace detail {
 // The C source and its handlers, in one object that does not move: the
 // `user_data` of every callback. It outlives the source's last callback.
 struct Source {
+    // The `user_data` of a listener in C, which deletes it.
     struct Listener {
         Source *source;
         EventHandler handler;
-        std::uint64_t id;
     };
 
     eventsource *handle = nullptr;
@@ -868,11 +867,6 @@ struct Source {
 
     // The event that the range has reached.
     std::optional<Event> at;
-
-    std::mutex mutex;
-    std::list<Listener> listeners;
-    // Listeners that may still be running, or about to run.
-    std::list<Listener> removed;
 
     struct Release {
         void operator()(Source *source) const noexcept
@@ -972,20 +966,14 @@ struct Source {
                                   void *user_data) noexcept
     {
         const auto *listener = static_cast<Listener *>(user_data);
-        Running source(listener->source);
+        const Running source(listener->source);
         listener->handler(Event(event));
-        source->drop_removed();
     }
 
-    // Called on the source's thread between two listeners, when none runs and
-    // those removed so far are not called any more.
-    void drop_removed()
+    // The source may be gone.
+    static void on_removed(void *user_data) noexcept
     {
-        // Declared before the lock, so that the handlers are destroyed after it
-        // is released.
-        std::list<Listener> dropped;
-        const std::lock_guard<std::mutex> lock(mutex);
-        dropped.swap(removed);
+        delete static_cast<Listener *>(user_data);
     }
 
     // The next item in C; NULL if the time has passed or the close was taken.
@@ -1143,36 +1131,27 @@ public:
         const detail::CText text(type);
         if (!handler || !source_)
             detail::fail(Errc::null);
-        std::list<detail::Source::Listener> added;
-        added.push_back({source_.get(), std::move(handler), 0});
-        auto &listener = added.front();
-        const std::lock_guard<std::mutex> lock(source_->mutex);
+        using Listener = detail::Source::Listener;
+        std::unique_ptr<Listener> listener(
+            new Listener{source_.get(), std::move(handler)});
+        std::uint64_t id;
         detail::check(eventsource_add_listener(
-            native_handle(), text, detail::Source::on_listened_event, &listener,
-            &listener.id));
-        source_->listeners.splice(source_->listeners.end(), added);
-        return listener.id;
+            native_handle(), text, detail::Source::on_listened_event,
+            listener.get(), detail::Source::on_removed, &id));
+        // C's from here on, and perhaps deleted by now.
+        static_cast<void>(listener.release());
+        return id;
     }
 
     // The listener is not called from here on; if it is running on another
-    // thread, it runs to its end. The handler is destroyed when this listener,
-    // or the next, has returned, or with the source. May be called at any time,
-    // from any thread, also in handlers. Errc::value if there is no listener
-    // with this number.
+    // thread, it runs to its end. The handler is destroyed before this
+    // function returns, or when it has returned itself; the handlers of
+    // listeners that were not removed, when the source has ended, or with it.
+    // May be called at any time, from any thread, also in handlers. Errc::value
+    // if there is no listener with this number.
     void remove_event_listener(std::uint64_t id)
     {
-        if (!source_)
-            detail::fail(Errc::null);
-        const std::lock_guard<std::mutex> lock(source_->mutex);
         detail::check(eventsource_remove_listener(native_handle(), id));
-        auto &listeners = source_->listeners;
-        const auto listener =
-            std::find_if(listeners.begin(), listeners.end(),
-                         [id](const auto &it) { return it.id == id; });
-        // A listener that was added in C is not in the list.
-        if (listener != listeners.end())
-            source_->removed.splice(source_->removed.end(), listeners,
-                                    listener);
     }
 
     // The request. All settings here and below are made before connect(), else

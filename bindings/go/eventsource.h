@@ -92,7 +92,9 @@
 // Arguments of functions are copied. Arguments of callbacks are borrowed
 // until the callback returns, and an item until the next item is asked for.
 // The library never looks at what `user_data` points to, which must live
-// until eventsource_free() has returned: no callback begins after that.
+// until eventsource_free() has returned: no callback begins after that. A
+// listener is told earlier that it is called no more, see
+// eventsource_add_listener().
 //
 // Where there is no memory for what a server or the program makes large
 // (events, ids, comments, URLs, headers, bodies), an event is dropped,
@@ -452,6 +454,10 @@ typedef void (*eventsource_comment_callback)(
     size_t len,
     void *user_data);
 
+// Called once for a listener that was added, when it is called no more: what
+// `user_data` points to can be released.
+typedef void (*eventsource_removed_callback)(void *user_data);
+
 // Called before each attempt. What is changed in `request` holds for this
 // attempt only.
 typedef void (*eventsource_request_callback)(
@@ -637,16 +643,28 @@ eventsource_error eventsource_on_comment(
 //
 // May be called at any time, from any thread, in callbacks. Listeners of a
 // type are called in the order in which they were added, and one that was
-// added twice twice; a listener that is
-// added while an event is dispatched is first called for the next event.
-// `message` is the type of events to which the stream gives none (R57). `id`
-// may be NULL if the listener will not be removed. EVENTSOURCE_ERROR_QUEUE if
-// the source has a queue.
+// added twice twice; a listener that is added while an event is dispatched is
+// first called for the next event. `message` is the type of events to which
+// the stream gives none (R57). `id` may be NULL if the listener will not be
+// removed.
+//
+// `on_removed`, unless it is NULL, is called exactly once, when the listener
+// is called no more, so that `user_data` can be released. It is called on the
+// thread that calls eventsource_remove_listener(), before that returns; or, if
+// the listener runs at that moment, on the source's thread, as soon as the
+// listener has returned. Listeners that were not removed are when the source
+// has ended, on its thread, after `on_close`; and by eventsource_free() if the
+// source was not connected, or if they were added after its end. No lock is
+// held meanwhile. In `on_removed` nothing may be called on the source. On
+// error it is not called.
+//
+// EVENTSOURCE_ERROR_QUEUE if the source has a queue.
 eventsource_error eventsource_add_listener(
     eventsource *source,
     const char *type,
     eventsource_event_callback on_event,
     void *user_data,
+    eventsource_removed_callback on_removed,
     uint64_t *id);
 
 // Removes the listener with the number `id`.
@@ -654,10 +672,12 @@ eventsource_error eventsource_add_listener(
 // May be called at any time, from any thread, in callbacks. On the source's
 // own thread, so in callbacks, the listener is not called from here on. On
 // another thread this function does not wait: a call that runs runs to its
-// end, and one that was about to begin may still come. Its `user_data` must
-// live until another callback of the source has begun after this call, or
-// until eventsource_wait() or eventsource_free() has returned.
-// EVENTSOURCE_ERROR_VALUE if no listener has this number.
+// end. A listener with `on_removed` does not begin to run after this call, and
+// `on_removed` tells when `user_data` can be released. One without may still
+// begin, if it was about to; its `user_data` must live until another callback
+// of the source has begun after this call, or until eventsource_wait() or
+// eventsource_free() has returned. EVENTSOURCE_ERROR_VALUE if no listener has
+// this number.
 eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 
 // What a source asks for

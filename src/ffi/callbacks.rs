@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::parser::{Event, Text};
 use crate::response::Response;
 use crate::source::handle::OnClose;
-use crate::source::listeners::OnEvent;
+use crate::source::listeners::{OnEvent, OnRemoved};
 use crate::source::push::{OnComment, OnError, OnOpen};
 
 /// Called when a connection is announced: the response was accepted, and the
@@ -63,6 +63,10 @@ pub type CommentCallback = Option<
         user_data: *mut c_void,
     ),
 >;
+
+/// Called once for a listener that was added, when it is called no more: what
+/// `user_data` points to can be released.
+pub type RemovedCallback = Option<extern "C" fn(user_data: *mut c_void)>;
 
 /// Sets the callback that is called when a connection is announced.
 #[unsafe(no_mangle)]
@@ -157,17 +161,29 @@ pub unsafe extern "C" fn eventsource_on_comment(
 ///
 /// May be called at any time, from any thread, in callbacks. Listeners of a
 /// type are called in the order in which they were added, and one that was
-/// added twice twice; a listener that is
-/// added while an event is dispatched is first called for the next event.
-/// `message` is the type of events to which the stream gives none (R57). `id`
-/// may be NULL if the listener will not be removed. EVENTSOURCE_ERROR_QUEUE if
-/// the source has a queue.
+/// added twice twice; a listener that is added while an event is dispatched is
+/// first called for the next event. `message` is the type of events to which
+/// the stream gives none (R57). `id` may be NULL if the listener will not be
+/// removed.
+///
+/// `on_removed`, unless it is NULL, is called exactly once, when the listener
+/// is called no more, so that `user_data` can be released. It is called on the
+/// thread that calls eventsource_remove_listener(), before that returns; or, if
+/// the listener runs at that moment, on the source's thread, as soon as the
+/// listener has returned. Listeners that were not removed are when the source
+/// has ended, on its thread, after `on_close`; and by eventsource_free() if the
+/// source was not connected, or if they were added after its end. No lock is
+/// held meanwhile. In `on_removed` nothing may be called on the source. On
+/// error it is not called.
+///
+/// EVENTSOURCE_ERROR_QUEUE if the source has a queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_add_listener(
     source: *mut CSource,
     r#type: *const c_char,
     on_event: EventCallback,
     user_data: *mut c_void,
+    on_removed: RemovedCallback,
     id: *mut u64,
 ) -> Error {
     let (pointer, user_data) = (Pointer(source), Pointer(user_data));
@@ -179,8 +195,12 @@ pub unsafe extern "C" fn eventsource_add_listener(
         let handle = handle(source)?;
         let event_type = name(r#type)?;
         let on_event = on_event.ok_or(Error::Null)?;
+        let of_removed = Pointer(user_data.get());
+        let on_removed = on_removed.map(|on_removed| -> OnRemoved {
+            Box::new(move || on_removed(of_removed.get()))
+        });
         let on_event = listener(pointer, on_event, user_data);
-        let id = handle.add_listener(event_type, on_event)?;
+        let id = handle.add_listener(event_type, on_event, on_removed)?;
         if let Some(place) = place {
             place.write(id);
         }
@@ -204,10 +224,12 @@ fn listener(
 /// May be called at any time, from any thread, in callbacks. On the source's
 /// own thread, so in callbacks, the listener is not called from here on. On
 /// another thread this function does not wait: a call that runs runs to its
-/// end, and one that was about to begin may still come. Its `user_data` must
-/// live until another callback of the source has begun after this call, or
-/// until eventsource_wait() or eventsource_free() has returned.
-/// EVENTSOURCE_ERROR_VALUE if no listener has this number.
+/// end. A listener with `on_removed` does not begin to run after this call, and
+/// `on_removed` tells when `user_data` can be released. One without may still
+/// begin, if it was about to; its `user_data` must live until another callback
+/// of the source has begun after this call, or until eventsource_wait() or
+/// eventsource_free() has returned. EVENTSOURCE_ERROR_VALUE if no listener has
+/// this number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_remove_listener(
     source: *mut CSource,

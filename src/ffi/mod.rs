@@ -89,7 +89,9 @@
 //! Arguments of functions are copied. Arguments of callbacks are borrowed
 //! until the callback returns, and an item until the next item is asked for.
 //! The library never looks at what `user_data` points to, which must live
-//! until eventsource_free() has returned: no callback begins after that.
+//! until eventsource_free() has returned: no callback begins after that. A
+//! listener is told earlier that it is called no more, see
+//! eventsource_add_listener().
 //!
 //! Where there is no memory for what a server or the program makes large
 //! (events, ids, comments, URLs, headers, bodies), an event is dropped,

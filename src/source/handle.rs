@@ -27,7 +27,7 @@ use crate::source::driver;
 use crate::source::end::End;
 use crate::source::handler::{Handler, Questions};
 use crate::source::life::Source;
-use crate::source::listeners::OnEvent;
+use crate::source::listeners::{OnEvent, OnRemoved};
 use crate::source::pull::PullHandler;
 use crate::source::push::{Callbacks, PushHandler};
 use crate::source::queue::{Queue, Taken, Writer};
@@ -279,11 +279,12 @@ impl Handle {
         &self,
         event_type: &str,
         on_event: OnEvent,
+        on_removed: Option<OnRemoved>,
     ) -> Result<u64, Error> {
         if self.queue.get().is_some() {
             return Err(Error::Queue);
         }
-        Ok(self.shared.listeners.add(event_type, on_event))
+        Ok(self.shared.listeners.add(event_type, on_event, on_removed))
     }
 
     pub(crate) fn remove_listener(&self, id: u64) -> Result<(), Error> {
@@ -381,6 +382,8 @@ impl Handle {
                 Error::Internal
             });
         let _ = catch(|| self.report_close(reason));
+        // After `on_close`, in which the program may remove them itself.
+        let _ = catch(|| self.shared.listeners.end());
     }
 
     /// On the heap, and made by a call of its own: what it takes to make it
@@ -560,14 +563,19 @@ impl Handle {
     pub(crate) fn free(self: Arc<Self>) {
         self.close();
         if self.belongs_to_parent_process() {
+            self.shared.listeners.abandon();
             return self.let_go();
         }
         let thread = lock(&self.thread).take();
         if self.is_current() {
             let reason = self.shared.failed();
             self.report_close(reason.unwrap_or(Error::None));
-        } else if let Some(thread) = thread {
-            let _ = thread.join();
+        } else {
+            if let Some(thread) = thread {
+                let _ = thread.join();
+            }
+            // Those of a source that was not connected, or had ended.
+            self.shared.listeners.end();
         }
     }
 

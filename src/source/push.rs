@@ -84,7 +84,7 @@ impl PushHandler {
             if self.shared.state.interrupted() {
                 return;
             }
-            (listener.on_event)(event, origin);
+            listener.call(event, origin);
         }
     }
 }

@@ -549,6 +549,20 @@ static void fork_in_pull_mode(const char *url)
 }
 
 static int closes;
+static int removals;
+
+static void count_removal(void *user_data)
+{
+    (void)user_data;
+    removals++;
+}
+
+static void never_called(eventsource *source, const eventsource_event *event,
+                         void *user_data)
+{
+    (void)source, (void)event, (void)user_data;
+    CHECK(0);
+}
 
 static void count_close(eventsource *source, eventsource_error reason,
                         void *user_data)
@@ -565,7 +579,7 @@ static void fork_in_event(eventsource *source, const eventsource_event *event,
     (void)event;
     if (id == 0) {
         let_go(source, -1);
-        CHECK(closes == 0);
+        CHECK(closes == 0 && removals == 0);
         _exit(CHILD);
     }
     wait_for_child(id);
@@ -581,20 +595,22 @@ static void fork_in_callbacks(const char *url)
     CHECK(!pipe(ends));
     CHECK(!eventsource_on_event(source, fork_in_event, &ends[1]));
     CHECK(!eventsource_on_close(source, count_close, NULL));
+    CHECK(!eventsource_add_listener(source, "no such type", never_called, NULL,
+                                    count_removal, NULL));
     CHECK(!eventsource_connect(source));
     await(ends[0]);
     id = child();
     if (id == 0) {
         let_go(source, -1);
-        CHECK(closes == 0);
+        CHECK(closes == 0 && removals == 0);
         _exit(CHILD);
     }
     wait_for_child(id);
     CHECK(eventsource_ready_state(source) == EVENTSOURCE_STATE_OPEN);
-    CHECK(closes == 0);
+    CHECK(closes == 0 && removals == 0);
     eventsource_close(source);
     CHECK(!eventsource_wait(source, 10000));
-    CHECK(closes == 1);
+    CHECK(closes == 1 && removals == 1);
 
     // What is over, and what never began.
     id = child();
@@ -608,7 +624,7 @@ static void fork_in_callbacks(const char *url)
     }
     wait_for_child(id);
     eventsource_free(source);
-    CHECK(closes == 1);
+    CHECK(closes == 1 && removals == 1);
 }
 
 int main(int argc, char **argv)

@@ -201,11 +201,12 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_on_error(NULL, count_error, NULL));
     EXPECT(NULL, eventsource_on_close(NULL, count_close, NULL));
     EXPECT(NULL, eventsource_on_comment(NULL, NULL, NULL));
+    EXPECT(NULL, eventsource_add_listener(NULL, "ping", count_event, NULL, NULL,
+                                          &id));
+    EXPECT(NULL, eventsource_add_listener(source, NULL, count_event, NULL, NULL,
+                                          &id));
     EXPECT(NULL,
-           eventsource_add_listener(NULL, "ping", count_event, NULL, &id));
-    EXPECT(NULL,
-           eventsource_add_listener(source, NULL, count_event, NULL, &id));
-    EXPECT(NULL, eventsource_add_listener(source, "ping", NULL, NULL, &id));
+           eventsource_add_listener(source, "ping", NULL, NULL, NULL, &id));
     EXPECT(NULL, eventsource_remove_listener(NULL, 1));
     EXPECT(NULL, eventsource_set_header(NULL, "X-A", "b"));
     EXPECT(NULL, eventsource_set_header(source, NULL, "b"));
@@ -441,8 +442,8 @@ static void ids_that_are_none(void)
     CHECK(buffer[0] == 'x');
     EXPECT(NONE, eventsource_set_last_event_id(source, ""));
     CHECK(eventsource_last_event_id(source, buffer, sizeof buffer) == 0);
-    EXPECT(UTF8,
-           eventsource_add_listener(source, "\xff", count_event, NULL, NULL));
+    EXPECT(UTF8, eventsource_add_listener(source, "\xff", count_event, NULL,
+                                          NULL, NULL));
     eventsource_free(source);
 }
 
@@ -516,13 +517,14 @@ static void listeners_that_are_not_there(void)
 
     EXPECT(VALUE, eventsource_remove_listener(source, 0));
     EXPECT(VALUE, eventsource_remove_listener(source, 1));
-    EXPECT(NONE, eventsource_add_listener(source, "", count_event, NULL, &id));
+    EXPECT(NONE,
+           eventsource_add_listener(source, "", count_event, NULL, NULL, &id));
     CHECK(id != 0);
-    EXPECT(NONE,
-           eventsource_add_listener(source, "", count_event, NULL, &second));
+    EXPECT(NONE, eventsource_add_listener(source, "", count_event, NULL, NULL,
+                                          &second));
     CHECK(second != 0 && second != id);
-    EXPECT(NONE,
-           eventsource_add_listener(source, "ping", count_event, NULL, NULL));
+    EXPECT(NONE, eventsource_add_listener(source, "ping", count_event, NULL,
+                                          NULL, NULL));
     EXPECT(NONE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, UINT64_MAX));
@@ -543,8 +545,8 @@ static void misbehave(eventsource *source)
     expect_setters(source, EVENTSOURCE_ERROR_ALREADY_CONNECTED);
     CHECK(eventsource_url(source) != NULL);
     CHECK(eventsource_last_event_id(source, buffer, sizeof buffer) < 64);
-    EXPECT(NONE,
-           eventsource_add_listener(source, "message", count_event, NULL, &id));
+    EXPECT(NONE, eventsource_add_listener(source, "message", count_event, NULL,
+                                          NULL, &id));
     EXPECT(NONE, eventsource_remove_listener(source, id));
     EXPECT(VALUE, eventsource_remove_listener(source, id));
 }
@@ -684,9 +686,9 @@ static void free_inside_a_callback(enum kind kind)
         break;
     case LISTENER:
         EXPECT(NONE, eventsource_add_listener(source, "ping", freeing_event,
-                                              &witness, NULL));
+                                              &witness, NULL, NULL));
         EXPECT(NONE, eventsource_add_listener(source, "ping", freeing_event,
-                                              &witness, NULL));
+                                              &witness, NULL, NULL));
         break;
     case COMMENT:
         EXPECT(NONE, eventsource_on_comment(source, freeing_comment, &witness));
@@ -842,7 +844,7 @@ static void many_sources(void)
         sources[i] = source_for("/flood");
         EXPECT(NONE, eventsource_set_header(sources[i], "X-A", "b"));
         EXPECT(NONE, eventsource_add_listener(sources[i], "ping", count_event,
-                                              NULL, NULL));
+                                              NULL, NULL, NULL));
     }
     CHECK(threads() == 1);
     for (i = 0; i < count; i++)
@@ -902,7 +904,7 @@ static void *hammer(void *argument)
         CHECK(eventsource_last_event_id(source, buffer, sizeof buffer)
               == strlen(buffer));
         EXPECT(NONE, eventsource_add_listener(source, "ping", count_event,
-                                              &anvil->witness, &id));
+                                              &anvil->witness, NULL, &id));
         EXPECT(NONE, eventsource_remove_listener(source, id));
         EXPECT(VALUE, eventsource_remove_listener(source, id));
         error = eventsource_wait(source, 0);

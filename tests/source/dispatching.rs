@@ -125,25 +125,31 @@ fn a_listener_needs_a_type_and_a_callback() {
         let (kind, on_event) = (c"add".as_ptr(), Some(on_event as Callback));
         let none: *mut std::ffi::c_void = null_mut();
         assert_eq!(
-            add(none.cast(), kind, on_event, none, &mut id),
+            add(none.cast(), kind, on_event, none, None, &mut id),
             Error::Null
         );
         assert_eq!(id, 0);
         id = 7;
         assert_eq!(
-            add(source, std::ptr::null(), on_event, none, &mut id),
+            add(source, std::ptr::null(), on_event, none, None, &mut id),
             Error::Null
         );
         assert_eq!(id, 0);
         id = 7;
-        assert_eq!(add(source, kind, None, none, &mut id), Error::Null);
+        assert_eq!(add(source, kind, None, none, None, &mut id), Error::Null);
         assert_eq!(id, 0);
         id = 7;
         let bytes = c"\xff".as_ptr();
-        assert_eq!(add(source, bytes, on_event, none, &mut id), Error::Utf8);
+        assert_eq!(
+            add(source, bytes, on_event, none, None, &mut id),
+            Error::Utf8
+        );
         assert_eq!(id, 0);
         let nowhere = null_mut();
-        assert_eq!(add(source, kind, on_event, none, nowhere), Error::None);
+        assert_eq!(
+            add(source, kind, on_event, none, None, nowhere),
+            Error::None
+        );
         ffi::eventsource_free(source);
     }
 }

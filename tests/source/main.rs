@@ -16,6 +16,7 @@ mod failing;
 mod heads;
 mod interfaces;
 mod last_event_id;
+mod listeners;
 mod models;
 mod pins;
 mod policies;

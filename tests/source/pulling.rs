@@ -700,6 +700,7 @@ fn a_queue_and_callbacks_exclude_each_other() {
             c"message".as_ptr(),
             Some(never),
             ptr::null_mut(),
+            None,
             &mut id,
         )
     };

@@ -57,6 +57,11 @@ pub trait Callbacks {
         unreachable!("{response:?}");
     }
 
+    /// A listener is called no more.
+    fn on_removed(&self) {
+        unreachable!("nobody has asked for it");
+    }
+
     fn on_retry(&self, _: Pointer, failure: Failure) -> i64 {
         unreachable!("{failure:?}");
     }
@@ -134,6 +139,26 @@ impl Pointer {
         to: &T,
         id: Option<&mut u64>,
     ) -> Error {
+        self.add(kind, to, false, id)
+    }
+
+    /// The same, and has `on_removed` called.
+    pub fn add_told_listener<T: Callbacks>(
+        self,
+        kind: &str,
+        to: &T,
+        id: Option<&mut u64>,
+    ) -> Error {
+        self.add(kind, to, true, id)
+    }
+
+    fn add<T: Callbacks>(
+        self,
+        kind: &str,
+        to: &T,
+        is_told: bool,
+        id: Option<&mut u64>,
+    ) -> Error {
         let kind = CString::new(kind).unwrap();
         let id = id.map_or(ptr::null_mut(), ptr::from_mut);
         // SAFETY: a living source; `to` lives until it is freed.
@@ -143,6 +168,7 @@ impl Pointer {
                 kind.as_ptr(),
                 Some(on_event::<T>),
                 user_data(to),
+                is_told.then_some(on_removed::<T> as _),
                 id,
             )
         }
@@ -179,6 +205,10 @@ extern "C" fn on_event<T: Callbacks>(
     // SAFETY: see `on_open`.
     let event = Event::read(unsafe { &*event });
     called::<T>(user_data).on_event(Pointer::from(source), event);
+}
+
+extern "C" fn on_removed<T: Callbacks>(user_data: *mut c_void) {
+    called::<T>(user_data).on_removed();
 }
 
 extern "C" fn on_error<T: Callbacks>(
