@@ -52,6 +52,8 @@ impl Socket {
         // Most often one is enough, and an idle source keeps what is allocated
         // here in its thread's cache.
         let mut attempts: Vec<(Socket2, SocketAddr)> = Vec::with_capacity(1);
+        // One for each attempt, and room for what interrupts the wait.
+        let mut entries = Vec::with_capacity(2);
         let mut last = Failure::new(Error::Connect, "no address");
         let mut next_start = Instant::now();
         loop {
@@ -60,7 +62,11 @@ impl Socket {
             {
                 next_start = Instant::now() + HEAD_START;
                 match start(address, interface) {
-                    Ok(socket) => attempts.push((socket, address)),
+                    Ok(socket) => {
+                        entries
+                            .push(Entry::new(socket.as_fd(), Interest::Write));
+                        attempts.push((socket, address));
+                    }
                     Err(cause) => last = refused(address, interface, &cause),
                 }
                 continue;
@@ -72,10 +78,6 @@ impl Socket {
                 0 => until,
                 _ => until.at_most(next_start),
             };
-            let entry = |(socket, _): &(Socket2, _)| {
-                Entry::new(socket.as_fd(), Interest::Write)
-            };
-            let mut entries = attempts.iter().map(entry).collect();
             match wait.wait_any(&mut entries) {
                 Ok(()) => {}
                 Err(Unready::Interrupted) => {
@@ -95,10 +97,11 @@ impl Socket {
             }
             // Backwards, so that `remove` moves none that is still to be looked
             // at.
-            for (index, entry) in entries.iter().enumerate().rev() {
-                if !entry.is_ready() {
+            for index in (0..attempts.len()).rev() {
+                if !entries[index].is_ready() {
                     continue;
                 }
+                entries.remove(index);
                 let (socket, address) = attempts.remove(index);
                 match socket.take_error() {
                     // The others are closed as they are dropped.
