@@ -230,6 +230,43 @@ fn listeners_are_told_when_one_of_them_has_freed_the_source() {
     assert!(threads.iter().all(|on| *on == threads[0]));
 }
 
+/// Listeners: one that was added twice is called twice, and told twice.
+#[test]
+fn a_listener_that_was_added_twice_is_called_and_told_twice() {
+    let server = Server::start();
+    let source = Source::new(&server.url("/"));
+    let (sender, told) = mpsc::channel();
+    let (called, calls) = mpsc::channel();
+    let listener = Box::leak(Box::new(Told {
+        action: Box::new(move |_| called.send(()).unwrap()),
+        runs: AtomicBool::new(false),
+        removed: Mutex::new(sender),
+    }));
+    let mut ids = [0; 2];
+    for id in &mut ids {
+        let error = source.add_told_listener("message", listener, Some(id));
+        assert_eq!(error, Error::None);
+    }
+    assert_ne!(ids[0], ids[1]);
+    let source = source.start();
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    connection.send("data: x\n\n");
+    source.opened();
+    source.message("x");
+    for _ in ids {
+        calls.recv_timeout(DEADLINE).expect("a call");
+    }
+    assert_eq!(source.unlisten(ids[0]), Error::None);
+    assert!(!removed(&told).inside);
+    source.close();
+    assert_eq!(source.skip_to_close(), Error::None);
+    drop(source);
+    assert!(!removed(&told).inside);
+    assert!(told.try_recv().is_err());
+    assert!(calls.try_recv().is_err());
+}
+
 /// Listeners: one that was not added is not told.
 #[test]
 fn a_listener_that_was_not_added_is_not_told() {
