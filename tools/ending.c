@@ -10,7 +10,8 @@
 
 static const int watched[] = {SIGHUP, SIGINT, SIGTERM};
 
-static eventsource *to_close;
+/* NULL before there is a source, and after. */
+static eventsource *volatile to_close;
 static volatile sig_atomic_t signal_number;
 static int64_t limit_ms = INT64_MAX;
 static int sigpipe_was_ignored;
@@ -30,8 +31,10 @@ static void on_signal(int number)
     eventsource_close(to_close);
 }
 
+typedef void signal_handler(int number);
+
 /* Returns what was done at the signal before. */
-static void (*handle(int number, void (*handler)(int)))(int)
+static signal_handler *handle(int number, signal_handler *handler)
 {
     struct sigaction action, before;
 
@@ -50,6 +53,11 @@ void ending_watch(eventsource *source)
         if (handle(watched[i], on_signal) == SIG_IGN)
             handle(watched[i], SIG_IGN);
     sigpipe_was_ignored = handle(SIGPIPE, SIG_IGN) == SIG_IGN;
+}
+
+void ending_forget_source(void)
+{
+    to_close = NULL;
 }
 
 void ending_set_limit(int64_t ms)

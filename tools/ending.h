@@ -21,6 +21,9 @@ int64_t ending_clock_ms(void);
  * fails instead. */
 void ending_watch(eventsource *source);
 
+/* To be called before the source is freed: a signal may come at any time. */
+void ending_forget_source(void);
+
 /* Sets the time limit, from now on. */
 void ending_set_limit(int64_t ms);
 

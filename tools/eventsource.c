@@ -396,6 +396,7 @@ int main(int argc, char **argv)
         if (follower.options.verbose)
             eventsource_set_log(EVENTSOURCE_LOG_LEVEL_DEBUG, on_log, NULL);
         status = (int)run(&follower);
+        ending_forget_source();
         eventsource_free(follower.source);
         status = (int)check_output(&follower, (enum status)status);
         ending_by_signal();

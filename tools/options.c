@@ -256,8 +256,9 @@ static int add_data(struct options *options, const char *data, int is_binary)
 
 static int read_user(struct options *options, const char *user)
 {
+    /* What it says may be a secret all the same. */
     if (strchr(user, ':') == NULL)
-        return refuse("--user", user, "there is no password");
+        return refuse("--user", "...", "there is no password");
     options->user = user;
     return -1;
 }
