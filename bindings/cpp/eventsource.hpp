@@ -91,6 +91,9 @@
 // - wait() and next() without a time are those of C with -1; a time below 0 is
 //   taken for 0.
 // - There is no eventsource_next_batch().
+// - Parser::feed() and Parser::end() return false for what is an error in C:
+//   an event was too large, or cut off. A server brings that about, and must
+//   not end a program that has no exceptions.
 
 #ifndef EVENTSOURCE_HPP
 #define EVENTSOURCE_HPP
