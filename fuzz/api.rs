@@ -6,11 +6,13 @@
 #![no_main]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::ptr;
+use std::slice;
+use std::str;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
@@ -309,20 +311,77 @@ extern "C" fn on_parsed(
     unsafe { *events.cast::<u32>() += 1 };
 }
 
+extern "C" fn on_parsed_retry(parser: *mut CParser, _: u64, _: *mut c_void) {
+    // SAFETY: the parser that calls; it is busy.
+    let error = unsafe { eventsource_parser_end(parser) };
+    assert_eq!(error, Error::Callback);
+}
+
+extern "C" fn on_parsed_comment(
+    _: *mut CParser,
+    comment: *const c_char,
+    len: usize,
+    _: *mut c_void,
+) {
+    // SAFETY: that many bytes and a NUL.
+    let bytes = unsafe { slice::from_raw_parts(comment.cast::<u8>(), len + 1) };
+    assert_eq!(bytes.last(), Some(&0));
+    str::from_utf8(bytes).expect("UTF-8");
+}
+
+/// One call for a parser, which exists until `parse` frees it.
+fn parse_step(script: &mut Script<'_>, parser: *mut CParser) {
+    let nothing = ptr::null_mut();
+    // SAFETY: the parser exists; texts end with a NUL, bytes are as many.
+    let error = unsafe {
+        match script.next() % 8 {
+            0 => {
+                let on_retry: ParserRetryCallback = Some(on_parsed_retry);
+                eventsource_parser_on_retry(parser, on_retry, nothing)
+            }
+            1 => {
+                let on_comment: ParserCommentCallback =
+                    (script.next() % 2 == 0).then_some(on_parsed_comment);
+                eventsource_parser_on_comment(parser, on_comment, nothing)
+            }
+            2 => {
+                let size = usize::from(script.next());
+                eventsource_parser_set_max_event_size(parser, size)
+            }
+            3 => {
+                let id = CString::new(script.text()).expect("a text");
+                eventsource_parser_set_last_event_id(parser, id.as_ptr())
+            }
+            4 => eventsource_parser_end(parser),
+            _ => {
+                let bytes = script.bytes();
+                let first = bytes.as_ptr().cast();
+                eventsource_parser_feed(parser, first, bytes.len())
+            }
+        }
+    };
+    assert_ne!(error, Error::Internal);
+    // SAFETY: the parser exists, and no callback of it runs.
+    let id =
+        unsafe { CStr::from_ptr(eventsource_parser_last_event_id(parser)) };
+    id.to_str().expect("UTF-8");
+}
+
 fn parse(script: &mut Script<'_>) {
     let mut parser = ptr::null_mut();
     let mut events = 0_u32;
     let data = (&raw mut events).cast();
-    // SAFETY: a place for it; bytes and their number.
+    // SAFETY: a place for it.
+    let error =
+        unsafe { eventsource_parser_new(Some(on_parsed), data, &mut parser) };
+    assert_eq!(error, Error::None);
+    for _ in 0..script.next() % 16 {
+        parse_step(script, parser);
+    }
+    // SAFETY: as above; the parser is freed once, at the end.
     unsafe {
-        let error = eventsource_parser_new(Some(on_parsed), data, &mut parser);
+        let error = eventsource_parser_set_max_event_size(parser, 0);
         assert_eq!(error, Error::None);
-        for _ in 0..script.next() % 8 {
-            let bytes = script.bytes();
-            let first = bytes.as_ptr().cast();
-            let error = eventsource_parser_feed(parser, first, bytes.len());
-            assert_eq!(error, Error::None);
-        }
         eventsource_parser_reset(parser);
         let error = eventsource_parser_feed(parser, c"data\n\n".as_ptr(), 6);
         assert_eq!(error, Error::None);
