@@ -228,11 +228,12 @@ dist: rust ## Makes the tarball of a release, with the sources of all crates
 	packaging/dist $(CARGO_TARGET_DIR)/dist
 
 # The packages are in the directory deb, beside the directory release.
-deb: rust ## Makes the Debian packages of the last commit: needs debhelper
+deb: rust ## Makes the Debian packages of the last commit: needs debhelper, lintian
 	packaging/deb $(CARGO_TARGET_DIR)/deb
 
 deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
-	packaging/deb-test $(CARGO_TARGET_DIR)/deb
+	packaging/deb-test $(CARGO_TARGET_DIR)/deb bookworm
+	packaging/deb-test $(CARGO_TARGET_DIR)/deb trixie
 
 parity: all ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
