@@ -173,8 +173,9 @@ pub unsafe extern "C" fn eventsource_on_comment(
 /// listener has returned. Listeners that were not removed are when the source
 /// has ended, on its thread, after `on_close`; and by eventsource_free() if the
 /// source was not connected, or if they were added after its end. No lock is
-/// held meanwhile. In `on_removed` nothing may be called on the source. On
-/// error it is not called.
+/// held meanwhile. In `on_removed` nothing may be called on the source. It
+/// is not called on error, nor in a child process for a source that the parent
+/// has connected.
 ///
 /// EVENTSOURCE_ERROR_QUEUE if the source has a queue.
 #[unsafe(no_mangle)]
