@@ -202,12 +202,20 @@ static void show(const char *line, const struct report_state *state)
     memcpy(shown, line, strlen(line) + 1);
 }
 
+/* A job in the background of a shell leaves the terminal to others. */
+static int is_in_background(void)
+{
+    const pid_t foreground = tcgetpgrp(STDERR_FILENO);
+
+    return foreground > 0 && foreground != getpgrp();
+}
+
 void report_live(const struct report_state *state)
 {
     const int64_t now_ms = ending_clock_ms();
     char line[sizeof shown];
 
-    if (!is_live)
+    if (!is_live || is_in_background())
         return;
     pthread_mutex_lock(&lock);
     if (shown[0] == '\0' || now_ms - shown_at_ms >= REDRAW_MS) {

@@ -9,10 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use support::DEADLINE;
-use support::program::PROXIES;
+use support::program::{PROXIES, Program};
 use support::server::{EVENT_STREAM, Server};
 
-use super::tool;
+use super::{TOOL, tool};
 
 /// What programs write to a terminal.
 struct Screen {
@@ -217,5 +217,30 @@ fn is_as_quiet_as_is_wanted() {
         let written = screen.all();
         assert!(!written.contains('\u{1b}'), "{written:?}");
         assert_eq!(written.is_empty(), term == "xterm", "{written:?}");
+    }
+}
+
+/// A shell's job in the background shows no live line, and one in the
+/// foreground does.
+#[test]
+fn leaves_the_terminal_to_others_in_the_background() {
+    for (background, is_live) in [("& wait", false), ("; true", true)] {
+        let server = Server::start();
+        let line = format!(
+            "bash -mc '\"{}\" {} {background}'",
+            TOOL.display(),
+            server.url("/")
+        );
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
+        let mut program = Program::start(script);
+        let mut connection = server.accept();
+        connection.send(format!("{EVENT_STREAM}retry: 1\ndata: a\n\n"));
+        program.wait_until(|line| line.ends_with("a\r"));
+        connection.finish();
+        server.accept().answer("204 No Content", "");
+        let ended = program.end();
+        let live = ended.lines.iter().any(|line| line.contains(" events  "));
+        assert_eq!(live, is_live, "{ended:?}");
     }
 }
