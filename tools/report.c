@@ -159,6 +159,15 @@ static void measure(uint64_t events, int64_t now_ms)
     counted_at_ms = now_ms;
 }
 
+/* How many columns the character that begins with a byte takes at most. Of
+ * those that have three bytes or four some are wide. */
+static unsigned columns_of(unsigned char byte)
+{
+    if ((byte & 0xC0) == 0x80)
+        return 0; /* Not the first. */
+    return byte < 0xE0 ? 1 : 2;
+}
+
 /* Cuts text off where the terminal ends, so that it stays on one line. */
 static void cut(char *text)
 {
@@ -169,9 +178,8 @@ static void cut(char *text)
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
         columns = window.ws_col;
     for (at = text; *at != '\0'; at++) {
-        const int begins_a_character = ((unsigned char)*at & 0xC0) != 0x80;
-
-        if (begins_a_character && ++used >= columns) {
+        used += columns_of((unsigned char)*at);
+        if (used >= columns) {
             *at = '\0';
             return;
         }

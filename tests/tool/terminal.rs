@@ -150,24 +150,29 @@ fn has_colours_and_a_live_line_that_leaves_nothing_behind() {
 /// The live line is on one line of the terminal, whatever the id is.
 #[test]
 fn fits_a_narrow_terminal() {
-    let server = Server::start();
-    let (theirs, mut screen) = terminal(40);
-    let mut command = tool(&[]);
-    command.arg(server.url("/")).stdout(Stdio::null()).env("NO_COLOR", "1");
-    let child = on_terminal(command, theirs);
-    let id = "\u{fc}".repeat(2000);
-    let mut connection = server.accept();
-    connection.send(format!("{EVENT_STREAM}id: {id}\ndata: a\n\n"));
-    screen.wait_for("open  1 events  0.0/s  3.9 KiB");
-    screen.wait_for("\u{fc}\r");
-    interrupt(&child);
-    child.wait_with_output().expect("its end");
-    let written = screen.all();
-    assert!(!written.contains("\u{1b}[3"), "no colours: {written:?}");
-    for line in written.split(['\r', '\n']) {
-        let line = line.trim_start_matches("\u{1b}[K");
-        let live = line.starts_with("open  ");
-        assert!(!live || line.chars().count() < 40, "{line:?}");
+    for (character, columns) in [('\u{fc}', 1), ('\u{8a9e}', 2)] {
+        let server = Server::start();
+        let (theirs, mut screen) = terminal(40);
+        let mut command = tool(&[]);
+        command.arg(server.url("/")).stdout(Stdio::null());
+        command.env("NO_COLOR", "1");
+        let child = on_terminal(command, theirs);
+        let id = character.to_string().repeat(2000);
+        let mut connection = server.accept();
+        connection.send(format!("{EVENT_STREAM}id: {id}\ndata: a\n\n"));
+        screen.wait_for("open  1 events  0.0/s  ");
+        screen.wait_for(&format!("{character}\r"));
+        interrupt(&child);
+        child.wait_with_output().expect("its end");
+        let written = screen.all();
+        assert!(!written.contains("\u{1b}[3"), "no colours: {written:?}");
+        for line in written.split(['\r', '\n']) {
+            let line = line.trim_start_matches("\u{1b}[K");
+            let live = line.starts_with("open  ");
+            let width = |it| if it == character { columns } else { 1 };
+            let width: usize = line.chars().map(width).sum();
+            assert!(!live || width < 40, "{line:?}");
+        }
     }
 }
 
