@@ -154,11 +154,13 @@ mod tests {
         black_box(&room);
     }
 
-    /// Release builds inline and reorder more: they run this, too.
     /// The flags that the system has for the memory of this thread's stack.
     fn flags() -> String {
+        flags_of(stack_pointer().unwrap())
+    }
+
+    fn flags_of(here: usize) -> String {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let here = stack_pointer().unwrap();
         let mut lines = maps.lines().skip_while(|line| {
             let range = line.split(' ').next().unwrap().split_once('-');
             let mut ends = range.into_iter().flat_map(|(a, b)| [a, b]);
@@ -167,6 +169,18 @@ mod tests {
         });
         let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
         flags.unwrap().to_owned() + " "
+    }
+
+    /// Whether the system tells which pages stay small. Some are not built for
+    /// large pages, and emulators of other processors tell nothing.
+    fn is_told(memory: *mut libc::c_void, size: usize) -> bool {
+        // SAFETY: memory of the caller's.
+        let failed =
+            unsafe { libc::madvise(memory, size, libc::MADV_NOHUGEPAGE) };
+        let is_told = flags_of(memory as usize).contains(" nh ");
+        // SAFETY: as above.
+        unsafe { libc::madvise(memory, size, libc::MADV_HUGEPAGE) };
+        failed == 0 && is_told
     }
 
     /// On memory that nobody has said to be for a stack.
@@ -190,6 +204,9 @@ mod tests {
                 0,
             );
             assert_ne!(memory, libc::MAP_FAILED);
+            if !is_told(memory, SIZE) {
+                return;
+            }
             let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
             let mut thread: libc::pthread_t = std::mem::zeroed();
             libc::pthread_attr_init(&raw mut attributes);
@@ -207,6 +224,7 @@ mod tests {
         }
     }
 
+    /// Release builds inline and reorder more: they run this, too.
     #[test]
     fn the_live_part_of_the_stack_is_kept() {
         let all = || {
