@@ -474,7 +474,9 @@ fn on_response_may_do_anything_with_the_source() {
         let source = source.looking(reconnect).start();
         let mut given_up = server.accept();
         given_up.send(EVENT_STREAM);
-        server.accept().send(EVENT_STREAM);
+        // Stays, or the source would come back in the place of the next one.
+        let mut resumed = server.accept();
+        resumed.send(EVENT_STREAM);
         source.opened();
         given_up.sees_the_client_close();
 
