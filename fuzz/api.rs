@@ -263,37 +263,65 @@ fn check_failure(failure: &seen::Failure) {
     assert!(!failure.message.is_empty());
 }
 
-/// Sets something; whether that is refused is not the question.
+/// Sets something. What is refused is made good, since the source would not
+/// connect with it.
 fn set(watched: &Watched, script: &mut Script<'_>) {
     let (source, what) = (watched.source, script.next());
     let text = script.text();
     let number = u64::from(what);
     let flag = c_int::from(what / 16);
+    let good = |error: Error, again: &dyn Fn() -> Error| {
+        if error != Error::None {
+            again();
+        }
+        error
+    };
+    let texts = |setter| {
+        let again = || source.set_text(setter, None);
+        good(source.set_text(setter, Some(text)), &again)
+    };
     let error = match what % 16 {
-        0 => source.set_header(text, Some(script.text())),
-        1 => source.set_last_event_id(text),
-        2 => source.set_method(text),
+        0 => {
+            // A name that is none cannot be made good.
+            let other = Pointer::new("http://server.test/");
+            other.set_header(text, Some(text));
+            other.free();
+            let again = || source.set_header("X-A", None);
+            good(source.set_header("X-A", Some(script.text())), &again)
+        }
+        1 => {
+            let again = || source.set_last_event_id("");
+            good(source.set_last_event_id(text), &again)
+        }
+        2 => good(source.set_method(text), &|| source.set_method("GET")),
         3 => source.set_body(script.bytes()),
         4 => source.set(eventsource_set_max_redirects, number as _),
         5 => {
             source.set(eventsource_set_trust_redirects, i32::from(what & 1));
-            source.set(eventsource_set_with_credentials, what as _)
+            let setter = eventsource_set_with_credentials;
+            good(source.set(setter, what as _), &|| source.set(setter, 0))
         }
         6 => source.set(eventsource_set_connect_timeout, number as _),
         7 => source.set(eventsource_set_response_timeout, number as _),
         8 => source.set(eventsource_set_idle_timeout, number as _),
-        9 => source.set(eventsource_set_retry, flag),
+        9 => {
+            let setter = eventsource_set_retry;
+            good(source.set(setter, flag), &|| source.set(setter, 0))
+        }
         10 => source.set(eventsource_set_max_attempts, number as _),
-        11 => source.set(eventsource_set_max_reconnection_time, number as _),
+        11 => {
+            let setter = eventsource_set_max_reconnection_time;
+            good(source.set(setter, number as _), &|| source.set(setter, 1))
+        }
         12 => source.set_max_event_size(usize::from(what)),
         13 => {
-            source.set_verify_peer(flag);
-            source.set_text(eventsource_set_ca_pem, Some(text));
-            source.set_text(eventsource_set_interface, Some(text));
-            source.set_text(eventsource_set_pinned_key, Some(text));
-            source.set_text(eventsource_set_server_name, Some(text))
+            good(source.set_verify_peer(flag), &|| source.set_verify_peer(1));
+            texts(eventsource_set_ca_pem);
+            texts(eventsource_set_interface);
+            texts(eventsource_set_pinned_key);
+            texts(eventsource_set_server_name)
         }
-        14 => source.set_text(eventsource_set_proxy, Some(text)),
+        14 => texts(eventsource_set_proxy),
         _ => source.set_reconnection_time(1),
     };
     let late = watched.connected.get() && error == Error::None;
