@@ -369,7 +369,10 @@ fn an_id_that_is_set_lasts() {
                 .start();
             lose(server.accept(), &source);
             source.lost();
-            assert_eq!(source.last_event_id(), "a");
+            // The next attempt may have begun, and its item was not taken.
+            if pulls {
+                assert_eq!(source.last_event_id(), "a");
+            }
             for _ in 0..2 {
                 let mut connection = server.accept();
                 let header = connection.request.header("last-event-id");
