@@ -63,7 +63,8 @@ struct Watched {
 
 impl Watched {
     fn new(script: &mut Script<'_>) -> Box<Watched> {
-        let paths = ["", "lost", "silent", "flood", "garbage", "404", "slow"];
+        let paths =
+            ["", "lost", "silent", "flood", "garbage", "404", "slow", "moved"];
         let path = paths[usize::from(script.next()) % paths.len()];
         let source = Pointer::new(&format!("http://server.test/{path}"));
         source.set_unix_socket(Some(server()));
@@ -100,6 +101,7 @@ impl Watched {
             (Callback::Comment, self.has(which, 3)),
             (Callback::Request, self.has(which, 4)),
             (Callback::Retry, self.has(which, 5)),
+            (Callback::Response, self.has(which, 6)),
         ];
         for (callback, is_set) in callbacks {
             // Refused when it is too late.
@@ -122,6 +124,8 @@ impl Watched {
             Error::Closed => {}
             // A listener came before.
             Error::Queue => assert!(self.pulls),
+            // A header without a name was refused, see `act`.
+            Error::Null => {}
             other => panic!("{other:?}"),
         }
     }
@@ -219,8 +223,14 @@ impl Watched {
 
 impl Callbacks for Watched {
     fn on_open(&self, _: Pointer, response: seen::Response) {
-        assert_eq!(response.status, 200);
+        // Or what the program has accepted.
+        assert!([200, 404].contains(&response.status));
         self.called();
+    }
+
+    fn on_response(&self, _: Pointer, response: seen::Response) -> c_int {
+        assert_eq!(response.location.is_some(), response.status == 302);
+        c_int::from(self.called() % 4)
     }
 
     fn on_event(&self, _: Pointer, _: seen::Event) {
@@ -246,6 +256,18 @@ impl Callbacks for Watched {
         request.set_header("X-A", Some(value));
         if what & 2 != 0 {
             request.set_method("POST");
+        }
+        if what & 4 != 0 {
+            let id = request.last_event_id();
+            assert_eq!(request.set_last_event_id(Some(&id)), Error::None);
+            request.set_last_event_id((what & 8 == 0).then_some(value));
+        }
+        if what & 16 != 0 {
+            let url = ["/lost", "http://server.test/lost"];
+            request.set_url(url[usize::from(what & 1)]);
+        }
+        if what & 96 == 96 {
+            request.abort((what & 128 != 0).then_some(value));
         }
     }
 
@@ -295,7 +317,10 @@ fn set(watched: &Watched, script: &mut Script<'_>) {
         }
         2 => good(source.set_method(text), &|| source.set_method("GET")),
         3 => source.set_body(script.bytes()),
-        4 => source.set(eventsource_set_max_redirects, number as _),
+        4 => {
+            source.set(eventsource_set_max_body_size, usize::from(what >> 4));
+            source.set(eventsource_set_max_redirects, number as _)
+        }
         5 => {
             source.set(eventsource_set_trust_redirects, i32::from(what & 1));
             let setter = eventsource_set_with_credentials;
@@ -498,6 +523,8 @@ fn serve(mut client: UnixStream) -> std::io::Result<()> {
     let path = request[..read].split(|byte| *byte == b' ').nth(1);
     match path {
         Some(b"/garbage") => client.write_all(b"\0\xff HTTP\r\n\r\n"),
+        Some(b"/moved") => client
+            .write_all(b"HTTP/1.1 302 Found\r\nLocation: lost?x#y\r\n\r\n"),
         Some(b"/404") => {
             client.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno")
         }
