@@ -23,7 +23,7 @@ use webpki::{EndEntityCert, anchor_from_trusted_cert};
 
 use crate::error::Error;
 use crate::net::certificate::{PublicKey, version};
-use crate::net::configuration::{configuration, provider};
+use crate::net::configuration::{Sessions, configuration, provider};
 use crate::net::pem::{certificates_in, certificates_of};
 use crate::net::watched::{Content, Watched};
 
@@ -39,7 +39,7 @@ pub(super) struct Authorities {
 impl Authorities {
     fn new(store: RootCertStore) -> Authorities {
         let verifier = Arc::new(Verifier::new(Arc::new(store)));
-        let config = configuration(verifier.clone(), None);
+        let config = configuration(verifier.clone(), None, Sessions::Shared);
         Authorities { verifier, config }
     }
 

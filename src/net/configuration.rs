@@ -3,14 +3,24 @@
 use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+/// How many sessions are kept to be resumed, eight of each server: of those who
+/// share a configuration, and of one source.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sessions {
+    Shared = 256,
+    OneSource = 16,
+}
 
 /// TLS with servers that `verifier` takes, and to which `identity` is shown.
 pub(super) fn configuration(
     verifier: Arc<dyn ServerCertVerifier>,
     identity: Option<Arc<CertifiedKey>>,
+    sessions: Sessions,
 ) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -25,6 +35,7 @@ pub(super) fn configuration(
             SingleCertAndKey::from(identity),
         )),
     };
+    config.resumption = Resumption::in_memory_sessions(sessions as usize);
     // A server that has only another protocol ends the handshake, and that is
     // told; without the list it would be spoken to in vain.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

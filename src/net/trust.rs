@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::net::authorities::Authorities;
-use crate::net::configuration::{configuration, provider};
+use crate::net::configuration::{Sessions, configuration, provider};
 use crate::net::pem::{certificates_in, read};
 use crate::net::pins::{Pinned, Pins};
 use crate::net::unverified::Unverified;
@@ -308,7 +308,11 @@ impl Trust {
         {
             return made.config.clone();
         }
-        let config = configuration(parts.verifier(), parts.identity.clone());
+        let config = configuration(
+            parts.verifier(),
+            parts.identity.clone(),
+            Sessions::OneSource,
+        );
         *place = Some(Box::new(Made { parts, config: config.clone() }));
         config
     }
@@ -322,7 +326,9 @@ fn failure(error: Error) -> Failure {
 /// The configuration for those who take any certificate and show none.
 fn unverified() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    CONFIG.get_or_init(|| configuration(any(false), None)).clone()
+    CONFIG
+        .get_or_init(|| configuration(any(false), None, Sessions::Shared))
+        .clone()
 }
 
 fn any(strict: bool) -> Arc<Unverified> {
