@@ -130,6 +130,17 @@ test: rust ## Runs every test but deb-test and parity; installs what they need
 test-quick: ## Tests sources and the parser: a minute, needs cargo alone
 	$(CARGO) test --locked --lib --test source --test parser --test header
 
+# Left out are tests of what a loop does otherwise: a queue that takes more than
+# its capacity, a thread for each source, a wait for another source in a
+# callback, and a wake-up that a loop which is awake does not need.
+test-loop: ## Tests sources with one loop that drives all of them
+	EVENTSOURCE_TEST_LOOP=1 $(CARGO) test --locked --test source -- \
+		--skip pulling::a_full_queue_slows_the_server_down \
+		--skip pulling::a_queue_is_full_of_text \
+		--skip states::callbacks_come_on_a_thread_of_the_source \
+		--skip waiting::waits_inside_a_callback_of_another_source \
+		--skip closing::frees_while_close_returns
+
 # A library built for release shows what only inlining and reordering break.
 test-release: ## Tests sources in the library as its users have it
 	$(CARGO) test --release --locked --lib --test source
@@ -241,6 +252,6 @@ parity: all ## Compares install with `cargo cinstall`: needs cargo-c
 clean: ## Removes everything that was built
 	$(CARGO) clean
 
-.PHONY: all library rust tool help demo check format header test test-quick test-release \
-	sanitize models fuzz soak bench compare install uninstall html dist deb deb-test \
+.PHONY: all library rust tool help demo check format header test test-quick test-loop \
+	test-release sanitize models fuzz soak bench compare install uninstall html dist deb deb-test \
 	parity clean

@@ -72,6 +72,12 @@
 // nor leave by longjmp(). It has as much stack as any thread of the program:
 // see eventsource_set_stack_size().
 //
+// A program with thousands of sources gives them to a loop with
+// eventsource_set_loop(): one thread then drives them all, and calls their
+// callbacks, be it one of the library's or the program's own. Where
+// eventsource_set_loop() does not say otherwise, "the source's thread" is that
+// of the loop.
+//
 // Pull mode
 // ---------
 // A program with a loop of its own, or in a language where callbacks are
@@ -147,22 +153,24 @@
 // The process
 // -----------
 // The library installs no signal handlers, raises no SIGPIPE, and prints
-// nothing. It has no threads but those of connected sources, and those of
-// look-ups of host names, 32 at most. More look-ups wait, within the connect
-// timeout, until a thread is free; two of the same name share one. The system
-// cannot cancel a look-up: one that was under way when its source was closed
-// ends by itself, and holds no descriptor of the library. On these threads all
-// signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
-// SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
-// threads. A process that a callback starts inherits the blocked signals.
+// nothing. It has no threads but those of connected sources and of loops, as
+// eventsource_loop_new() says, and those of look-ups of host names, 32 at
+// most. More look-ups wait, within the connect timeout, until a thread is
+// free; two of the same name share one. The system cannot cancel a look-up:
+// one that was under way when its source was closed ends by itself, and holds
+// no descriptor of the library. On these threads all signals are blocked,
+// except for those that a fault raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+// SIGTRAP, SIGSYS), so that handlers run on the program's own threads. A
+// process that a callback starts inherits the blocked signals.
 //
 // After fork(), the parent's sources go on in the parent. In the child,
 // eventsource_close() and eventsource_free() release memory and do nothing
 // else: no callback is called, and nothing is written to a descriptor.
 // eventsource_next(), eventsource_wait() and eventsource_reconnect() return
-// EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The child calls no other
-// function for a source of its parent, and does not return from the callback
-// in which it was made. It may make sources of its own.
+// EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. So it is with loops. The
+// child calls no other function for a source or loop of its parent, and does
+// not return from the callback in which it was made. It may make sources and
+// loops of its own.
 //
 // Under valgrind a program is clean; one that follows https URLs is, with the
 // installed suppressions, share/eventsource/valgrind.supp. What is kept for
@@ -334,6 +342,10 @@ typedef enum eventsource_verdict {
     // followed. No policy asks again.
     EVENTSOURCE_VERDICT_REFUSE = 2,
 } eventsource_verdict;
+
+// A loop that drives any number of sources on one thread.
+// eventsource_loop_new() makes it, eventsource_loop_free() releases it.
+typedef struct eventsource_loop eventsource_loop;
 
 // The event stream parser alone, for programs with an HTTP client of their
 // own. Only one thread at a time may use a parser.
@@ -1218,7 +1230,8 @@ eventsource_error eventsource_set_pinned_key(
 // ----------------------------
 // eventsource_connect(3)
 
-// Starts the source's thread, which connects. Returns at once.
+// Starts the source's thread, or has the source's loop drive it, which
+// connects. Returns at once.
 //
 // A server that vanishes without closing the connection is noticed within two
 // minutes: after one minute of silence the system begins to probe the
@@ -1307,6 +1320,105 @@ eventsource_error eventsource_get_stats(
     const eventsource *source,
     eventsource_stats *stats,
     size_t size);
+
+// Many sources on one thread
+// --------------------------
+// eventsource_loop_new(3)
+
+// Makes a loop, and stores it in `*loop`: one thread for any number of sources
+// in the place of a thread for each.
+//
+// A source is given to the loop with eventsource_set_loop(). The thread is
+// either one of the library's, after eventsource_loop_start(), or the
+// program's own, which calls eventsource_loop_dispatch(). On it all callbacks
+// of the loop's sources are called, `on_request` and `on_retry` included, one
+// at a time: a callback that takes long delays all the other sources. So does
+// no source by what its server sends: each reads at most 64 KiB, and then the
+// others have their turns.
+//
+// The library connects on threads of its own, which call nothing back: up to
+// four, and more while servers do not answer, 1024 at most. Each ends when it
+// has had no work for a second.
+//
+// The loop is the caller's, to be given back with eventsource_loop_free(). On
+// error `*loop` is NULL: EVENTSOURCE_ERROR_SYSTEM if the system is out of
+// descriptors.
+eventsource_error eventsource_loop_new(eventsource_loop **loop);
+
+// Starts a thread of the library's that drives the loop, until
+// eventsource_loop_free().
+//
+// Its stack is as large as pthread_create() makes it by default, whatever
+// eventsource_set_stack_size() says of a source. EVENTSOURCE_ERROR_BUSY if the
+// loop has been started, or a thread is inside eventsource_loop_dispatch();
+// EVENTSOURCE_ERROR_CALLBACK in a callback of one of the loop's sources;
+// EVENTSOURCE_ERROR_SYSTEM if the system is out of threads.
+eventsource_error eventsource_loop_start(eventsource_loop *loop);
+
+// Returns a descriptor that is readable when eventsource_loop_dispatch() has
+// something to do, for poll(2) and event loops; -1 if the loop has been
+// started.
+//
+// Times that come, such as the next attempt or an idle timeout, make it
+// readable, too: a program that waits for it needs no time limit of its own.
+// It may be readable though there is nothing to do. The descriptor belongs to
+// the loop, and exists until eventsource_loop_free(); before that the program
+// takes it out of its own event loop. The program may only wait for it; it is
+// one of epoll(7), and may be waited for in another. -1 in a child of the
+// process.
+int eventsource_loop_fd(const eventsource_loop *loop);
+
+// Does what there is to do, once for each source, on this thread: callbacks
+// are called before this function returns. Waits for something to do for at
+// most `timeout_ms` milliseconds; a negative number is no limit, 0 is no wait.
+//
+// A program calls it again and again, or whenever eventsource_loop_fd() is
+// readable. Calls from several threads are fine, one at a time. While nobody
+// calls it, nothing happens to the loop's sources: what closes one has its
+// `on_close` called here. EVENTSOURCE_ERROR_TIMEOUT if there was nothing to
+// do, EVENTSOURCE_ERROR_BUSY if another thread is inside this function, or the
+// loop has been started; EVENTSOURCE_ERROR_CALLBACK in a callback of one of
+// the loop's sources; EVENTSOURCE_ERROR_SYSTEM in a child of the process.
+eventsource_error eventsource_loop_dispatch(
+    eventsource_loop *loop,
+    int64_t timeout_ms);
+
+// Releases the loop. Sources that are left in it are closed as by
+// eventsource_close(), and `on_close` is called, before this function returns;
+// they are to be freed all the same, before or after.
+//
+// Where the loop has been started, this function waits for its thread. Inside
+// a callback of one of the loop's sources it does not wait: the sources are
+// closed, and the thread ends, when the callback has returned; in a program's
+// own thread, eventsource_loop_dispatch() returns then, and is not to be called
+// again. No other thread may begin a call with the loop once this one may
+// begin. NULL is ignored. In a child of the process it does nothing.
+void eventsource_loop_free(eventsource_loop *loop);
+
+// Has a loop drive the source from eventsource_connect() on; with NULL, the
+// default, the source has a thread of its own.
+//
+// All that the header says of a source holds, but for this:
+//
+// - Callbacks are called on the thread that drives the loop. If
+//   eventsource_free() is called on another thread, or in a callback of
+//   another source, `on_close` is called there, before it returns.
+// - eventsource_free() waits for a callback of the source that runs, and for
+//   those of no other source.
+// - eventsource_wait() drives a loop that has not been started while nobody
+//   else does, unless `timeout_ms` is 0. In a callback of any source of the
+//   loop it returns EVENTSOURCE_ERROR_CALLBACK, unless `timeout_ms` is 0, and
+//   so does eventsource_next() if there is nothing to take.
+// - A queue takes beyond its capacity what is left of a read, 64 KiB of the
+//   stream at most, before the source reads nothing more. A source whose queue
+//   is full becomes CLOSED by itself.
+//
+// eventsource_connect() returns EVENTSOURCE_ERROR_QUEUE if the source has a
+// queue and the loop has not been started, and EVENTSOURCE_ERROR_CLOSED if the
+// loop has been freed.
+eventsource_error eventsource_set_loop(
+    eventsource *source,
+    eventsource_loop *loop);
 
 // Pull mode
 // ---------

@@ -11,6 +11,8 @@
 mod error;
 #[path = "../src/failure.rs"]
 mod failure;
+#[path = "../src/inbox.rs"]
+mod inbox;
 #[path = "../src/memory.rs"]
 mod memory;
 #[path = "../src/parser/mod.rs"]
@@ -137,7 +139,7 @@ fn with_thread(
     work: impl Fn(&State) + Send + Sync + 'static,
 ) -> (Arc<State>, thread::JoinHandle<()>) {
     let state = Arc::new(State::default());
-    state.arm().unwrap();
+    state.arm(Arc::new(sys::Wake::new().unwrap()));
     let own = state.clone();
     (state, thread::spawn(move || work(&own)))
 }
@@ -291,7 +293,7 @@ fn with_writer(
     work: impl Fn(&mut Writer, &State) + Send + Sync + 'static,
 ) -> (Arc<State>, Program, thread::JoinHandle<()>) {
     let state = Arc::new(State::default());
-    state.arm().unwrap();
+    state.arm(Arc::new(sys::Wake::new().unwrap()));
     let queue = Arc::new(Queue::new(state.clone()).unwrap());
     queue.set_capacity(capacity);
     queue.set_max_bytes(usize::MAX);

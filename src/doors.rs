@@ -23,10 +23,9 @@ use crate::net::tunnel;
 use crate::response;
 use crate::settings::options::Options;
 use crate::settings::retry;
-use crate::state::State;
 use crate::stats::Stats;
 use crate::url::HttpUrl;
-use crate::wait::Until;
+use crate::wait::{Recall, Until};
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +90,8 @@ pub fn attempt(
     network.set_proxy(Some(proxy)).expect("a proxy");
     network.set_unix_socket(unix_socket).expect("a path");
     network.trust.set_verify_peer(false);
-    let state = Arc::new(State::default());
-    state.arm().expect("a descriptor");
+    let interrupt = Arc::new(Recall::default());
+    interrupt.arm().expect("a descriptor");
     let opening = Box::new(Opening {
         request: options.request.clone(),
         home: options.url.clone(),
@@ -101,7 +100,7 @@ pub fn attempt(
         options: Arc::new(options),
         cookies: Arc::default(),
         turns: Arc::default(),
-        interrupt: state.clone(),
+        interrupt: interrupt.clone(),
         asks: false,
         course: Course::default(),
     });
@@ -118,7 +117,7 @@ pub fn attempt(
     };
     let mut buffer = vec![0; 64 * 1024];
     let stats = Stats::default();
-    let until = Until::new(&*state, None);
+    let until = Until::new(&*interrupt, None);
     let failure = loop {
         match connection.read(&mut buffer, &stats, &mut sink) {
             Ok(Read::More) => {}

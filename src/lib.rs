@@ -7,8 +7,9 @@
 //! The ground: `sys` is the system calls that std lacks; `panic` keeps
 //! defects from the program; `error` numbers what can go wrong, `response` is
 //! the head of one, and `failure` says why a connection came to nothing;
-//! `wait` is how long blocking code may wait, and what interrupts it; `state`
-//! holds the ready state, and wakes the source's thread wherever it waits;
+//! `wait` is how long blocking code may wait, and what interrupts it; `inbox`
+//! tells a loop which of its sources to look at; `state` holds the ready state,
+//! and wakes the source's thread, or its loop, wherever that waits;
 //! `stats` counts; `sync` has locks and atomics, `pool` what all sources share,
 //! `memory` what may be lacking; `url` and `userinfo` are what a URL says.
 //!
@@ -29,6 +30,7 @@
 mod credentials;
 mod error;
 mod failure;
+mod inbox;
 mod memory;
 mod panic;
 mod pool;

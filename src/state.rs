@@ -3,7 +3,8 @@
 //!
 //! Everything is in one word, so that the source's thread asks one question
 //! before each callback: is a request pending? A descriptor, readable after
-//! each request, wakes the thread wherever it waits. The word is written first
+//! each request, wakes the thread wherever it waits; where a loop drives the
+//! source, a bell does. The word is written first
 //! and the descriptor after it; the thread clears the descriptor first and
 //! reads the word after it, so that no request is lost.
 //!
@@ -11,9 +12,9 @@
 //! agree about (the queue's descriptor, the listeners' version), and on the
 //! processors in use its loads cost what relaxed ones cost.
 
-use std::io;
 use std::sync::OnceLock;
 
+use crate::inbox::Bell;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use crate::sys::{self, Wake};
@@ -56,17 +57,45 @@ const READY_STATE: u8 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     word: AtomicU8,
-    wake: OnceLock<Arc<Wake>>,
+    alarm: OnceLock<Alarm>,
+}
+
+/// What wakes whoever drives the source.
+#[derive(Debug)]
+enum Alarm {
+    /// The source's own thread.
+    Thread(Arc<Wake>),
+    /// A loop.
+    Loop(Box<Bell>),
+}
+
+impl Alarm {
+    fn ring(&self) {
+        match self {
+            Alarm::Thread(wake) => wake.set(),
+            Alarm::Loop(bell) => bell.ring(),
+        }
+    }
+
+    fn belongs_to_parent_process(&self) -> bool {
+        match self {
+            Alarm::Thread(wake) => wake.belongs_to_parent_process(),
+            Alarm::Loop(bell) => bell.belongs_to_parent_process(),
+        }
+    }
 }
 
 impl State {
-    /// Makes the descriptor; before the source's thread starts.
-    pub(crate) fn arm(&self) -> io::Result<()> {
-        if self.wake.get().is_none() {
-            // Armed by one thread only: the one that connects.
-            let _ = self.wake.set(Arc::new(Wake::new()?));
-        }
-        Ok(())
+    /// The source's thread is woken by this; it has yet to wait for the first
+    /// time.
+    pub(crate) fn arm(&self, wake: Arc<Wake>) {
+        // Armed once: by the thread that connects.
+        let _ = self.alarm.set(Alarm::Thread(wake));
+    }
+
+    /// A loop is woken by this.
+    pub(crate) fn arm_loop(&self, bell: Bell) {
+        let _ = self.alarm.set(Alarm::Loop(Box::new(bell)));
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {
@@ -149,16 +178,16 @@ impl State {
     /// Whether this process was forked from the one that connected: the
     /// source's thread is not here, and what it holds is not ours to wake.
     pub(crate) fn belongs_to_parent_process(&self) -> bool {
-        self.wake.get().is_some_and(|it| it.belongs_to_parent_process())
+        self.alarm.get().is_some_and(Alarm::belongs_to_parent_process)
     }
 
-    /// Wakes the source's thread, to look again.
+    /// Wakes who drives the source, to look again.
     pub(crate) fn signal(&self) {
         // A source that was never connected has nobody to wake.
-        if let Some(wake) = self.wake.get()
-            && !wake.belongs_to_parent_process()
+        if let Some(alarm) = self.alarm.get()
+            && !alarm.belongs_to_parent_process()
         {
-            wake.set();
+            alarm.ring();
         }
     }
 }
@@ -171,6 +200,9 @@ impl Interrupt for State {
     }
 
     fn wake(&self) -> &Arc<Wake> {
-        self.wake.get().expect("armed before the thread starts")
+        match self.alarm.get() {
+            Some(Alarm::Thread(wake)) => wake,
+            _ => unreachable!("armed before the thread waits"),
+        }
     }
 }

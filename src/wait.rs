@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sys::{self, Entry, Wake};
 
 /// Ends the waits of an attempt to connect.
@@ -15,6 +17,53 @@ pub(crate) trait Interrupt: fmt::Debug + Send + Sync {
     /// Readable from the moment that the interrupt is raised. Whoever else is
     /// to wake the attempt, so that it looks again, may write to it, too.
     fn wake(&self) -> &Arc<Wake>;
+    /// What says that it is raised to those who know nothing else of it, if an
+    /// attempt may be under way that nobody waits for any more.
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        None
+    }
+}
+
+/// The interrupt of one attempt, which somebody makes for a loop. To raise it
+/// waits for nobody; it has a descriptor only while the attempt is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Recall {
+    raised: Arc<AtomicBool>,
+    wake: OnceLock<Arc<Wake>>,
+}
+
+impl Recall {
+    /// The attempt begins.
+    pub(crate) fn arm(&self) -> io::Result<()> {
+        // By one thread only: the one that makes the attempt.
+        let _ = self.wake.set(Arc::new(Wake::new()?));
+        Ok(())
+    }
+
+    /// Gives the attempt up.
+    pub(crate) fn raise(&self) {
+        self.raised.store(true, SeqCst);
+        // One that has yet to begin looks before it waits.
+        if let Some(wake) = self.wake.get()
+            && !wake.belongs_to_parent_process()
+        {
+            wake.set();
+        }
+    }
+}
+
+impl Interrupt for Recall {
+    fn is_raised(&self) -> bool {
+        self.raised.load(SeqCst)
+    }
+
+    fn wake(&self) -> &Arc<Wake> {
+        self.wake.get().expect("armed before the attempt")
+    }
+
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        Some(self.raised.clone())
+    }
 }
 
 /// How long blocking code may wait: until a deadline, and never past an
@@ -112,6 +161,11 @@ impl<'a> Until<'a> {
             }
             self.wake().clear();
         }
+    }
+
+    /// As [`Interrupt::flag`].
+    pub(crate) fn flag(&self) -> Option<Arc<AtomicBool>> {
+        self.interrupt.flag()
     }
 
     /// Wakes the one who waits.

@@ -17,6 +17,7 @@ use support::streams::{
     HEAD, directly, flood, in_the_readme, last_event_id, lose, no_content,
     serve, under_valgrind, wait_for_the_end_of,
 };
+use support::until;
 
 // The header and the shared object
 
@@ -49,9 +50,15 @@ fn make_two_units(compiler: &str, language: &str, std: &str) {
 #[test]
 fn the_examples_are_clean_c99() {
     for compiler in ["gcc", "clang"] {
-        for example in
-            ["listen.c", "chat.c", "mcp.c", "epoll.c", "hue.c", "own_http.c"]
-        {
+        for example in [
+            "listen.c",
+            "chat.c",
+            "mcp.c",
+            "epoll.c",
+            "loop.c",
+            "hue.c",
+            "own_http.c",
+        ] {
             let mut command = Command::new(compiler);
             command.arg("-std=c99").args(WARNINGS).arg("-fsyntax-only");
             command.arg("-I").arg(path("include"));
@@ -212,6 +219,36 @@ fn an_http_stack_of_its_own_follows_a_stream() {
 #[test]
 fn a_loop_of_epoll_follows_three_streams_on_one_thread() {
     follow_three_streams(&compile(&path("examples/epoll.c")));
+}
+
+#[test]
+fn a_loop_of_the_library_follows_three_streams_on_one_thread() {
+    follow_three_streams(&compile(&path("examples/loop.c")));
+}
+
+#[test]
+fn a_loop_of_the_library_follows_a_thousand_streams_on_one_thread() {
+    let url = serve(|_, _, mut stream| {
+        stream.write_all(format!("{HEAD}data: x\n\n").as_bytes())?;
+        wait_for_the_end_of(stream)
+    });
+    let mut command = directly(&compile(&path("examples/loop.c")));
+    command.args([&*url; 1000]);
+    let mut program = Program::start(command);
+    let event = format!("{url} message x");
+    for _ in 0..1000 {
+        program.wait_until(|line| line == event);
+    }
+    let tasks = format!("/proc/{}/task", program.id());
+    // Those that have connected go when they have nothing to do.
+    until("one thread", || {
+        fs::read_dir(&tasks).expect("a process").count() == 1
+    });
+    program.signal("TERM");
+    let ended = program.end();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let closes = ended.lines.iter().filter(|it| it.contains(" close "));
+    assert_eq!(closes.count(), 1000);
 }
 
 #[test]

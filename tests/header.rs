@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of a program's life.
-const SOURCES: [&str; 22] = [
+const SOURCES: [&str; 23] = [
     "src/error.rs",
     "src/state.rs",
     "src/settings/retry.rs",
@@ -29,6 +29,7 @@ const SOURCES: [&str; 22] = [
     "src/ffi/connect.rs",
     "src/ffi/state.rs",
     "src/ffi/stats.rs",
+    "src/ffi/loops.rs",
     "src/ffi/queue.rs",
     "src/ffi/item.rs",
     "src/ffi/event.rs",

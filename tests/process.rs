@@ -4,10 +4,13 @@
 #![expect(unsafe_code, reason = "the C API, fork and signals are tested")]
 
 use std::ffi::{CString, c_char};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use eventsource::ffi::Error;
+use eventsource::ffi::{Error, ReadyState};
+use support::event_loop::EventLoop;
 use support::phases::{Phase, stage};
 use support::program::scratch;
 use support::server::{CHUNKED, EVENT_STREAM, NOBODY, Server};
@@ -73,6 +76,93 @@ fn a_child_lets_go_of_its_parents_source() {
             staged.sees_the_client_close();
         }
     });
+}
+
+/// Fork: the same on a loop, which the child lets go of, too, before the source
+/// or after it.
+#[test]
+fn a_child_lets_go_of_its_parents_loop() {
+    alone("a_child_lets_go_of_its_parents_loop", || {
+        let event_loop = EventLoop::started();
+        let idle = EventLoop::new();
+        let never = idle.drives_in(|| Source::new(NOBODY));
+        for phase in Phase::ALL {
+            let staged = event_loop.drives_in(|| stage(phase));
+            let handle = staged.source.handle();
+            for first in [true, false] {
+                let status = fork(|| {
+                    assert_eq!(event_loop.fd(), -1);
+                    assert_eq!(idle.dispatch(0), Error::System);
+                    assert_eq!(idle.start(), Error::System);
+                    assert_eq!(never.connect(), Error::System);
+                    if first {
+                        event_loop.free();
+                    }
+                    handle.close();
+                    handle.free();
+                    if !first {
+                        event_loop.free();
+                    }
+                    idle.free();
+                    let own = EventLoop::started();
+                    let source = own.drives_in(|| Source::connected(NOBODY));
+                    source.retrying(Error::Connect);
+                    drop(source);
+                    own.free();
+                    7
+                });
+                assert_eq!(status, 7, "{phase:?}");
+            }
+            assert_ne!(handle.ready_state(), ReadyState::Closed);
+            handle.close();
+            assert_eq!(staged.source.skip_to_close(), Error::None);
+            staged.sees_the_client_close();
+        }
+        // A child that lives on holds a connection that is closed here.
+        let server = Server::start();
+        let source =
+            event_loop.drives_in(|| Source::connected(&server.url("/")));
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
+        source.opened();
+        source.message("x");
+        let (mut ours, theirs) = pipe();
+        // SAFETY: the child waits for the pipe, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            drop(ours);
+            let _ = (&theirs).read(&mut [0]);
+            // SAFETY: as above.
+            unsafe { libc::_exit(0) };
+        }
+        drop(theirs);
+        source.close();
+        source.closed(Error::None);
+        // What comes for the child is nothing to the loop.
+        let _ = connection.try_send("data: y\n\n");
+        let before = cpu_time();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(cpu_time() - before < 50, "the loop spins");
+        ours.write_all(b"x").expect("the child");
+        // SAFETY: a child of this process.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    });
+}
+
+/// A pair of connected ends.
+fn pipe() -> (UnixStream, UnixStream) {
+    UnixStream::pair().expect("descriptors")
+}
+
+/// What this process has used, in milliseconds.
+fn cpu_time() -> i64 {
+    // SAFETY: a place for the time.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        let clock = libc::CLOCK_PROCESS_CPUTIME_ID;
+        libc::clock_gettime(clock, &raw mut time);
+        time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
 }
 
 /// Fork: the parent's stream goes on.

@@ -54,6 +54,21 @@
 // so may close(), reconnect(), add_event_listener() and
 // remove_event_listener().
 //
+// Loops
+// -----
+// A Loop drives any number of sources on one thread, its own or the program's:
+//
+//     sse::Loop loop;
+//     source.set_loop(loop);
+//     source.connect();
+//     while (source.ready_state() != sse::ReadyState::closed)
+//         loop.dispatch();
+//
+// Handlers of all its sources run on that thread, one at a time. A source that
+// is destroyed on another thread, or in a handler of another source, has its
+// on_close() handler called there. Loop and sources may be destroyed in any
+// order, also in handlers.
+//
 // Views
 // -----
 // Event, Response, Failure, Request and Comment are views: they, and every
@@ -1037,6 +1052,64 @@ struct Source {
 
 } // namespace detail
 
+// A loop, which drives any number of sources on one thread. It can be moved, but
+// not copied. The destructor closes the sources that are left, and waits for
+// the loop's thread, unless it is called in a handler of one of them.
+class [[nodiscard]] Loop {
+public:
+    // Errc::system if the system has no descriptor left.
+    Loop()
+    {
+        eventsource_loop *loop = nullptr;
+        detail::check(eventsource_loop_new(&loop));
+        loop_.reset(loop);
+    }
+
+    // Starts a thread that drives the loop. Errc::busy if it has been started,
+    // or is inside dispatch().
+    void start() { detail::check(eventsource_loop_start(native_handle())); }
+
+    // Does once what there is to do, on this thread, for a loop that has not
+    // been started; waits for it. Errc::busy if another thread is inside this
+    // call, Errc::callback in a handler of one of the loop's sources.
+    void dispatch() { dispatch_for(-1); }
+
+    // The same, but waits no longer than `timeout`, and with 0 not at all.
+    // Returns whether there was something to do.
+    bool dispatch(std::chrono::milliseconds timeout)
+    {
+        return dispatch_for(std::max<std::int64_t>(timeout.count(), 0));
+    }
+
+    // A descriptor that is readable when dispatch() has something to do, also
+    // because a time has come. Wait for it, for example with poll(2), then call
+    // dispatch(0ms); do not read from it. -1 if the loop has been started.
+    int fd() const noexcept { return eventsource_loop_fd(native_handle()); }
+
+    // The C loop, which still belongs to this object. NULL if it was moved from.
+    eventsource_loop *native_handle() const noexcept { return loop_.get(); }
+
+private:
+    bool dispatch_for(std::int64_t timeout_ms)
+    {
+        const auto error =
+            eventsource_loop_dispatch(native_handle(), timeout_ms);
+        if (error == EVENTSOURCE_ERROR_TIMEOUT)
+            return false;
+        detail::check(error);
+        return true;
+    }
+
+    struct Free {
+        void operator()(eventsource_loop *loop) const noexcept
+        {
+            eventsource_loop_free(loop);
+        }
+    };
+
+    std::unique_ptr<eventsource_loop, Free> loop_;
+};
+
 // A source of events. It can be moved, but not copied.
 class [[nodiscard]] EventSource {
 public:
@@ -1394,6 +1467,17 @@ public:
     {
         detail::check(eventsource_set_interface(native_handle(),
                                                 detail::CText(interface)));
+    }
+
+    // Has a loop drive the source, in the place of a thread of its own. A source
+    // with a queue needs a loop that has been started, else Errc::queue in
+    // connect().
+    void set_loop(const Loop &loop)
+    {
+        if (!loop.native_handle())
+            detail::fail(Errc::null);
+        detail::check(
+            eventsource_set_loop(native_handle(), loop.native_handle()));
     }
 
     // Pull mode.

@@ -28,6 +28,12 @@ var unused = map[string]string{
 	"eventsource_next":            "items come in batches",
 	"eventsource_wait":            "the range ends",
 	"eventsource_parser_reset":    "each stream has a parser of its own",
+	"eventsource_loop_new":        "each source has a thread, for now",
+	"eventsource_loop_start":      "each source has a thread, for now",
+	"eventsource_loop_fd":         "each source has a thread, for now",
+	"eventsource_loop_dispatch":   "each source has a thread, for now",
+	"eventsource_loop_free":       "each source has a thread, for now",
+	"eventsource_set_loop":        "each source has a thread, for now",
 }
 
 // How the options are called whose names do not follow from C's.
@@ -119,7 +125,7 @@ func TestEveryFunctionOfTheHeaderIsUsed(t *testing.T) {
 			option = "With" + strings.TrimPrefix(setter, "set_")
 		}
 		option = strings.ToLower(strings.ReplaceAll(option, "_", ""))
-		if strings.HasPrefix(setter, "set_") && !defined[option] {
+		if strings.HasPrefix(setter, "set_") && !defined[option] && unused[name] == "" {
 			t.Errorf("%s has no %s", name, option)
 		}
 	}

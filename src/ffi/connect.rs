@@ -6,7 +6,8 @@ use super::convert::guard;
 use super::source::{CSource, handle};
 use crate::error::Error;
 
-/// Starts the source's thread, which connects. Returns at once.
+/// Starts the source's thread, or has the source's loop drive it, which
+/// connects. Returns at once.
 ///
 /// A server that vanishes without closing the connection is noticed within two
 /// minutes: after one minute of silence the system begins to probe the

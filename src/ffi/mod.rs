@@ -69,6 +69,12 @@
 //! nor leave by longjmp(). It has as much stack as any thread of the program:
 //! see eventsource_set_stack_size().
 //!
+//! A program with thousands of sources gives them to a loop with
+//! eventsource_set_loop(): one thread then drives them all, and calls their
+//! callbacks, be it one of the library's or the program's own. Where
+//! eventsource_set_loop() does not say otherwise, "the source's thread" is that
+//! of the loop.
+//!
 //! Pull mode
 //! ---------
 //! A program with a loop of its own, or in a language where callbacks are
@@ -144,22 +150,24 @@
 //! The process
 //! -----------
 //! The library installs no signal handlers, raises no SIGPIPE, and prints
-//! nothing. It has no threads but those of connected sources, and those of
-//! look-ups of host names, 32 at most. More look-ups wait, within the connect
-//! timeout, until a thread is free; two of the same name share one. The system
-//! cannot cancel a look-up: one that was under way when its source was closed
-//! ends by itself, and holds no descriptor of the library. On these threads all
-//! signals are blocked, except for those that a fault raises (SIGSEGV, SIGBUS,
-//! SIGFPE, SIGILL, SIGTRAP, SIGSYS), so that handlers run on the program's own
-//! threads. A process that a callback starts inherits the blocked signals.
+//! nothing. It has no threads but those of connected sources and of loops, as
+//! eventsource_loop_new() says, and those of look-ups of host names, 32 at
+//! most. More look-ups wait, within the connect timeout, until a thread is
+//! free; two of the same name share one. The system cannot cancel a look-up:
+//! one that was under way when its source was closed ends by itself, and holds
+//! no descriptor of the library. On these threads all signals are blocked,
+//! except for those that a fault raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+//! SIGTRAP, SIGSYS), so that handlers run on the program's own threads. A
+//! process that a callback starts inherits the blocked signals.
 //!
 //! After fork(), the parent's sources go on in the parent. In the child,
 //! eventsource_close() and eventsource_free() release memory and do nothing
 //! else: no callback is called, and nothing is written to a descriptor.
 //! eventsource_next(), eventsource_wait() and eventsource_reconnect() return
-//! EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The child calls no other
-//! function for a source of its parent, and does not return from the callback
-//! in which it was made. It may make sources of its own.
+//! EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. So it is with loops. The
+//! child calls no other function for a source or loop of its parent, and does
+//! not return from the callback in which it was made. It may make sources and
+//! loops of its own.
 //!
 //! Under valgrind a program is clean; one that follows https URLs is, with the
 //! installed suppressions, share/eventsource/valgrind.supp. What is kept for
@@ -190,6 +198,7 @@ mod callbacks;
 mod connect;
 mod library;
 mod limits;
+mod loops;
 mod network;
 mod parser;
 mod queue;
@@ -211,6 +220,7 @@ pub use event::*;
 pub use item::*;
 pub use library::*;
 pub use limits::*;
+pub use loops::*;
 pub use network::*;
 pub use parser::*;
 pub use queue::*;

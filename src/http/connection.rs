@@ -50,6 +50,11 @@ impl Connection {
         self.stream.entry(Interest::Read)
     }
 
+    /// Whether bytes that have come may be left where a wait does not see them.
+    pub(crate) fn holds_more(&self) -> bool {
+        !self.stream.short_read_is_all()
+    }
+
     /// Reads once, without waiting, and hands what that brought to `sink`,
     /// piece by piece. The first time that is what came with the head, and
     /// needs no wait before it; afterwards it is read into `buffer`.

@@ -568,7 +568,7 @@ mod tests {
     use socket2::{Domain, SockAddr, Socket as Socket2, Type};
 
     use super::*;
-    use crate::state::State;
+    use crate::wait::Recall;
 
     fn failed(dialled: Result<Stream, NoConnection>) -> Failure {
         match dialled {
@@ -579,11 +579,11 @@ mod tests {
 
     /// Dials within 20 ms, with `network` as it is.
     fn dialled(url: &str, network: Network) -> Result<Stream, NoConnection> {
-        let state = Arc::new(State::default());
-        state.arm().unwrap();
+        let interrupt = Arc::new(Recall::default());
+        interrupt.arm().unwrap();
         let route = Route {
             url: HttpUrl::parse(url).unwrap(),
-            interrupt: state,
+            interrupt,
             network: Arc::new(network),
             peer: Peer::Own,
             client_certificate: Credentials::Send,

@@ -16,6 +16,7 @@ use url::Host;
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::panic::catch;
+use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex, lock};
 use crate::sys::{self, Wake};
 use crate::wait::{Unready, Until};
@@ -44,8 +45,15 @@ struct Table {
 struct LookUp {
     name: String,
     /// Whoever waits for the answer; changed with the table's lock held.
-    waiters: Mutex<Vec<Arc<Wake>>>,
+    waiters: Mutex<Vec<Waiter>>,
     answer: OnceLock<Answer>,
+}
+
+/// Who waits for an answer.
+struct Waiter {
+    wake: Arc<Wake>,
+    /// Set when it waits no more, though it has yet to leave.
+    gives_up: Option<Arc<AtomicBool>>,
 }
 
 /// Addresses without a port; or the failure and its cause.
@@ -113,7 +121,8 @@ impl Place {
         // that comes in between would wake everybody else.
         let look_up = Table::of_this_process(&mut table).look_up(name)?;
         let wake = until.wake().clone();
-        lock(&look_up.waiters).push(wake.clone());
+        let waiter = Waiter { wake: wake.clone(), gives_up: until.flag() };
+        lock(&look_up.waiters).push(waiter);
         Ok(Place { look_up, wake })
     }
 }
@@ -124,7 +133,7 @@ impl Drop for Place {
         // The same wake descriptor is waited for by the source's next look-up:
         // the answer of this one must not wake that.
         let mut waiters = lock(&self.look_up.waiters);
-        waiters.retain(|wake| !Arc::ptr_eq(wake, &self.wake));
+        waiters.retain(|it| !Arc::ptr_eq(&it.wake, &self.wake));
         if waiters.is_empty() {
             drop(waiters);
             Table::of_this_process(&mut table).left(&self.look_up);
@@ -197,7 +206,10 @@ impl Table {
 
 impl LookUp {
     fn is_awaited(&self) -> bool {
-        !lock(&self.waiters).is_empty()
+        let gives_up = |it: &Waiter| {
+            it.gives_up.as_ref().is_some_and(|it| it.load(SeqCst))
+        };
+        lock(&self.waiters).iter().any(|it| !gives_up(it))
     }
 
     fn ask(&self) -> Answer {
@@ -224,8 +236,8 @@ fn work(mut look_up: Arc<LookUp>) {
         // With the table locked: who finds this look-up there either is on the
         // list below or sees the answer.
         let _ = look_up.answer.set(answer);
-        for wake in &*lock(&look_up.waiters) {
-            wake.set();
+        for waiter in &*lock(&look_up.waiters) {
+            waiter.wake.set();
         }
         look_up = match table.queue.pop_front() {
             Some(next) => next,

@@ -50,6 +50,10 @@ pub(crate) fn drive<H: Handler>(
                 state.wait_until(|| source.has_told());
                 step(source, Source::begin)
             }
+            Next::Room => {
+                state.wait_until(|| source.has_room());
+                step(source, |it| it.resumed().unwrap_or_else(|| read(it)))
+            }
             Next::Over(reason) => return reason,
         };
     }

@@ -19,6 +19,10 @@ impl End {
         self.changed.notify_all();
     }
 
+    pub(crate) fn is_reached(&self) -> bool {
+        *lock(&self.reached)
+    }
+
     /// Waits for the end; false if the time is over before.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
         let reached = lock(&self.reached);

@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,10 @@ use crate::pool::User;
 use crate::settings::options::Options;
 use crate::settings::request::is_last_event_id;
 use crate::source::batch::Batch;
+use crate::source::driven::Driven;
 use crate::source::driver;
 use crate::source::end::End;
+use crate::source::event_loop::{After, Hands, Life, Loop, Member, Why};
 use crate::source::handler::{Handler, Questions};
 use crate::source::life::Source;
 use crate::source::listeners::{OnEvent, OnRemoved};
@@ -35,7 +37,7 @@ use crate::source::shared::Shared;
 use crate::state::ReadyState;
 use crate::stats::Stats;
 use crate::sync::{UniqueArc, lock};
-use crate::sys;
+use crate::sys::{self, Wake};
 
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
@@ -48,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) comments: bool,
     /// Bytes of the stack that callbacks run on, unless the default is to do.
     stack: Option<usize>,
+    /// What is to drive the source, in the place of a thread of its own.
+    pub(crate) event_loop: Option<Arc<Loop>>,
     /// The calls that were refused, each as it was made last, the first one
     /// first.
     refused: Vec<(Setter, Error)>,
@@ -106,8 +110,10 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     /// In pull mode: what waits for the program to take it.
     queue: OnceLock<Arc<Queue>>,
-    /// Reached when the thread has made its last callback.
+    /// Reached when the last callback has been made.
     end: Arc<End>,
+    /// If a loop drives the source, from `connect` on.
+    member: OnceLock<Box<Member>>,
 
     // Written by the program's threads.
     /// The source has been connected.
@@ -143,6 +149,7 @@ impl Handle {
             questions: Questions::default(),
             comments: false,
             stack: None,
+            event_loop: None,
             refused: Vec::new(),
         };
         Ok(Handle {
@@ -150,6 +157,7 @@ impl Handle {
             shared: Arc::new(Shared::new()),
             queue: OnceLock::new(),
             end: Arc::default(),
+            member: OnceLock::new(),
             connected: AtomicBool::new(false),
             closing: AtomicUsize::new(0),
             setup: Mutex::new(Some(setup)),
@@ -322,9 +330,12 @@ impl Handle {
             let max = settings.options.max_event_size;
             queue.set_max_bytes(if max == 0 { usize::MAX } else { max });
         }
-        self.shared.state.arm().map_err(|_| Error::System)?;
         // On the program's thread, which knows whether another changes it.
         settings.options.network.read_environment();
+        if let Some(event_loop) = settings.event_loop.clone() {
+            return self.join(&event_loop, setup);
+        }
+        let wake = Arc::new(Wake::new().map_err(|_| Error::System)?);
         let handle = self.clone();
         // Held until `thread` and `connected` are set, so that a callback that
         // frees the source finds them.
@@ -332,6 +343,12 @@ impl Handle {
         let stack = settings.stack.unwrap_or_else(sys::default_stack);
         let spawned = sys::spawn("eventsource", stack, move || handle.live());
         *thread = Some(spawned.map_err(|_| Error::System)?);
+        self.shared.state.arm(wake);
+        self.now_connected();
+        Ok(())
+    }
+
+    fn now_connected(&self) {
         self.connected.store(true, SeqCst);
         if let Some(queue) = self.queue.get()
             && self.shared.state.closed_by_program()
@@ -339,6 +356,34 @@ impl Handle {
             // By a close that came before there was anything to announce.
             queue.announce_close();
         }
+    }
+
+    /// Connects on a loop, whose callbacks may free the source before this
+    /// returns.
+    fn join(
+        self: &Arc<Self>,
+        event_loop: &Arc<Loop>,
+        mut setup: MutexGuard<'_, Option<Setup>>,
+    ) -> Result<(), Error> {
+        if self.queue.get().is_some() && !event_loop.is_started() {
+            return Err(Error::Queue);
+        }
+        let member = event_loop.join(|bell| {
+            self.shared.state.arm_loop(bell.clone());
+            let handle = self.clone();
+            match self.queue.get() {
+                None => OnLoop::life(handle, *self.push_source(&mut setup)),
+                Some(queue) => {
+                    let source = self.pull_source(&mut setup, queue, false);
+                    OnLoop::life(handle, *source)
+                }
+            }
+        })?;
+        // Nobody else connects: the lock of the setup is held.
+        let member = self.member.get_or_init(|| Box::new(member));
+        self.now_connected();
+        // Now, so that callbacks find what there is to know.
+        member.ring();
         Ok(())
     }
 
@@ -352,7 +397,7 @@ impl Handle {
             }
         }
         let end = Reach(self.end.clone());
-        let user = User::new();
+        let user = Connected::new();
         // Not before `connect` has written down what there is to know of
         // this thread.
         drop(lock(&self.thread));
@@ -361,14 +406,18 @@ impl Handle {
         // that glibc needs for it can be reused by what follows.
         sys::release_dead_stack();
         match self.queue.get() {
-            None => self.drive(self.push_source()),
-            Some(queue) => self.drive(self.pull_source(queue)),
+            None => {
+                let source = self.push_source(&mut lock(&self.setup));
+                self.drive(source);
+            }
+            Some(queue) => {
+                let setup = &mut lock(&self.setup);
+                let source = self.pull_source(setup, queue, true);
+                self.drive(source);
+            }
         }
         drop(self);
-        if user.leaves_last() {
-            Buffer::empty_pool();
-            Batch::empty_pool();
-        }
+        drop(user);
         drop(end);
     }
 
@@ -389,8 +438,12 @@ impl Handle {
     /// On the heap, and made by a call of its own: what it takes to make it
     /// does not stay on the stack for as long as the source lives.
     #[inline(never)]
-    fn push_source(&self) -> Box<Source<PushHandler>> {
-        let Setup { options, callbacks, questions, .. } = self.take_setup();
+    fn push_source(
+        &self,
+        setup: &mut Option<Setup>,
+    ) -> Box<Source<PushHandler>> {
+        let setup = setup.take().expect("a source connects once");
+        let Setup { options, callbacks, questions, .. } = setup;
         let comments = callbacks.comment.is_some();
         let shared = self.shared.clone();
         let handler = PushHandler::new(shared.clone(), callbacks, questions);
@@ -399,16 +452,19 @@ impl Handle {
 
     /// As [`push_source`](Handle::push_source), with a queue.
     #[inline(never)]
-    fn pull_source(&self, queue: &Arc<Queue>) -> Box<Source<PullHandler>> {
-        let Setup { options, questions, comments, .. } = self.take_setup();
+    fn pull_source(
+        &self,
+        setup: &mut Option<Setup>,
+        queue: &Arc<Queue>,
+        may_wait: bool,
+    ) -> Box<Source<PullHandler>> {
+        let setup = setup.take().expect("a source connects once");
+        let Setup { options, questions, comments, .. } = setup;
         let shared = self.shared.clone();
         let queue = Writer::new(queue.clone());
-        let handler = PullHandler::new(shared.clone(), questions, queue);
+        let handler =
+            PullHandler::new(shared.clone(), questions, queue, may_wait);
         Box::new(Source::new(shared, options.share(), comments, handler))
-    }
-
-    fn take_setup(&self) -> Setup {
-        lock(&self.setup).take().expect("a source connects once")
     }
 
     /// Calls `on_close`, or puts the last item, the first time.
@@ -488,7 +544,7 @@ impl Handle {
                 Taken::End => return Err(Error::Closed),
                 Taken::Nothing => {}
             }
-            if self.is_current() {
+            if self.is_current() || self.is_on_loop_of_this_thread() {
                 return Err(Error::Callback);
             }
             if let Some(timeout) = timeout {
@@ -553,13 +609,18 @@ impl Handle {
             return Err(Error::NotConnected);
         }
         let end = self.end.clone();
+        if let Some(member) = self.member.get() {
+            let event_loop = member.event_loop.clone();
+            drop(self);
+            return event_loop.wait(&end, timeout);
+        }
         drop(self);
         if end.wait(timeout) { Ok(()) } else { Err(Error::Timeout) }
     }
 
-    /// Closes the source, and waits for its thread. On that thread itself
-    /// there is no waiting: the last callback is made here, and the thread
-    /// ends by itself.
+    /// Closes the source, and waits for its thread, or takes it out of its
+    /// loop. In one of its callbacks there is no waiting: the last callback is
+    /// made here, and the thread, or the turn, ends by itself.
     pub(crate) fn free(self: Arc<Self>) {
         self.close();
         if self.belongs_to_parent_process() {
@@ -571,7 +632,9 @@ impl Handle {
             let reason = self.shared.failed();
             self.report_close(reason.unwrap_or(Error::None));
         } else {
-            if let Some(thread) = thread {
+            if let Some(member) = self.member.get() {
+                member.leave(Error::None);
+            } else if let Some(thread) = thread {
                 let _ = thread.join();
             }
             // Those of a source that was not connected, or had ended.
@@ -604,9 +667,17 @@ impl Handle {
                 .is_some_and(|queue| queue.belongs_to_parent_process())
     }
 
-    /// Whether this is the source's own thread: a callback is under way.
+    /// Whether a callback of the source is under way on this thread.
     fn is_current(&self) -> bool {
         ptr::eq(CURRENT.get(), self)
+            || self.member.get().is_some_and(|it| it.is_in_turn_here())
+    }
+
+    /// Whether this thread drives the source's loop: while it waits, nothing
+    /// happens to the source.
+    fn is_on_loop_of_this_thread(&self) -> bool {
+        let member = self.member.get();
+        member.is_some_and(|it| it.event_loop.is_driven_here())
     }
 
     /// The ready state, as far as the program has been told.
@@ -632,6 +703,58 @@ impl Handle {
         look: impl FnOnce(&[u8]) -> T,
     ) -> T {
         self.shared.with_last_event_id(look)
+    }
+}
+
+/// A source in a loop.
+struct OnLoop<H> {
+    driven: Driven<H>,
+    handle: Arc<Handle>,
+    _user: Connected,
+}
+
+impl<H: Handler + 'static> OnLoop<H> {
+    fn life(handle: Arc<Handle>, source: Source<H>) -> Box<dyn Life> {
+        let driven = Driven::new(source);
+        Box::new(OnLoop { driven, handle, _user: Connected::new() })
+    }
+}
+
+impl<H: Handler> Life for OnLoop<H> {
+    fn turn(&mut self, why: Why, hands: &mut Hands<'_>) -> After {
+        self.driven.turn(why, hands)
+    }
+
+    fn broken(&mut self) -> Error {
+        self.driven.broken()
+    }
+
+    fn over(&mut self, reason: Error) {
+        let _ = catch(|| self.handle.report_close(reason));
+        let _ = catch(|| self.handle.shared.listeners.end());
+        self.handle.end.reach();
+    }
+
+    fn close(&mut self) {
+        self.handle.close();
+    }
+}
+
+/// A source that is connected, for the sake of the pools.
+struct Connected(Option<User>);
+
+impl Connected {
+    fn new() -> Connected {
+        Connected(Some(User::new()))
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(User::leaves_last) {
+            Buffer::empty_pool();
+            Batch::empty_pool();
+        }
     }
 }
 

@@ -68,6 +68,13 @@ pub(crate) trait Handler: Send {
     /// Whether the program knows all that was reported. If it does not, the
     /// state is signalled when it does.
     fn has_told(&self) -> bool;
+    /// Whether nothing more is to be read before there is room for it.
+    fn is_full(&self) -> bool;
+    /// Whether there is room again. If there is none, the state is signalled
+    /// when there is.
+    fn has_room(&self) -> bool;
+    /// Goes on: there is room.
+    fn resume(&mut self);
 }
 
 /// The callbacks that decide something: sources with a queue have them, too.

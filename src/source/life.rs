@@ -25,7 +25,7 @@ use crate::source::handler::Handler;
 use crate::source::shared::Shared;
 use crate::state::State;
 use crate::stats::Stats;
-use crate::sys::Entry;
+use crate::sys::{Entry, Epoll, Registration};
 use crate::url::HttpUrl;
 
 /// What is to be waited for, and which step follows. After an interrupt it is
@@ -46,6 +46,9 @@ pub(crate) enum Next {
     /// [`Source::has_told`] has to be true, which is asked again after each
     /// signal; then [`Source::begin`].
     Tell,
+    /// [`Source::has_room`] has to be true, which is asked again after each
+    /// signal; then [`Source::resumed`].
+    Room,
     /// Nothing: the source is CLOSED, for this reason.
     Over(Error),
 }
@@ -82,6 +85,9 @@ pub(crate) struct Source<H> {
 
 /// An event stream being read.
 struct Stream {
+    /// How a loop waits for the connection. Dropped before that: the number of
+    /// its descriptor is given to the next at once.
+    registration: Option<Registration>,
     connection: Connection,
     /// Of its response.
     status: u16,
@@ -201,6 +207,16 @@ impl<H: Handler> Source<H> {
         self.handler.has_told()
     }
 
+    /// Whether there is room for what is read next.
+    pub(crate) fn has_room(&self) -> bool {
+        self.handler.has_room()
+    }
+
+    /// Whether a step is to be [`Source::begin`], whatever was waited for.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.state().interrupted()
+    }
+
     fn state(&self) -> &State {
         &self.shared.state
     }
@@ -305,6 +321,7 @@ impl<H: Handler> Source<H> {
         self.parser.reset();
         let origin = CString::new(response.url.origin()).unwrap_or_default();
         self.stream = Some(Stream {
+            registration: None,
             connection,
             status: response.status,
             origin,
@@ -313,6 +330,36 @@ impl<H: Handler> Source<H> {
         });
         // What came with the head needs neither a wait nor a buffer.
         self.readable(&mut []).unwrap_or_else(|| self.wait_to_read())
+    }
+
+    /// While the source is OPEN, a loop waits for its connection from here on.
+    pub(crate) fn register(
+        &mut self,
+        epoll: &Arc<Epoll>,
+        token: u64,
+    ) -> io::Result<()> {
+        let stream = self.stream.as_mut().expect("an open stream");
+        if stream.registration.is_none() {
+            let entry = stream.connection.entry();
+            stream.registration =
+                Some(Registration::new(epoll, &entry, token)?);
+        }
+        Ok(())
+    }
+
+    /// The loop waits for the connection no longer. A broken one would end
+    /// every wait.
+    pub(crate) fn deregister(&mut self) {
+        self.stream.as_mut().expect("an open stream").registration = None;
+    }
+
+    /// After a read that may have left something: None if a wait does not see
+    /// that.
+    pub(crate) fn read_on(&self) -> Option<Next> {
+        match self.holds_more() {
+            true => None,
+            false => Some(self.wait_to_read()),
+        }
     }
 
     /// What to wait for while the source is OPEN.
@@ -349,12 +396,27 @@ impl<H: Handler> Source<H> {
             return Some(self.begin());
         }
         match read {
+            Ok(Read::More | Read::All) if self.handler.is_full() => {
+                Some(Next::Room)
+            }
             Ok(Read::More) => None,
             Ok(Read::All) => Some(self.wait_to_read()),
             Ok(Read::Stopped) => Some(self.begin()),
             Ok(Read::End) => Some(self.ended()),
             Err(failure) => Some(self.lost(failure)),
         }
+    }
+
+    /// There is room again.
+    pub(crate) fn resumed(&mut self) -> Option<Next> {
+        self.handler.resume();
+        self.read_on()
+    }
+
+    /// Whether bytes may be left that a wait for the connection does not see.
+    fn holds_more(&self) -> bool {
+        let stream = self.stream.as_ref().expect("an open stream");
+        stream.connection.holds_more()
     }
 
     fn wait_to_read(&self) -> Next {

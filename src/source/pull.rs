@@ -1,5 +1,6 @@
-//! Pull mode: what a source reports goes into the queue, and the source's
-//! thread waits while the queue is full.
+//! Pull mode: what a source reports goes into the queue. A thread of the
+//! source's own waits while the queue is full; one that has other sources, too,
+//! puts the rest of what was read beside it, and reads no more.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct PullHandler {
     shared: Arc<Shared>,
     questions: Questions,
     queue: Writer,
+    /// Whether the thread may wait for room.
+    may_wait: bool,
 }
 
 impl PullHandler {
@@ -28,8 +31,9 @@ impl PullHandler {
         shared: Arc<Shared>,
         questions: Questions,
         queue: Writer,
+        may_wait: bool,
     ) -> PullHandler {
-        PullHandler { shared, questions, queue }
+        PullHandler { shared, questions, queue, may_wait }
     }
 
     /// What has come has no room in memory beside what waits already.
@@ -43,7 +47,7 @@ impl PullHandler {
     /// After each item: while the queue is full, nothing more is parsed.
     #[inline]
     fn wait_for_room(&mut self) {
-        if self.queue.is_full() {
+        if self.queue.is_full() && self.may_wait {
             driver::wait_for_room(&self.shared.state, &mut self.queue);
         }
     }
@@ -131,5 +135,17 @@ impl Handler for PullHandler {
 
     fn has_told(&self) -> bool {
         self.queue.is_taken()
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
+    fn resume(&mut self) {
+        self.queue.resume();
     }
 }

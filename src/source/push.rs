@@ -180,4 +180,16 @@ impl Handler for PushHandler {
     fn has_told(&self) -> bool {
         true
     }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn resume(&mut self) {
+        // Never full.
+    }
 }

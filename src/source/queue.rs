@@ -411,7 +411,9 @@ impl Writer {
         self.queue.put(&mut shared, batch);
         shared.full = !shared.held.leaves_room(shared.limit);
         self.full = shared.full;
-        self.room = shared.room();
+        // One that does not wait for room puts what is left of a read beside
+        // it, in batches that are not too small.
+        self.room = if self.full { shared.limit } else { shared.room() };
     }
 
     /// Whether nothing may be added before the queue has room again.

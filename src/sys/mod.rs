@@ -1,8 +1,10 @@
 //! The few system calls that std does not offer: a second system is a second
-//! `wake` and `stack`.
+//! `wake`, `epoll`
+//! and `stack`.
 
 #![allow(unsafe_code, reason = "system calls; each block says why it holds")]
 
+mod epoll;
 mod errno;
 mod interfaces;
 mod poll;
@@ -10,9 +12,12 @@ mod stack;
 mod thread;
 mod wake;
 
+pub(crate) use epoll::{Epoll, Events, Registration, Timer};
 pub(crate) use errno::keep_errno;
 pub(crate) use interfaces::{index_of_interface, interface_addresses};
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use stack::release_dead_stack;
-pub(crate) use thread::{LEAST_STACK, default_stack, spawn, stack_as_here};
+pub(crate) use thread::{
+    LEAST_STACK, default_stack, here, spawn, stack_as_here,
+};
 pub(crate) use wake::Wake;

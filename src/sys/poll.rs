@@ -1,7 +1,7 @@
 //! Waiting for descriptors, by poll(2).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// What to wait for on a descriptor.
@@ -22,6 +22,11 @@ impl Entry {
             Interest::Write => libc::POLLOUT,
         };
         Entry(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 })
+    }
+
+    /// The descriptor.
+    pub(super) fn fd(&self) -> RawFd {
+        self.0.fd
     }
 
     /// Whether the last [`poll`] has found it ready, or broken.
@@ -65,7 +70,7 @@ pub(crate) fn poll(
 }
 
 /// Rounded up, so that a wait does not end before its deadline.
-fn milliseconds_until(deadline: Instant) -> libc::c_int {
+pub(super) fn milliseconds_until(deadline: Instant) -> libc::c_int {
     let left = deadline.saturating_duration_since(Instant::now());
     let left = left.saturating_add(Duration::from_nanos(999_999));
     left.as_millis().try_into().unwrap_or(libc::c_int::MAX)

@@ -60,6 +60,14 @@ pub(crate) fn spawn(
     builder.spawn(work)
 }
 
+/// A number that no other thread has at the same time; never 0.
+pub(crate) fn here() -> usize {
+    thread_local! {
+        static PLACE: u8 = const { 0 };
+    }
+    PLACE.with(|place| ptr::from_ref(place).addr())
+}
+
 /// The size of a stack of which the program has said nothing: what
 /// pthread_create(3) gives by default, so that a callback finds what it would
 /// find on any other thread of the program.

@@ -17,6 +17,7 @@ mod heads;
 mod interfaces;
 mod last_event_id;
 mod listeners;
+mod loops;
 mod models;
 mod pins;
 mod policies;

@@ -155,10 +155,11 @@ const SETTERS: [(&str, Call, Error, Call); 20] = [
 
 /// Those that take every number; and `queue`, after which a source has no
 /// callbacks.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "connect_timeout",
     "idle_timeout",
     "log",
+    "loop",
     "max_attempts",
     "max_event_size",
     "max_redirects",

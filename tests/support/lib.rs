@@ -10,6 +10,7 @@ pub mod bench;
 pub mod callbacks;
 pub mod certificates;
 pub mod corpora;
+pub mod event_loop;
 pub mod faults;
 pub mod limits;
 pub mod names;

@@ -7,6 +7,7 @@ use std::ptr;
 
 use eventsource::ffi::{self, CSource, CStats, Error, ReadyState};
 
+use crate::event_loop;
 use crate::seen::{Seen, text};
 
 /// A source, as C programs have it. Whoever frees it sees to it that nobody
@@ -39,7 +40,11 @@ impl Pointer {
         // SAFETY: a text, and a place for the source.
         let error = unsafe { ffi::eventsource_new(url.as_ptr(), &mut source) };
         assert_eq!(error, Error::None, "new");
-        Pointer(source)
+        let source = Pointer(source);
+        if let Some(event_loop) = event_loop::of_new_sources() {
+            assert_eq!(event_loop.drives(source), Error::None, "set_loop");
+        }
+        source
     }
 
     /// For what is called in one module only.

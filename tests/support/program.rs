@@ -265,6 +265,11 @@ impl Program {
         panic!("ended before what was waited for: {:#?}", self.end());
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let mut kill = Command::new("sh");

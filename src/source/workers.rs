@@ -1,0 +1,162 @@
+//! The threads that make attempts for a loop: few while servers answer, and
+//! more while some are stuck.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::sync::lock;
+use crate::sys;
+
+/// Something to do, told whether there was a thread for it. It does not panic.
+pub(crate) type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// The threads of one loop. They end by themselves when this is dropped, those
+/// that are at work when the work is done.
+pub(crate) struct Workers(Arc<Pool>);
+
+struct Pool {
+    jobs: Mutex<Jobs>,
+    /// There is a job, or there will be none any more.
+    changed: Condvar,
+    /// How many jobs wait, for those who look at nothing else.
+    waiting: AtomicUsize,
+}
+
+struct Jobs {
+    queue: VecDeque<Job>,
+    workers: usize,
+    /// Workers that wait for a job.
+    idle: usize,
+    /// When the last job was taken, or the first one came.
+    taken: Instant,
+    closed: bool,
+}
+
+impl Workers {
+    /// So many are enough while servers answer: opening is work, not waiting.
+    const FEW: usize = 4;
+    /// Not more than sources that have a thread each would need.
+    const MOST: usize = 1024;
+    /// When none has taken a job for so long they are stuck, and as many again
+    /// are added.
+    const PATIENCE: Duration = Duration::from_millis(20);
+    /// A worker without work for so long ends.
+    const LEISURE: Duration = Duration::from_secs(1);
+
+    pub(crate) fn new() -> Workers {
+        let jobs = Jobs {
+            queue: VecDeque::new(),
+            workers: 0,
+            idle: 0,
+            taken: Instant::now(),
+            closed: false,
+        };
+        Workers(Arc::new(Pool {
+            jobs: Mutex::new(jobs),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Has the job done.
+    pub(crate) fn submit(&self, job: Job) {
+        let mut jobs = lock(&self.0.jobs);
+        if jobs.queue.is_empty() {
+            jobs.taken = Instant::now();
+        }
+        jobs.queue.push_back(job);
+        self.0.waiting.store(jobs.queue.len(), SeqCst);
+        if jobs.idle >= jobs.queue.len() {
+            drop(jobs);
+            self.0.changed.notify_one();
+        } else if jobs.workers < Workers::FEW {
+            jobs.workers += 1;
+            drop(jobs);
+            self.add_one();
+        }
+    }
+
+    /// More workers, if all are stuck; when to ask again, if jobs wait.
+    pub(crate) fn grow(&self) -> Option<Instant> {
+        if self.0.waiting.load(SeqCst) == 0 {
+            return None;
+        }
+        let mut jobs = lock(&self.0.jobs);
+        let now = Instant::now();
+        let due = jobs.taken + Workers::PATIENCE;
+        let waiting = jobs.queue.len();
+        if waiting == 0 || now < due {
+            return (waiting > 0).then_some(due);
+        }
+        let more = jobs.workers.max(1).min(waiting);
+        let more = more.min(Workers::MOST.saturating_sub(jobs.workers));
+        jobs.workers += more;
+        jobs.taken = now;
+        drop(jobs);
+        for _ in 0..more {
+            self.add_one();
+        }
+        Some(now + Workers::PATIENCE)
+    }
+
+    /// Starts a worker, which has been counted. Where there is no thread for
+    /// it, and no other worker, nobody would do the jobs.
+    fn add_one(&self) {
+        let pool = self.0.clone();
+        let work = move || pool.work();
+        let stack = sys::default_stack();
+        let Err(cause) = sys::spawn("eventsource-job", stack, work) else {
+            return;
+        };
+        let mut jobs = lock(&self.0.jobs);
+        jobs.workers -= 1;
+        if jobs.workers > 0 {
+            return;
+        }
+        let left = std::mem::take(&mut jobs.queue);
+        self.0.waiting.store(0, SeqCst);
+        drop(jobs);
+        for job in left {
+            job(Err(io::Error::new(cause.kind(), cause.to_string())));
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        lock(&self.0.jobs).closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Pool {
+    /// The life of a worker.
+    fn work(&self) {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            if let Some(job) = jobs.queue.pop_front() {
+                jobs.taken = Instant::now();
+                self.waiting.store(jobs.queue.len(), SeqCst);
+                drop(jobs);
+                job(Ok(()));
+                jobs = lock(&self.jobs);
+                continue;
+            }
+            if jobs.closed {
+                break;
+            }
+            jobs.idle += 1;
+            let waited = self.changed.wait_timeout(jobs, Workers::LEISURE);
+            let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
+            jobs = after;
+            jobs.idle -= 1;
+            if time.timed_out() && jobs.queue.is_empty() {
+                break;
+            }
+        }
+        jobs.workers -= 1;
+    }
+}
