@@ -27,6 +27,9 @@ use crate::stats::Stats;
 use crate::url::HttpUrl;
 use crate::wait::{Recall, Until};
 
+#[cfg(feature = "http2")]
+pub use crate::http2::doors::{Told, hpack, http2};
+
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -121,7 +124,9 @@ pub fn attempt(
     let failure = loop {
         match connection.read(&mut buffer, &stats, &mut sink) {
             Ok(Read::More) => {}
-            Ok(Read::All) => until.wait(connection.entry()).expect("a wait"),
+            Ok(Read::All | Read::Nothing) => {
+                until.wait(connection.entry()).expect("a wait")
+            }
             Ok(Read::End) => break Failure::new(Error::Ended, "ended"),
             Ok(Read::Stopped) => break Failure::new(Error::Closed, "enough"),
             Err(failure) => break failure,

@@ -13,7 +13,8 @@
 //! `stats` counts; `sync` has locks and atomics, `pool` what all sources share,
 //! `memory` what may be lacking; `url` and `userinfo` are what a URL says.
 //!
-//! [`parser`] stands alone: the bytes of a stream in, events out.
+//! [`parser`] stands alone: the bytes of a stream in, events out. So does
+//! `http2`: the bytes of a connection in, those of its streams out.
 //!
 //! `net` is the way to the server: look-ups, sockets, TLS, proxies.
 //!
@@ -44,6 +45,9 @@ mod userinfo;
 mod wait;
 
 pub mod parser;
+
+#[cfg(feature = "http2")]
+mod http2;
 
 mod net;
 

@@ -6,11 +6,19 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::url::HttpUrl;
 
+/// Versions of HTTP, as responses tell them.
+pub(crate) const HTTP_1_0: u8 = 10;
+pub(crate) const HTTP_1_1: u8 = 11;
+#[cfg(feature = "http2")]
+pub(crate) const HTTP_2: u8 = 20;
+
 /// The head of a response.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
+    /// Of HTTP: ten times the major and the minor version.
+    pub(crate) http_version: u8,
     /// Where it came from, after redirects.
     pub(crate) url: HttpUrl,
     /// Its headers.

@@ -12,10 +12,11 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of a program's life.
-const SOURCES: [&str; 23] = [
+const SOURCES: [&str; 24] = [
     "src/error.rs",
     "src/state.rs",
     "src/settings/retry.rs",
+    "src/settings/version.rs",
     "src/response.rs",
     "src/ffi/source.rs",
     "src/ffi/callbacks.rs",

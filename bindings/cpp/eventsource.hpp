@@ -249,6 +249,16 @@ enum class Verdict {
     refuse = EVENTSOURCE_VERDICT_REFUSE,
 };
 
+// The version of HTTP that a source speaks.
+enum class HttpVersion {
+    // HTTP/1.1; HTTP/2 with a server that speaks nothing else over TLS.
+    automatic = EVENTSOURCE_HTTP_AUTO,
+    // HTTP/1.1 and nothing else.
+    http_1_1 = EVENTSOURCE_HTTP_1_1,
+    // HTTP/2 and nothing else, also for http URLs.
+    http_2 = EVENTSOURCE_HTTP_2,
+};
+
 // How much set_log() reports: a level and those above it.
 enum class LogLevel {
     off = EVENTSOURCE_LOG_LEVEL_OFF,
@@ -602,6 +612,12 @@ public:
     int status() const noexcept
     {
         return eventsource_response_status(response_);
+    }
+
+    // The version of HTTP: 10, 11 or 20.
+    int http_version() const noexcept
+    {
+        return eventsource_response_http_version(response_);
     }
 
     // The URL that the response came from, after redirects.
@@ -1429,6 +1445,14 @@ public:
     {
         detail::check(
             eventsource_set_server_name(native_handle(), detail::CText(name)));
+    }
+
+    // The version of HTTP to speak. A server without it fails the attempt.
+    // Errc::value for HTTP/2 if the library was built without it.
+    void set_http_version(HttpVersion version)
+    {
+        detail::check(eventsource_set_http_version(native_handle(),
+                                                   static_cast<int>(version)));
     }
 
     // The public keys of which the URL's own origin must have one, as curl has

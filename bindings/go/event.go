@@ -30,6 +30,8 @@ type Event struct {
 // Response is the head of a response.
 type Response struct {
 	Status int
+	// HTTPVersion is 10, 11 or 20, for HTTP/1.0, HTTP/1.1 and HTTP/2.
+	HTTPVersion int
 	// URL is where the response came from, after redirects.
 	URL string
 	// Location is the URL that the response redirects to, absolute; empty if it
@@ -55,10 +57,11 @@ func newResponse(response *C.eventsource_response) *Response {
 		header.Add(C.GoString(name), C.GoString(value))
 	}
 	return &Response{
-		Status:   int(C.eventsource_response_status(response)),
-		URL:      C.GoString(C.eventsource_response_url(response)),
-		Location: C.GoString(C.eventsource_response_location(response)),
-		Header:   header,
+		Status:      int(C.eventsource_response_status(response)),
+		HTTPVersion: int(C.eventsource_response_http_version(response)),
+		URL:         C.GoString(C.eventsource_response_url(response)),
+		Location:    C.GoString(C.eventsource_response_location(response)),
+		Header:      header,
 	}
 }
 

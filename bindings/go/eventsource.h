@@ -343,6 +343,18 @@ typedef enum eventsource_verdict {
     EVENTSOURCE_VERDICT_REFUSE = 2,
 } eventsource_verdict;
 
+// The version of HTTP that a source speaks.
+typedef enum eventsource_http {
+    // HTTP/1.1, which costs less where each source has a connection of its
+    // own. HTTP/2 with a server that speaks nothing else over TLS.
+    EVENTSOURCE_HTTP_AUTO = 0,
+    // HTTP/1.1 and nothing else.
+    EVENTSOURCE_HTTP_1_1 = 1,
+    // HTTP/2 and nothing else: with https URLs as TLS agrees on it, with
+    // http URLs from the first byte.
+    EVENTSOURCE_HTTP_2 = 2,
+} eventsource_http;
+
 // A loop that drives any number of sources on one thread.
 // eventsource_loop_new() makes it, eventsource_loop_free() releases it.
 typedef struct eventsource_loop eventsource_loop;
@@ -1226,6 +1238,31 @@ eventsource_error eventsource_set_pinned_key(
     eventsource *source,
     const char *keys);
 
+// Sets the version of HTTP that the source speaks. `version` is an
+// `eventsource_http`, EVENTSOURCE_HTTP_AUTO by default.
+//
+// Over https the server is asked while TLS is set up (ALPN, RFC 7301). With
+// EVENTSOURCE_HTTP_AUTO the source asks for HTTP/1.1, connects once more for
+// HTTP/2 if the server refuses that, and remembers so. With
+// EVENTSOURCE_HTTP_1_1 and EVENTSOURCE_HTTP_2, a server without that version
+// fails the attempt with EVENTSOURCE_ERROR_TLS.
+//
+// For http URLs EVENTSOURCE_HTTP_2 means that the server is known to speak it
+// (RFC 9113, 3.3): a server that answers in HTTP/1.1 fails the attempt with
+// EVENTSOURCE_ERROR_HTTP. A proxy for http URLs has no HTTP/2, and fails it
+// with EVENTSOURCE_ERROR_PROXY. Through the tunnels of other proxies, HTTP/2
+// goes as HTTP/1.1 does; proxies themselves are spoken to in HTTP/1.1.
+//
+// Whatever the version, the source has a connection of its own, and the same
+// callbacks. A request over HTTP/2 that the server has not looked at, and says
+// so (RFC 9113, 8.7), is made once more at once, whatever its method is.
+//
+// EVENTSOURCE_ERROR_VALUE for another number, and for EVENTSOURCE_HTTP_2 if the
+// library was built without it.
+eventsource_error eventsource_set_http_version(
+    eventsource *source,
+    int version);
+
 // Starting and ending a source
 // ----------------------------
 // eventsource_connect(3)
@@ -1504,6 +1541,10 @@ int eventsource_fd(const eventsource *source);
 
 // Returns the status of `response`; 0 if `response` is NULL.
 int eventsource_response_status(const eventsource_response *response);
+
+// Returns the version of HTTP that `response` came over: 10, 11 or 20 for
+// HTTP/1.0, HTTP/1.1 and HTTP/2; 0 if `response` is NULL.
+int eventsource_response_http_version(const eventsource_response *response);
 
 // Returns the URL that `response` came from, after redirects. Borrowed as
 // `response` is; NULL if `response` is NULL.

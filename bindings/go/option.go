@@ -276,6 +276,30 @@ func WithVerifyPeer(verify bool) Option {
 	})
 }
 
+// HTTPVersion is the version of HTTP that a source speaks.
+type HTTPVersion int
+
+const (
+	// HTTPAuto is HTTP/1.1, or HTTP/2 with a server that speaks nothing else
+	// over TLS.
+	HTTPAuto HTTPVersion = C.EVENTSOURCE_HTTP_AUTO
+	// HTTP11 is HTTP/1.1 and nothing else.
+	HTTP11 HTTPVersion = C.EVENTSOURCE_HTTP_1_1
+	// HTTP2 is HTTP/2 and nothing else, also for http URLs.
+	HTTP2 HTTPVersion = C.EVENTSOURCE_HTTP_2
+)
+
+// WithHTTPVersion sets the version of HTTP to speak, [HTTPAuto] by default.
+//
+// A server that does not speak it fails the attempt: with [ErrTLS] for https
+// URLs, and with [ErrHTTP] for http URLs, whose servers HTTP2 expects to speak it
+// from the first byte. [ErrValue] for HTTP2 if the library was built without it.
+func WithHTTPVersion(version HTTPVersion) Option {
+	return option("WithHTTPVersion", func(s *Source) C.eventsource_error {
+		return C.eventsource_set_http_version(s.source, C.int(version))
+	})
+}
+
 // WithServerName sets the name that the certificate of the server must be for,
 // whatever the host of the URL is: a DNS name or an IP address.
 //

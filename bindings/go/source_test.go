@@ -887,6 +887,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		{"", WithMethod("HEAD"), ErrValue, "WithMethod"},
 		{"", WithMaxBodySize(1 << 30), ErrValue, "WithMaxBodySize"},
 		{"", WithRetry(99), ErrValue, "WithRetry"},
+		{"", WithHTTPVersion(3), ErrValue, "WithHTTPVersion"},
 		{"", WithCAFile("/nowhere"), ErrFile, "WithCAFile"},
 		{"", WithCAPEM("none"), ErrCertificate, "WithCAPEM"},
 		{"", WithClientCertificate("/nowhere", "/nowhere"), ErrFile, "With"},

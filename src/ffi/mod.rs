@@ -211,6 +211,7 @@ mod timeouts;
 pub use crate::error::Error;
 pub use crate::response::Verdict;
 pub use crate::settings::retry::Retry;
+pub use crate::settings::version::HttpVersion;
 pub use crate::state::ReadyState;
 pub use answer::*;
 pub use ask::*;

@@ -11,6 +11,7 @@ use crate::memory;
 use crate::net::interface::Interface;
 use crate::net::pins::Pins;
 use crate::net::trust::{Ca, Identity, Name};
+use crate::settings::version::HttpVersion;
 
 /// Sets the proxy to go through, `scheme://user:password@host:port`; an empty
 /// text for no proxy; NULL, the default, for the environment's.
@@ -276,5 +277,40 @@ pub unsafe extern "C" fn eventsource_set_pinned_key(
     setting(source, "eventsource_set_pinned_key", |handle| {
         let pins = optional_name(keys)?.map(Pins::parse).transpose()?;
         handle.set_trust(|trust| trust.set_pins(pins))
+    })
+}
+
+/// Sets the version of HTTP that the source speaks. `version` is an
+/// `eventsource_http`, EVENTSOURCE_HTTP_AUTO by default.
+///
+/// Over https the server is asked while TLS is set up (ALPN, RFC 7301). With
+/// EVENTSOURCE_HTTP_AUTO the source asks for HTTP/1.1, connects once more for
+/// HTTP/2 if the server refuses that, and remembers so. With
+/// EVENTSOURCE_HTTP_1_1 and EVENTSOURCE_HTTP_2, a server without that version
+/// fails the attempt with EVENTSOURCE_ERROR_TLS.
+///
+/// For http URLs EVENTSOURCE_HTTP_2 means that the server is known to speak it
+/// (RFC 9113, 3.3): a server that answers in HTTP/1.1 fails the attempt with
+/// EVENTSOURCE_ERROR_HTTP. A proxy for http URLs has no HTTP/2, and fails it
+/// with EVENTSOURCE_ERROR_PROXY. Through the tunnels of other proxies, HTTP/2
+/// goes as HTTP/1.1 does; proxies themselves are spoken to in HTTP/1.1.
+///
+/// Whatever the version, the source has a connection of its own, and the same
+/// callbacks. A request over HTTP/2 that the server has not looked at, and says
+/// so (RFC 9113, 8.7), is made once more at once, whatever its method is.
+///
+/// EVENTSOURCE_ERROR_VALUE for another number, and for EVENTSOURCE_HTTP_2 if the
+/// library was built without it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_set_http_version(
+    source: *mut CSource,
+    version: c_int,
+) -> Error {
+    setting(source, "eventsource_set_http_version", |handle| {
+        let version = HttpVersion::from_raw(version).ok_or(Error::Value)?;
+        handle.set(|setup| {
+            setup.options.http_version = version;
+            Ok(())
+        })
     })
 }

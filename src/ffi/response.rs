@@ -42,6 +42,10 @@ impl CResponse {
         self.response.status.into()
     }
 
+    fn http_version(&self) -> c_int {
+        self.response.http_version.into()
+    }
+
     fn header(&self, name: &str) -> Option<*const c_char> {
         let name = HeaderName::try_from(name).ok()?;
         let mut values = self.values.borrow_mut();
@@ -85,6 +89,15 @@ pub unsafe extern "C" fn eventsource_response_status(
     response: *const CResponse,
 ) -> c_int {
     shared(response).map_or(0, CResponse::status)
+}
+
+/// Returns the version of HTTP that `response` came over: 10, 11 or 20 for
+/// HTTP/1.0, HTTP/1.1 and HTTP/2; 0 if `response` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eventsource_response_http_version(
+    response: *const CResponse,
+) -> c_int {
+    shared(response).map_or(0, CResponse::http_version)
 }
 
 /// Returns the URL that `response` came from, after redirects. Borrowed as

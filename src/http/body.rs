@@ -21,6 +21,12 @@ impl Body {
         Ok(Body { framing: Framing::of(headers)?, gzip: Gzip::of(headers)? })
     }
 
+    /// The body of a response whose protocol frames it, and says where it ends.
+    #[cfg(feature = "http2")]
+    pub(crate) fn of_a_stream(headers: &HeaderMap) -> Result<Body, Failure> {
+        Ok(Body { framing: Framing::Close, gzip: Gzip::of(headers)? })
+    }
+
     /// What it means that the connection has ended here: the end of a body
     /// that has no other, or the loss of the rest.
     pub(crate) fn closed(&self) -> Result<Progress, Failure> {
@@ -32,6 +38,23 @@ impl Body {
     fn end(&self) -> Result<Progress, Failure> {
         self.gzip.as_ref().map_or(Ok(()), |gzip| gzip.closed())?;
         Ok(Progress::End)
+    }
+
+    /// Undoes the coding of a piece of a body whose protocol frames it, as
+    /// [`Body::decode`] does. Servers send a frame for each event: it is handed
+    /// on by the shortest way.
+    #[cfg(feature = "http2")]
+    #[inline(always)]
+    pub(crate) fn decode_piece(
+        &mut self,
+        piece: &mut [u8],
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Progress, Failure> {
+        match &self.gzip {
+            Some(_) => self.decode(piece, sink),
+            None if sink(piece).is_break() => Ok(Progress::Stopped),
+            None => Ok(Progress::More),
+        }
     }
 
     /// Undoes framing and coding of what has been received, and hands the

@@ -4,55 +4,77 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use http::header::HeaderMap;
+
 use crate::error::Error;
-use crate::failure::{Excerpt, Failure, in_words};
+use crate::failure::{Excerpt, Failure};
 use crate::http::body::Body;
 use crate::http::chunked::Progress;
-use crate::net::tls::{self, Stream};
+use crate::http::exchange::Rest;
+#[cfg(feature = "http2")]
+use crate::http::over_http2::Http2;
+use crate::http::reading::{broken, receive};
+use crate::net::tls::Stream;
 use crate::stats::Stats;
 use crate::sys::{Entry, Interest};
 use crate::wait::Until;
 
-/// What a read has brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// There may be more at once.
-    More,
-    /// There is no more for now: the connection can be waited for.
-    All,
-    /// The body has ended in good order.
-    End,
-    /// The sink wanted no more.
-    Stopped,
-}
+pub(crate) use crate::http::reading::Read;
 
 /// An accepted response's body, and what it comes over. Nothing above knows
 /// how either is framed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
+    wire: Wire,
     body: Body,
-    /// The part of the body that came with the head, until it was read.
-    first: Option<Vec<u8>>,
+}
+
+/// What a body comes over.
+#[derive(Debug)]
+enum Wire {
+    /// HTTP/1.1, and the part of the body that came with the head, until it was
+    /// read.
+    Http1(Stream, Option<Vec<u8>>),
+    #[cfg(feature = "http2")]
+    Http2(Box<Http2>),
 }
 
 impl Connection {
+    /// The body that a response's headers announce, over what is left of its
+    /// exchange.
     pub(crate) fn new(
-        stream: Stream,
-        first: Vec<u8>,
-        body: Body,
-    ) -> Connection {
-        Connection { stream, body, first: Some(first) }
+        rest: Rest,
+        headers: &HeaderMap,
+    ) -> Result<Connection, Failure> {
+        let (wire, body) = match rest {
+            Rest::Http1(stream, first) => {
+                (Wire::Http1(stream, Some(first)), Body::new(headers)?)
+            }
+            #[cfg(feature = "http2")]
+            Rest::Http2(stream) => {
+                (Wire::Http2(stream), Body::of_a_stream(headers)?)
+            }
+        };
+        Ok(Connection { wire, body })
     }
 
     /// What to wait for, once a read has brought all there is.
     pub(crate) fn entry(&self) -> Entry {
-        self.stream.entry(Interest::Read)
+        match &self.wire {
+            Wire::Http1(stream, _) => stream.entry(Interest::Read),
+            #[cfg(feature = "http2")]
+            Wire::Http2(stream) => stream.entry(),
+        }
     }
 
     /// Whether bytes that have come may be left where a wait does not see them.
     pub(crate) fn holds_more(&self) -> bool {
-        !self.stream.short_read_is_all()
+        let stream = match &self.wire {
+            Wire::Http1(stream, _) => stream,
+            #[cfg(feature = "http2")]
+            Wire::Http2(stream) => stream.below(),
+        };
+        !stream.short_read_is_all()
     }
 
     /// Reads once, without waiting, and hands what that brought to `sink`,
@@ -65,12 +87,24 @@ impl Connection {
         stats: &Stats,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Read, Failure> {
-        let mut first = self.first.take();
+        let (stream, first) = match &mut self.wire {
+            Wire::Http1(stream, first) => (stream, first),
+            #[cfg(feature = "http2")]
+            Wire::Http2(stream) => {
+                return stream.read(&mut self.body, buffer, stats, sink);
+            }
+        };
+        let mut first = first.take();
         let (received, next) = match &mut first {
             Some(first) => (&mut first[..], Read::All),
-            None => match self.receive(buffer)? {
-                (0, next) => return Ok(next),
-                (read, next) => (&mut buffer[..read], next),
+            None => match receive(stream, buffer) {
+                Ok(Some((0, next))) => return Ok(next),
+                Ok(Some((read, next))) => (&mut buffer[..read], next),
+                Ok(None) => return self.body.closed().map(|_| Read::End),
+                Err(cause) if is_cut_off(&cause) => {
+                    return Err(self.cut_off());
+                }
+                Err(cause) => return Err(broken(&cause)),
             },
         };
         stats.received(received.len());
@@ -79,28 +113,6 @@ impl Connection {
             Progress::End => Read::End,
             Progress::Stopped => Read::Stopped,
         })
-    }
-
-    /// Reads from the network: how many bytes, and what follows if they end
-    /// nothing.
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<(usize, Read), Failure> {
-        /// A read that brings less than this has most likely emptied the
-        /// socket; after a larger one it pays to ask again.
-        const LITTLE: usize = 8 * 1024;
-
-        match self.stream.read(buffer) {
-            Ok(0) => self.body.closed().map(|_| (0, Read::End)),
-            Ok(read) => {
-                let all = read < LITTLE && self.stream.short_read_is_all();
-                Ok((read, if all { Read::All } else { Read::More }))
-            }
-            Err(cause) => match cause.kind() {
-                io::ErrorKind::WouldBlock => Ok((0, Read::All)),
-                io::ErrorKind::Interrupted => Ok((0, Read::More)),
-                io::ErrorKind::UnexpectedEof => Err(self.cut_off()),
-                _ => Err(broken(&cause)),
-            },
-        }
     }
 
     /// The connection was closed without the end that TLS has. RFC 9112, 8: a
@@ -145,7 +157,7 @@ impl Connection {
         while until.check().is_ok() {
             match self.read(&mut buffer, &stats, &mut sink) {
                 Ok(Read::More) => {}
-                Ok(Read::All) => {
+                Ok(Read::All | Read::Nothing) => {
                     let end =
                         idle.and_then(|idle| Instant::now().checked_add(idle));
                     let until = end.map_or(until, |end| until.at_most(end));
@@ -164,9 +176,6 @@ impl Connection {
     }
 }
 
-fn broken(cause: &io::Error) -> Failure {
-    tls::failure(cause).unwrap_or_else(|| {
-        let message = format!("stream broken: {}", in_words(cause));
-        Failure::new(Error::Lost, message).caused_by(cause)
-    })
+fn is_cut_off(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::UnexpectedEof
 }

@@ -22,15 +22,19 @@ use ureq::unversioned::transport::{
 
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection, in_words};
+use crate::failure::{Failure, NoConnection};
 use crate::http::head::{self, Head};
+#[cfg(feature = "http2")]
+use crate::http::over_http2::{self, Http2, NoResponse};
+use crate::http::reading::before_the_head;
 use crate::net::proxy::Proxy;
 use crate::net::socket::Socket;
-use crate::net::tls::{self, Stream};
+use crate::net::tls::{self, Alpn, NoTls, Stream};
 use crate::net::trust::Peer;
 use crate::net::turns::Turns;
-use crate::response::Response;
 use crate::settings::network::Network;
+#[cfg(feature = "http2")]
+use crate::settings::version::HttpVersion;
 use crate::sys::Interest;
 use crate::url::HttpUrl;
 use crate::wait::{Interrupt, Interrupted, Until};
@@ -59,12 +63,19 @@ pub(crate) struct Route {
     pub(crate) client_certificate: Credentials,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) response_timeout: Option<Duration>,
+    #[cfg(feature = "http2")]
+    pub(crate) http_version: HttpVersion,
     pub(crate) turns: Arc<Turns>,
 }
 
-/// What is left when the head has been read: the connection, and the bytes
-/// of the body that came with the head.
-pub(crate) type Rest = (Stream, Vec<u8>);
+/// What is left when the head has been read.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// The connection, and the bytes of the body that came with the head.
+    Http1(Stream, Vec<u8>),
+    #[cfg(feature = "http2")]
+    Http2(Box<Http2>),
+}
 
 /// Sends a request, and reads the head of its response.
 pub(crate) fn exchange(
@@ -77,43 +88,176 @@ pub(crate) fn exchange(
     if let Some(value) = forward.as_ref().and_then(Proxy::authorization) {
         request.headers_mut().insert(PROXY_AUTHORIZATION, value);
     }
-    let url = route.url.clone();
-    let turns = route.turns.clone();
-    turns.begin();
-    let rest = Slot::default();
-    *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
-    request.headers_mut().entry(HOST).or_insert_with(|| host(&url));
-    // The whole head goes at once.
+    request.headers_mut().entry(HOST).or_insert_with(|| host(&route.url));
+    route.turns.begin();
+    let answer = ask(request, &route, proxy.as_ref());
+    let (head, rest) = answer.inspect_err(|none| {
+        if let NoConnection::Failed(_) = none {
+            route.turns.fail();
+        }
+    })?;
+    let refusal = forward.and_then(|proxy| proxy.refusal(head.status));
+    if let Some(failure) = refusal {
+        return Err(failure.with(head.of(route.url)).into());
+    }
+    Ok((head, rest))
+}
+
+/// Connects, and asks in the version of HTTP that is wanted, or that the server
+/// has.
+fn ask(
+    request: Request<Option<&[u8]>>,
+    route: &Route,
+    proxy: Option<&Proxy>,
+) -> Result<(Head, Rest), NoConnection> {
+    // Before anybody is disturbed.
+    let buffers = buffers(&request)?;
+    #[cfg(feature = "http2")]
+    if let Some(answer) = ask_over_http2(&request, route, proxy)? {
+        return Ok(answer);
+    }
+    let stream = dial(route, proxy, Alpn::Http1);
+    #[cfg(feature = "http2")]
+    if let Err(NoTls::NoProtocol(failure)) = stream {
+        return ask_for_http2(&request, route, proxy, failure);
+    }
+    over_http1(request, route, proxy, stream?, buffers)
+}
+
+/// Asks over HTTP/2, if that is what the program wants, or what the server is
+/// known to have.
+#[cfg(feature = "http2")]
+fn ask_over_http2(
+    request: &Request<Option<&[u8]>>,
+    route: &Route,
+    proxy: Option<&Proxy>,
+) -> Result<Option<(Head, Rest)>, NoConnection> {
+    let origin = || route.url.origin();
+    match route.http_version {
+        HttpVersion::_1_1 => return Ok(None),
+        HttpVersion::Auto => {
+            if route.turns.spoken(origin) != Some(Alpn::Http2) {
+                return Ok(None);
+            }
+        }
+        HttpVersion::_2 => {}
+    }
+    let is_forced = route.http_version == HttpVersion::_2;
+    if proxy.is_some_and(|proxy| proxy.forwards(&route.url)) {
+        let message = "a proxy for http URLs does not speak HTTP/2";
+        return Err(Failure::new(Error::Proxy, message).futile().into());
+    }
+    // What the server has not looked at is asked for once more.
+    let mut again = true;
+    loop {
+        let stream = match dial(route, proxy, Alpn::Http2) {
+            Ok(stream) => stream,
+            // It is not the server that it was.
+            Err(NoTls::NoProtocol(_)) if !is_forced => {
+                route.turns.forget_what_is_spoken();
+                return Ok(None);
+            }
+            Err(none) => return Err(none.into()),
+        };
+        if route.url.is_secure() && !stream.has_agreed() {
+            if !is_forced {
+                route.turns.forget_what_is_spoken();
+                return Ok(None);
+            }
+            let message = "the server does not speak HTTP/2";
+            return Err(Failure::new(Error::Tls, message).into());
+        }
+        let times = over_http2::Times {
+            interrupt: &*route.interrupt,
+            response_timeout: route.response_timeout,
+        };
+        match over_http2::exchange(request, &route.url, stream, times) {
+            Ok((head, stream)) => {
+                return Ok(Some((head, Rest::Http2(stream))));
+            }
+            Err(NoResponse::Unprocessed(_)) if again => again = false,
+            Err(NoResponse::Http1Required) if !is_forced => {
+                route.turns.speaks(origin(), Alpn::Http1);
+                return Ok(None);
+            }
+            Err(NoResponse::Http1Required) => {
+                let message = "the server asks for HTTP/1.1";
+                let failure = Failure::new(Error::Http, message);
+                return Err(failure.futile().into());
+            }
+            Err(NoResponse::Unprocessed(failure)) => return Err(failure.into()),
+            Err(NoResponse::Other(none)) => return Err(none),
+        }
+    }
+}
+
+/// Asks a server that speaks no HTTP/1.1 over HTTP/2, if it has that.
+#[cfg(feature = "http2")]
+fn ask_for_http2(
+    request: &Request<Option<&[u8]>>,
+    route: &Route,
+    proxy: Option<&Proxy>,
+    failure: Failure,
+) -> Result<(Head, Rest), NoConnection> {
+    let origin = route.url.origin();
+    if route.http_version != HttpVersion::Auto
+        || route.turns.spoken(|| origin.clone()).is_some()
+    {
+        return Err(failure.into());
+    }
+    route.turns.speaks(origin, Alpn::Http2);
+    let answer = ask_over_http2(request, route, proxy)?;
+    answer.ok_or_else(|| failure.into())
+}
+
+/// Room for all of the head of a request, which goes at once, and for a piece
+/// of the body.
+fn buffers(request: &Request<Option<&[u8]>>) -> Result<Written, Failure> {
     let head = request
         .headers()
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum::<usize>();
     let head = head + request.method().as_str().len();
+    let room = request.body().map_or(0, |body| body.len().min(BODY));
+    Written::with_room(OUTPUT + head.max(room))
+}
+
+fn over_http1(
+    mut request: Request<Option<&[u8]>>,
+    route: &Route,
+    proxy: Option<&Proxy>,
+    stream: Stream,
+    buffers: Written,
+) -> Result<(Head, Rest), NoConnection> {
+    let rest = Slot::default();
+    let forwards = proxy.is_some_and(|proxy| proxy.forwards(&route.url));
+    let wire = Wire {
+        target: Some(target(&route.url, forwards)),
+        stream: Some(stream),
+        interrupt: route.interrupt.clone(),
+        response_timeout: route.response_timeout,
+        deadline: deadline(route.response_timeout),
+        refused: false,
+        secure: route.url.is_secure(),
+        buffers,
+        received: Received::default(),
+        head: None,
+        rest: rest.clone(),
+    };
+    *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
     let (request, body) = request.into_parts();
-    let room = body.map_or(0, |body| body.len().min(BODY));
-    let output = OUTPUT + head.max(room);
-    let wires = Wires { route, proxy, output, rest: rest.clone() };
+    let wires = Wires(Mutex::new(Some(wire)));
     let agent = Agent::with_parts(config(), wires, Unresolved);
     let response = match body {
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
-    drop(response.map_err(|cause| {
-        let none = no_connection(cause);
-        if let NoConnection::Failed(_) = none {
-            turns.fail();
-        }
-        none
-    })?);
+    drop(response.map_err(no_connection)?);
     let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let (head, rest) = rest.expect("ureq has let go of the connection");
-    let refusal = forward.and_then(|proxy| proxy.refusal(head.status));
-    if let Some(failure) = refusal {
-        let Head { status, headers } = head;
-        return Err(failure.with(Response { status, url, headers }).into());
-    }
-    Ok((head, rest))
+    let (head, (stream, first)) =
+        rest.expect("ureq has let go of the connection");
+    Ok((head, Rest::Http1(stream, first)))
 }
 
 fn config() -> Config {
@@ -132,16 +276,11 @@ fn config() -> Config {
 }
 
 /// Where [`Wire`] leaves what it was made of.
-type Slot = Arc<Mutex<Option<(Head, Rest)>>>;
+type Slot = Arc<Mutex<Option<(Head, (Stream, Vec<u8>))>>>;
 
-/// Makes wires.
+/// The connection that was made for ureq.
 #[derive(Debug)]
-struct Wires {
-    route: Route,
-    proxy: Option<Proxy>,
-    output: usize,
-    rest: Slot,
-}
+struct Wires(Mutex<Option<Wire>>);
 
 impl Connector for Wires {
     type Out = Wire;
@@ -151,29 +290,15 @@ impl Connector for Wires {
         _: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
-        let Wires { route, proxy, .. } = self;
-        // Before anybody is disturbed.
-        let buffers = Written::with_room(self.output).map_err(failed)?;
-        let stream = dial(route, proxy.as_ref()).map_err(into_ureq)?;
-        let forwards =
-            proxy.as_ref().is_some_and(|proxy| proxy.forwards(&route.url));
-        Ok(Some(Wire {
-            target: Some(target(&route.url, forwards)),
-            stream: Some(stream),
-            interrupt: route.interrupt.clone(),
-            response_timeout: route.response_timeout,
-            deadline: deadline(route.response_timeout),
-            refused: false,
-            secure: route.url.is_secure(),
-            buffers,
-            received: Received::default(),
-            head: None,
-            rest: self.rest.clone(),
-        }))
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 }
 
-fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
+fn dial(
+    route: &Route,
+    proxy: Option<&Proxy>,
+    offer: Alpn,
+) -> Result<Stream, NoTls> {
     let Route { url, interrupt, network, turns, .. } = route;
     if !url.is_secure() {
         network.trust.check_plain(route.peer)?;
@@ -196,7 +321,7 @@ fn dial(route: &Route, proxy: Option<&Proxy>) -> Result<Stream, NoConnection> {
         true => {
             let identity = route.client_certificate;
             let terms = network.trust.terms(route.peer, identity)?;
-            stream.secure(url.host_str(), terms, until)
+            stream.secure(url.host_str(), terms, offer, until)
         }
         false => Ok(stream),
     }
@@ -206,7 +331,7 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(timeout?)
 }
 
-/// [`Wires`] looks names up itself, where the failure can be told and the
+/// [`dial`] looks names up itself, where the failure can be told and the
 /// wait be woken.
 #[derive(Debug)]
 struct Unresolved;
@@ -507,15 +632,6 @@ impl Received {
 }
 
 /// Takes a failure through ureq.
-fn into_ureq(none: NoConnection) -> ureq::Error {
-    match none {
-        NoConnection::Failed(failure) => failed(failure),
-        NoConnection::Interrupted => {
-            ureq::Error::Io(io::Error::other(Interrupted))
-        }
-    }
-}
-
 fn failed(failure: Failure) -> ureq::Error {
     ureq::Error::Other(Box::new(failure))
 }
@@ -544,23 +660,6 @@ fn failure(cause: ureq::Error) -> Failure {
     }
 }
 
-fn before_the_head(cause: &io::Error) -> Failure {
-    let failure = match cause.kind() {
-        io::ErrorKind::TimedOut => {
-            Failure::new(Error::Timeout, "no response in time")
-        }
-        io::ErrorKind::UnexpectedEof => Failure::new(
-            Error::Lost,
-            "connection closed by the server before it responded",
-        ),
-        _ => Failure::new(
-            Error::Lost,
-            format!("connection lost before the response: {}", in_words(cause)),
-        ),
-    };
-    failure.caused_by(cause)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -570,15 +669,15 @@ mod tests {
     use super::*;
     use crate::wait::Recall;
 
-    fn failed(dialled: Result<Stream, NoConnection>) -> Failure {
-        match dialled {
+    fn failed(dialled: Result<Stream, NoTls>) -> Failure {
+        match dialled.map_err(NoConnection::from) {
             Err(NoConnection::Failed(failure)) => failure,
             other => panic!("{other:?}"),
         }
     }
 
     /// Dials within 20 ms, with `network` as it is.
-    fn dialled(url: &str, network: Network) -> Result<Stream, NoConnection> {
+    fn dialled(url: &str, network: Network) -> Result<Stream, NoTls> {
         let interrupt = Arc::new(Recall::default());
         interrupt.arm().unwrap();
         let route = Route {
@@ -589,10 +688,12 @@ mod tests {
             client_certificate: Credentials::Send,
             connect_timeout: Some(Duration::from_millis(20)),
             response_timeout: None,
+            #[cfg(feature = "http2")]
+            http_version: HttpVersion::Auto,
             turns: Arc::default(),
         };
         let proxy = route.network.proxy(&route.url)?;
-        dial(&route, proxy.as_ref())
+        dial(&route, proxy.as_ref(), Alpn::Http1)
     }
 
     #[test]

@@ -8,6 +8,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::response::{HTTP_1_0, HTTP_1_1, Response};
+use crate::url::HttpUrl;
 
 /// The most bytes that the head of a response may have, together with those
 /// of the interim responses before it. Browsers take as much.
@@ -18,7 +20,16 @@ pub(crate) const LIMIT: usize = 256 * 1024;
 pub(crate) struct Head {
     /// Up to three digits: a server may write a number below 100.
     pub(crate) status: u16,
+    pub(crate) http_version: u8,
     pub(crate) headers: HeaderMap,
+}
+
+impl Head {
+    /// The response that comes from `url`.
+    pub(crate) fn of(self, url: HttpUrl) -> Response {
+        let Head { status, http_version, headers } = self;
+        Response { status, http_version, url, headers }
+    }
 }
 
 /// How many bytes of empty lines come before the head: a server may have ended
@@ -72,7 +83,7 @@ pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .take_while(|line| !line.is_empty());
     let status = lines.next().and_then(status);
-    let status =
+    let (status, http_version) =
         status.ok_or_else(|| bad("bad status line in the response"))?;
     let mut headers = HeaderMap::new();
     let mut last = None;
@@ -92,16 +103,16 @@ pub(crate) fn read(head: &[u8]) -> Result<Head, Failure> {
     if let Some((name, value)) = last {
         keep(&mut headers, name, value)?;
     }
-    Ok(Head { status, headers })
+    Ok(Head { status, http_version, headers })
 }
 
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     bytes.iter().position(|byte| *byte == wanted)
 }
 
-/// The status of a status line (RFC 9112, 4). What else it says means
-/// nothing here: each response ends with its connection, whatever the version.
-fn status(line: &[u8]) -> Option<u16> {
+/// The status and the version of a status line (RFC 9112, 4). The version means
+/// nothing here: each response ends with its connection.
+fn status(line: &[u8]) -> Option<(u16, u8)> {
     // "HTTP/", in whatever case, has been seen to.
     let [major, b'.', minor, rest @ ..] = line.get(5..)? else { return None };
     let blank = rest.first().is_some_and(|byte| is_blank(*byte));
@@ -115,7 +126,14 @@ fn status(line: &[u8]) -> Option<u16> {
     if digits.len() > 3 || !ends {
         return None;
     }
-    str::from_utf8(digits).ok()?.parse().ok()
+    let status = str::from_utf8(digits).ok()?.parse().ok()?;
+    // RFC 9110, 2.5: what comes over this connection is HTTP/1.1, whatever
+    // higher number a server writes.
+    let version = match (major, minor) {
+        (b'0', _) | (b'1', b'0') => HTTP_1_0,
+        _ => HTTP_1_1,
+    };
+    Some((status, version))
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -140,7 +158,7 @@ fn unfold(value: &mut Vec<u8>, more: &[u8]) {
 }
 
 /// Adds a header, unless no program could be given its value.
-fn keep(
+pub(crate) fn keep(
     headers: &mut HeaderMap,
     name: HeaderName,
     value: Vec<u8>,

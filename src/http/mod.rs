@@ -10,4 +10,7 @@ pub(crate) mod cookies;
 pub(crate) mod exchange;
 pub(crate) mod head;
 pub(crate) mod opening;
+#[cfg(feature = "http2")]
+pub(crate) mod over_http2;
+pub(crate) mod reading;
 pub(crate) mod redirect;

@@ -11,7 +11,6 @@ use http::header::{self, HeaderValue};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Excerpt, Failure, NoConnection};
-use crate::http::body::Body;
 use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
@@ -201,18 +200,15 @@ impl Opening {
             client_certificate: own,
             connect_timeout: self.options.connect_timeout,
             response_timeout: self.options.response_timeout,
+            #[cfg(feature = "http2")]
+            http_version: self.options.http_version,
             turns: self.turns.clone(),
         };
         let (head, rest) = exchange::exchange(request, route)?;
         if own.are_sent() {
             lock(&self.cookies).keep(&head.headers, url);
         }
-        let response = Response {
-            status: head.status,
-            url: url.clone(),
-            headers: head.headers,
-        };
-        Ok((response, rest))
+        Ok((head.of(url.clone()), rest))
     }
 
     /// Whether the server is the one whose name and keys the program has set:
@@ -238,14 +234,13 @@ impl Opening {
         {
             return Err(self.refuse(failure, response, rest).into());
         }
-        let body = match Body::new(&response.headers) {
-            Ok(body) => body,
+        let connection = match Connection::new(rest, &response.headers) {
+            Ok(connection) => connection,
             Err(failure) => return Err(failure.with(response).into()),
         };
-        let (stream, unread) = rest;
         Ok(Stop::Opened(Opened {
             response,
-            connection: Connection::new(stream, unread, body),
+            connection,
             became_get: self.course.became_get,
             left_origin: self.left_origin,
         }))
@@ -257,16 +252,14 @@ impl Opening {
         &self,
         mut failure: Failure,
         response: Response,
-        (stream, unread): Rest,
+        rest: Rest,
     ) -> Failure {
         failure.body = match response.status {
             // What follows is not HTTP.
             101 => Excerpt::default(),
             204 | 304 => Excerpt::of_no_body(),
-            _ => match Body::new(&response.headers) {
-                Ok(body) => {
-                    self.excerpt(&mut Connection::new(stream, unread, body))
-                }
+            _ => match Connection::new(rest, &response.headers) {
+                Ok(mut connection) => self.excerpt(&mut connection),
                 // Bytes without a meaning.
                 Err(_) => Excerpt::default(),
             },

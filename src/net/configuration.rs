@@ -36,9 +36,6 @@ pub(super) fn configuration(
         )),
     };
     config.resumption = Resumption::in_memory_sessions(sessions as usize);
-    // A server that has only another protocol ends the handshake, and that is
-    // told; without the list it would be spoken to in vain.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
 

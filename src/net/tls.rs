@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConnection};
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
@@ -30,14 +30,73 @@ pub(crate) struct Secure {
     below: Stream,
 }
 
+/// What is to be spoken over TLS (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    Http1,
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
+impl Alpn {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Alpn::Http1 => b"http/1.1",
+            #[cfg(feature = "http2")]
+            Alpn::Http2 => b"h2",
+        }
+    }
+
+    /// The name for people.
+    fn text(self) -> &'static str {
+        match self {
+            Alpn::Http1 => "HTTP/1.1",
+            #[cfg(feature = "http2")]
+            Alpn::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// Why TLS with a server has not come about.
+#[derive(Debug)]
+pub(crate) enum NoTls {
+    /// It does not speak what it was offered.
+    NoProtocol(Failure),
+    Other(NoConnection),
+}
+
+impl From<NoTls> for NoConnection {
+    fn from(none: NoTls) -> NoConnection {
+        match none {
+            NoTls::NoProtocol(failure) => failure.into(),
+            NoTls::Other(none) => none,
+        }
+    }
+}
+
+impl From<Failure> for NoTls {
+    fn from(failure: Failure) -> NoTls {
+        NoTls::Other(failure.into())
+    }
+}
+
+impl From<NoConnection> for NoTls {
+    fn from(none: NoConnection) -> NoTls {
+        NoTls::Other(none)
+    }
+}
+
 impl Stream {
-    /// A stream whose TLS handshake with `host` is done, over this one.
+    /// A stream whose TLS handshake with `host` is done, over this one. The
+    /// server is offered one protocol: one that has only another ends the
+    /// handshake, and without the offer would be spoken to in vain.
     pub(crate) fn secure(
         self,
         host: &str,
         terms: Terms,
+        offer: Alpn,
         until: Until<'_>,
-    ) -> Result<Stream, NoConnection> {
+    ) -> Result<Stream, NoTls> {
         let name = match terms.name {
             Some(Name(name)) => name,
             // The URL has an IPv6 address in brackets, and a certificate
@@ -48,14 +107,20 @@ impl Stream {
                 })?
                 .to_owned(),
         };
-        let tls = ClientConnection::new(terms.config, name)
+        let offers = vec![offer.name().to_vec()];
+        let tls = ClientConnection::new_with_alpn(terms.config, name, offers)
             .map_err(|cause| refused(host, &reason(&cause)))?;
         let mut secure = Secure { tls, below: self };
         let done = secure.handshake(until);
         match done.map_err(|cause| secure.alert_before_reset(cause)) {
             Ok(()) => Ok(Stream::Secure(Box::new(secure))),
             Err(cause) if Interrupted::is(&cause) => {
-                Err(NoConnection::Interrupted)
+                Err(NoConnection::Interrupted.into())
+            }
+            Err(cause) if wants_another_protocol(&cause) => {
+                let what = offer.text();
+                let why = format!("the server does not speak {what}");
+                Err(NoTls::NoProtocol(refused(host, &why)))
             }
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
@@ -81,6 +146,25 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
             Stream::Secure(secure) => secure.read(buffer),
+        }
+    }
+
+    /// Whether the server has agreed to speak what it was offered.
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_agreed(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Secure(secure) => secure.tls.alpn_protocol().is_some(),
+        }
+    }
+
+    /// Says that nothing follows, if that can be said without waiting.
+    #[cfg(feature = "http2")]
+    pub(crate) fn say_good_bye(&mut self) {
+        if let Stream::Secure(secure) = self {
+            secure.tls.send_close_notify();
+            // It goes as it can, or not.
+            let _ = secure.flush();
         }
     }
 
@@ -263,6 +347,20 @@ pub(crate) fn failure(cause: &io::Error) -> Option<Failure> {
     }
     let cause = inner.downcast_ref::<rustls::Error>()?;
     Some(Failure::new(Error::Tls, reason(cause)))
+}
+
+/// Whether a handshake has failed for want of a protocol.
+fn wants_another_protocol(cause: &io::Error) -> bool {
+    use rustls::Error::{AlertReceived, NoApplicationProtocol};
+
+    let inner = cause.get_ref().and_then(|it| it.downcast_ref());
+    matches!(
+        inner,
+        Some(
+            AlertReceived(AlertDescription::NoApplicationProtocol)
+                | NoApplicationProtocol
+        )
+    )
 }
 
 fn refused(host: &str, cause: &dyn std::fmt::Display) -> Failure {

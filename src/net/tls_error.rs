@@ -45,7 +45,7 @@ pub(super) fn reason(cause: &rustls::Error) -> String {
     text.to_owned()
 }
 
-const NO_HTTP: &str = "the server does not speak HTTP/1.1";
+const NO_HTTP: &str = "the server does not speak what it was offered";
 const BAD_ENCODING: &str = "it cannot be read";
 const UNKNOWN_ISSUER: &str =
     "it was not issued by an authority that is trusted here";

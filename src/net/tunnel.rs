@@ -14,10 +14,10 @@ use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::interface::Interface;
 use crate::net::proxy::{Protocol, Proxy};
-use crate::net::tls::{self, Stream};
+use crate::net::tls::{self, Alpn, Stream};
 use crate::net::trust::{Peer, Trust};
 use crate::net::turns::Turns;
-use crate::response::Response;
+use crate::response::{HTTP_1_1, Response};
 use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 use crate::wait::{Interrupted, Until};
@@ -74,7 +74,10 @@ impl Proxy {
             Protocol::Https => {
                 // The program has chosen the proxy itself.
                 let terms = trust.terms(Peer::Other, Credentials::Send)?;
-                stream.secure(&self.host.to_string(), terms, until)
+                let host = self.host.to_string();
+                // Whatever is to be spoken with the server: CONNECT is asked
+                // for over HTTP/1.1.
+                Ok(stream.secure(&host, terms, Alpn::Http1, until)?)
             }
             _ => Ok(stream),
         }
@@ -126,7 +129,9 @@ impl Tunnel<'_> {
         // URL; that of a SOCKS proxy cannot stand here.
         let url =
             HttpUrl::parse(&self.proxy.to_string()).unwrap_or(url.clone());
-        Err(failure.with(Response { status, url, headers }).into())
+        let response =
+            Response { status, http_version: HTTP_1_1, url, headers };
+        Err(failure.with(response).into())
     }
 
     /// Reads an answer up to its empty line. The server speaks only when it has

@@ -1,5 +1,7 @@
-//! Which of a host's addresses is tried first. One may take a connection and
-//! then say nothing: the next attempt begins with another.
+//! What the attempts of a source have taught. Of a host's addresses one may
+//! take a connection and then say nothing: the next attempt begins with
+//! another. And a server may speak one version of HTTP only: it is asked for
+//! that at once.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -10,6 +12,8 @@ use crate::failure::NoConnection;
 use crate::net::interface::Interface;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
+#[cfg(feature = "http2")]
+use crate::net::tls::Alpn;
 use crate::sync::lock;
 use crate::wait::Until;
 
@@ -23,6 +27,9 @@ struct Known {
     failed: Vec<SocketAddr>,
     /// What the exchange under way goes to: a proxy, a server, or both.
     used: Vec<SocketAddr>,
+    /// The origin that speaks this and nothing else.
+    #[cfg(feature = "http2")]
+    speaks: Option<Box<(String, Alpn)>>,
 }
 
 impl Turns {
@@ -68,6 +75,29 @@ impl Turns {
         });
     }
 
+    /// What the server of an origin is known to speak, and nothing else.
+    #[cfg(feature = "http2")]
+    pub(crate) fn spoken(
+        &self,
+        origin: impl FnOnce() -> String,
+    ) -> Option<Alpn> {
+        let known = lock(&self.0);
+        let (known, alpn) = known.speaks.as_deref()?;
+        (*known == origin()).then_some(*alpn)
+    }
+
+    /// That is so no longer.
+    #[cfg(feature = "http2")]
+    pub(crate) fn forget_what_is_spoken(&self) {
+        lock(&self.0).speaks = None;
+    }
+
+    /// The server of an origin speaks this and nothing else.
+    #[cfg(feature = "http2")]
+    pub(crate) fn speaks(&self, origin: String, alpn: Alpn) {
+        lock(&self.0).speaks = Some(Box::new((origin, alpn)));
+    }
+
     /// An exchange begins.
     pub(crate) fn begin(&self) {
         lock(&self.0).used.clear();
@@ -83,7 +113,7 @@ impl Turns {
 
     /// The exchange has brought no response.
     pub(crate) fn fail(&self) {
-        let Known { failed, used } = &mut *lock(&self.0);
+        let Known { failed, used, .. } = &mut *lock(&self.0);
         failed.retain(|address| !used.contains(address));
         failed.append(used);
         failed.drain(..failed.len().saturating_sub(Turns::KEPT));

@@ -6,3 +6,4 @@ pub(crate) mod network;
 pub(crate) mod options;
 pub(crate) mod request;
 pub(crate) mod retry;
+pub(crate) mod version;

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::settings::network::Network;
 use crate::settings::request::Request;
 use crate::settings::retry::Retry;
+use crate::settings::version::HttpVersion;
 use crate::url::HttpUrl;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
@@ -51,6 +52,7 @@ pub(crate) struct Options {
     pub(crate) response_timeout: Option<Duration>,
     /// Between any two bytes of a stream.
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) http_version: HttpVersion,
     pub(crate) network: Arc<Network>,
 }
 
@@ -73,6 +75,7 @@ impl Options {
             connect_timeout: Some(CONNECT_TIMEOUT),
             response_timeout: Some(RESPONSE_TIMEOUT),
             idle_timeout: None,
+            http_version: HttpVersion::Auto,
             network: Network::default_one(),
         })
     }

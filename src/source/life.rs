@@ -93,6 +93,8 @@ struct Stream {
     status: u16,
     origin: CString,
     opened: Instant,
+    /// When it has been silent for too long.
+    idle_end: Option<Instant>,
     got_event: bool,
 }
 
@@ -326,6 +328,7 @@ impl<H: Handler> Source<H> {
             status: response.status,
             origin,
             opened: Instant::now(),
+            idle_end: None,
             got_event: false,
         });
         // What came with the head needs neither a wait nor a buffer.
@@ -339,8 +342,11 @@ impl<H: Handler> Source<H> {
         token: u64,
     ) -> io::Result<()> {
         let stream = self.stream.as_mut().expect("an open stream");
-        if stream.registration.is_none() {
-            let entry = stream.connection.entry();
+        let entry = stream.connection.entry();
+        let known = stream.registration.as_ref();
+        if !known.is_some_and(|known| known.is_for(&entry)) {
+            // Out of the set before it is put in.
+            stream.registration = None;
             stream.registration =
                 Some(Registration::new(epoll, &entry, token)?);
         }
@@ -355,7 +361,7 @@ impl<H: Handler> Source<H> {
 
     /// After a read that may have left something: None if a wait does not see
     /// that.
-    pub(crate) fn read_on(&self) -> Option<Next> {
+    pub(crate) fn read_on(&mut self) -> Option<Next> {
         match self.holds_more() {
             true => None,
             false => Some(self.wait_to_read()),
@@ -401,6 +407,10 @@ impl<H: Handler> Source<H> {
             }
             Ok(Read::More) => None,
             Ok(Read::All) => Some(self.wait_to_read()),
+            Ok(Read::Nothing) => {
+                let stream = self.stream.as_ref().expect("an open stream");
+                Some(Next::Read(stream.idle_end))
+            }
             Ok(Read::Stopped) => Some(self.begin()),
             Ok(Read::End) => Some(self.ended()),
             Err(failure) => Some(self.lost(failure)),
@@ -419,10 +429,13 @@ impl<H: Handler> Source<H> {
         stream.connection.holds_more()
     }
 
-    fn wait_to_read(&self) -> Next {
+    fn wait_to_read(&mut self) -> Next {
         let timeout = self.options.idle_timeout;
+        let stream = self.stream.as_mut().expect("an open stream");
         // A time longer than the clock can count is one for ever.
-        Next::Read(timeout.and_then(|time| Instant::now().checked_add(time)))
+        stream.idle_end =
+            timeout.and_then(|time| Instant::now().checked_add(time));
+        Next::Read(stream.idle_end)
     }
 
     /// The idle timeout has passed.

@@ -25,6 +25,7 @@ pub(crate) struct Epoll {
 pub(crate) struct Registration {
     epoll: Arc<Epoll>,
     fd: RawFd,
+    events: u32,
 }
 
 /// What a wait has brought, and room for it.
@@ -46,7 +47,7 @@ impl Epoll {
     /// Puts a descriptor into the set that stays for as long as the set does.
     pub(crate) fn add(&self, entry: &Entry, token: u64) -> io::Result<()> {
         let mut event =
-            libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+            libc::epoll_event { events: entry.events(), u64: token };
         self.control(libc::EPOLL_CTL_ADD, entry.fd(), &raw mut event)
     }
 
@@ -65,7 +66,7 @@ impl Epoll {
         }
     }
 
-    /// Waits until a descriptor is readable or the deadline has passed. A
+    /// Waits until a descriptor is ready or the deadline has passed. A
     /// deadline far away, or a signal, may end it before.
     pub(crate) fn wait(
         &self,
@@ -114,7 +115,13 @@ impl Registration {
         token: u64,
     ) -> io::Result<Registration> {
         epoll.add(entry, token)?;
-        Ok(Registration { epoll: epoll.clone(), fd: entry.fd() })
+        let (epoll, events) = (epoll.clone(), entry.events());
+        Ok(Registration { epoll, fd: entry.fd(), events })
+    }
+
+    /// Whether what is waited for is that of the entry.
+    pub(crate) fn is_for(&self, entry: &Entry) -> bool {
+        self.events == entry.events()
     }
 }
 

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 pub(crate) enum Interest {
     Read,
     Write,
+    /// Whichever comes first.
+    #[cfg(feature = "http2")]
+    Both,
 }
 
 /// A descriptor to wait for, and whether it has become ready.
@@ -20,8 +23,15 @@ impl Entry {
         let events = match interest {
             Interest::Read => libc::POLLIN,
             Interest::Write => libc::POLLOUT,
+            #[cfg(feature = "http2")]
+            Interest::Both => libc::POLLIN | libc::POLLOUT,
         };
         Entry(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 })
+    }
+
+    /// What is waited for; epoll(7) has the same numbers.
+    pub(super) fn events(&self) -> u32 {
+        self.0.events.cast_unsigned().into()
     }
 
     /// The descriptor.

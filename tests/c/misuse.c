@@ -252,6 +252,9 @@ static void null_everywhere(void)
     EXPECT(NULL, eventsource_set_client_certificate(source, NULL, "/"));
     EXPECT(NULL, eventsource_set_client_certificate(source, "/", NULL));
     EXPECT(NULL, eventsource_set_verify_peer(NULL, 1));
+    EXPECT(NULL, eventsource_set_http_version(NULL, 0));
+    EXPECT(VALUE, eventsource_set_http_version(source, -1));
+    EXPECT(VALUE, eventsource_set_http_version(source, 3));
     EXPECT(NULL, eventsource_set_server_name(NULL, "a"));
     EXPECT(VALUE, eventsource_set_server_name(source, ""));
     EXPECT(NULL, eventsource_set_pinned_key(NULL, "sha256//"));
@@ -274,6 +277,7 @@ static void null_everywhere(void)
     eventsource_free(NULL);
 
     CHECK(eventsource_response_status(NULL) == 0);
+    CHECK(eventsource_response_http_version(NULL) == 0);
     CHECK(eventsource_response_url(NULL) == NULL);
     CHECK(eventsource_response_header(NULL, "Date") == NULL);
     CHECK(eventsource_response_header(NULL, NULL) == NULL);

@@ -85,6 +85,7 @@ void tells_handlers_all_that_happens()
     const auto tell = [&told](std::string line) { told.push_back(line); };
     source.on_open([&](const sse::Response &response) {
         CHECK(response.status() == 200);
+        CHECK(response.http_version() == 11);
         CHECK(response.url() == server + "/twice");
         CHECK(response.header("content-type") == "text/event-stream");
         CHECK(!response.header("X-Absent"));
@@ -330,6 +331,9 @@ void takes_every_setting()
     source.set_client_certificate(std::nullopt, std::nullopt);
     source.set_verify_peer(false);
     source.set_verify_peer(true);
+    source.set_http_version(sse::HttpVersion::http_2);
+    source.set_http_version(sse::HttpVersion::http_1_1);
+    source.set_http_version(sse::HttpVersion::automatic);
     source.set_server_name("bridge.example.org");
     source.set_server_name(std::nullopt);
     source.set_pinned_key(

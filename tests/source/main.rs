@@ -14,6 +14,8 @@ mod credentials;
 mod dispatching;
 mod failing;
 mod heads;
+#[cfg(feature = "http2")]
+mod http2;
 mod interfaces;
 mod last_event_id;
 mod listeners;

@@ -24,7 +24,7 @@ fn text(
 
 /// For each setter that may refuse: a call that it refuses, why, and one that
 /// it takes.
-const SETTERS: [(&str, Call, Error, Call); 20] = [
+const SETTERS: [(&str, Call, Error, Call); 21] = [
     (
         "header",
         |it| it.set_header("X-Name", Some(b"a\nb")),
@@ -132,6 +132,12 @@ const SETTERS: [(&str, Call, Error, Call); 20] = [
         |it| it.set_verify_peer(2),
         Error::Value,
         |it| it.set_verify_peer(1),
+    ),
+    (
+        "http_version",
+        |it| it.set_http_version(3),
+        Error::Value,
+        |it| it.set_http_version(0),
     ),
     (
         "server_name",

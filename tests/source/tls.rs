@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use eventsource::ffi::{self, CSource, Error, LogLevel, Retry};
+use eventsource::ffi::{self, CSource, Error, HttpVersion, LogLevel, Retry};
 
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server, free_path};
 use support::source::{Seen, Source};
@@ -192,7 +192,8 @@ fn speaks_no_rust(message: &str) {
 #[test]
 fn says_that_a_server_does_not_speak_its_http() {
     let server = Server::secure(certificates::http2_only("127.0.0.1"));
-    let source = Source::connected(&server.url("/"));
+    let source = Source::new(&server.url("/"));
+    let source = source.in_version(HttpVersion::_1_1).start();
     assert!(server.try_accept().is_err());
     let failure = source.retrying(Error::Tls);
     assert!(failure.message.contains("HTTP/1.1"), "{failure:?}");

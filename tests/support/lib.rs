@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod corpora;
 pub mod event_loop;
 pub mod faults;
+pub mod http2;
 pub mod limits;
 pub mod names;
 pub mod network;

@@ -266,6 +266,10 @@ impl Pointer {
         self.set(ffi::eventsource_set_verify_peer, verify)
     }
 
+    pub fn set_http_version(self, version: c_int) -> Error {
+        self.set(ffi::eventsource_set_http_version, version)
+    }
+
     pub fn set_proxy(self, url: Option<&str>) -> Error {
         self.set_text(ffi::eventsource_set_proxy, url.map(str::as_bytes))
     }

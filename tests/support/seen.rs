@@ -21,6 +21,7 @@ pub enum Seen {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     pub status: c_int,
+    pub http_version: c_int,
     pub url: String,
     pub location: Option<String>,
     /// The headers that were wanted and that the response had.
@@ -101,15 +102,16 @@ impl Response {
             }
         }
         // SAFETY: as above.
-        let (status, url, location) = unsafe {
+        let (status, http_version, url, location) = unsafe {
             (
                 ffi::eventsource_response_status(response),
+                ffi::eventsource_response_http_version(response),
                 ffi::eventsource_response_url(response),
                 ffi::eventsource_response_location(response),
             )
         };
         let location = (!location.is_null()).then(|| text(location));
-        Response { status, url: text(url), location, headers }
+        Response { status, http_version, url: text(url), location, headers }
     }
 }
 

@@ -92,6 +92,17 @@ impl Server {
         }
     }
 
+    /// Waits for a connection, shakes hands if it is to, and reads nothing.
+    pub fn accept_unasked(&self) -> std::io::Result<Connection> {
+        let stream = self.accept_silently();
+        match &self.tls {
+            None => Ok(Connection::unasked(stream)),
+            Some(config) => {
+                Connection::unasked_over_tls(stream, config.clone())
+            }
+        }
+    }
+
     /// Waits for a connection and takes nothing from it.
     pub fn accept_silently(&self) -> TcpStream {
         assert!(
@@ -303,6 +314,27 @@ impl Connection {
         Connection { stream: Stream::Plain(stream), request }
     }
 
+    /// The same, once hands were shaken.
+    pub fn unasked_over_tls(
+        stream: TcpStream,
+        config: Arc<ServerConfig>,
+    ) -> std::io::Result<Self> {
+        Self::shaken(Stream::Plain(stream).secure(config))
+    }
+
+    /// Reads what has come, or waits for it; zero is the end.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    /// The protocol that was agreed on while TLS was set up.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.conn.alpn_protocol(),
+        }
+    }
+
     /// Waits for the head of a request.
     pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         Self::read_request(Stream::Plain(stream))
@@ -319,6 +351,23 @@ impl Connection {
     /// The same, over a connection that was asked for a tunnel.
     pub fn tunnel(self, config: Arc<ServerConfig>) -> std::io::Result<Self> {
         Self::read_request(self.stream.secure(config))
+    }
+
+    /// The same, and nothing is read once hands were shaken.
+    pub fn tunnel_unasked(
+        self,
+        config: Arc<ServerConfig>,
+    ) -> std::io::Result<Self> {
+        Self::shaken(self.stream.secure(config))
+    }
+
+    fn shaken(mut stream: Stream) -> std::io::Result<Self> {
+        if let Stream::Tls(tls) = &mut stream {
+            while tls.conn.is_handshaking() {
+                tls.conn.complete_io(&mut tls.sock)?;
+            }
+        }
+        Ok(Connection { stream, request: Request::default() })
     }
 
     fn read_request(mut stream: Stream) -> std::io::Result<Self> {
@@ -475,7 +524,7 @@ pub struct Request {
     pub method: String,
     pub target: String,
     pub version: String,
-    headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use eventsource::ffi::{Error, ReadyState};
+use eventsource::ffi::{Error, HttpVersion, ReadyState};
 
 use super::{DEADLINE, certificates, event_loop, promptly};
 use crate::callbacks::{Callback, Callbacks};
@@ -287,6 +287,17 @@ impl Source {
     ) -> Self {
         let error = self.set_client_certificate(Some(certificate), Some(key));
         assert_eq!(error, Error::None, "{certificate:?}, {key:?}");
+        self
+    }
+
+    /// Speaks HTTP/2 only.
+    pub fn over_http2(self) -> Self {
+        self.in_version(HttpVersion::_2)
+    }
+
+    pub fn in_version(self, version: HttpVersion) -> Self {
+        let error = self.set_http_version(version as i32);
+        assert_eq!(error, Error::None, "{version:?}");
         self
     }
 

@@ -1,0 +1,78 @@
+//! Reading from the network without waiting, whatever the protocol is.
+
+use std::io;
+
+use crate::error::Error;
+use crate::failure::{Failure, in_words};
+use crate::net::tls::{self, Stream};
+
+/// What a read has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// There may be more at once.
+    More,
+    /// There is no more for now: the connection can be waited for.
+    All,
+    /// The same, and nothing of the body has come since the last wait.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(dead_code, reason = "only HTTP/2 has other bytes")
+    )]
+    Nothing,
+    /// The body has ended in good order.
+    End,
+    /// The sink wanted no more.
+    Stopped,
+}
+
+/// Reads once: how many bytes, and what follows if they end nothing. None is
+/// the end of what comes; `UnexpectedEof` is one that anybody on the way may
+/// have made.
+#[inline]
+pub(crate) fn receive(
+    stream: &mut Stream,
+    buffer: &mut [u8],
+) -> io::Result<Option<(usize, Read)>> {
+    /// A read that brings less than this has most likely emptied the socket;
+    /// after a larger one it pays to ask again.
+    const LITTLE: usize = 8 * 1024;
+
+    match stream.read(buffer) {
+        Ok(0) => Ok(None),
+        Ok(read) => {
+            let all = read < LITTLE && stream.short_read_is_all();
+            Ok(Some((read, if all { Read::All } else { Read::More })))
+        }
+        Err(cause) => match cause.kind() {
+            io::ErrorKind::WouldBlock => Ok(Some((0, Read::All))),
+            io::ErrorKind::Interrupted => Ok(Some((0, Read::More))),
+            _ => Err(cause),
+        },
+    }
+}
+
+/// What it means that an open connection cannot be read.
+pub(crate) fn broken(cause: &io::Error) -> Failure {
+    tls::failure(cause).unwrap_or_else(|| {
+        let message = format!("stream broken: {}", in_words(cause));
+        Failure::new(Error::Lost, message).caused_by(cause)
+    })
+}
+
+/// What it means that a connection broke before it brought a head.
+pub(crate) fn before_the_head(cause: &io::Error) -> Failure {
+    let failure = match cause.kind() {
+        io::ErrorKind::TimedOut => {
+            Failure::new(Error::Timeout, "no response in time")
+        }
+        io::ErrorKind::UnexpectedEof => Failure::new(
+            Error::Lost,
+            "connection closed by the server before it responded",
+        ),
+        _ => Failure::new(
+            Error::Lost,
+            format!("connection lost before the response: {}", in_words(cause)),
+        ),
+    };
+    failure.caused_by(cause)
+}
