@@ -34,6 +34,8 @@ mod wait;
 mod batch;
 #[path = "../src/source/queue.rs"]
 mod queue;
+#[path = "../src/source/seat.rs"]
+mod seat;
 
 mod source {
     pub(crate) use crate::{batch, queue};
@@ -128,11 +130,13 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use loom::thread;
 
 use error::Error;
+use inbox::{Bell, Inbox};
 use parser::{Shares, Text};
+use seat::Seat;
 use source::batch::{Batch, Item};
 use source::queue::{Queue, Taken, Writer};
 use state::{ReadyState, State};
-use wait::{Unready, Until};
+use wait::{Recall, Unready, Until};
 
 /// A state, and a thread that does `work` with it, as the source's does.
 fn with_thread(
@@ -239,6 +243,112 @@ fn a_close_ends_a_wait_for_room() {
         let (state, thread) = with_thread(|state| state.wait_until(|| false));
         state.signal();
         state.close();
+        thread.join().unwrap();
+    });
+}
+
+// The loop
+
+/// A loop that sleeps until it has seen so many sources.
+fn see(inbox: &Inbox, sources: &[u32]) {
+    let mut seen = Vec::new();
+    while !sources.iter().all(|it| seen.contains(it)) {
+        if inbox.fall_asleep() {
+            // For ever, if a ring was lost.
+            sys::poll(&mut [inbox.wake().entry()], None).unwrap();
+            inbox.wake().clear();
+        }
+        inbox.awake();
+        inbox.take(&mut seen);
+    }
+}
+
+#[test]
+fn a_ring_wakes_a_loop_that_sleeps() {
+    model(3, || {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let bells = [Bell::new(&inbox, 0), Bell::new(&inbox, 1)];
+        let own = inbox.clone();
+        let thread = thread::spawn(move || see(&own, &[0, 1]));
+        let [first, second] = bells;
+        let other = thread::spawn(move || first.ring());
+        second.ring();
+        other.join().unwrap();
+        thread.join().unwrap();
+    });
+}
+
+/// A loop of the program's sleeps from the end of a dispatch on: whoever waits
+/// for its descriptor is woken.
+#[test]
+fn a_ring_between_two_dispatches_is_seen() {
+    model(3, || {
+        let inbox = Arc::new(Inbox::new().unwrap());
+        let bell = Bell::new(&inbox, 0);
+        let own = inbox.clone();
+        let thread = thread::spawn(move || {
+            let mut seen = Vec::new();
+            while seen.is_empty() {
+                inbox_shows(&own);
+                sys::poll(&mut [own.wake().entry()], None).unwrap();
+                // A dispatch.
+                own.awake();
+                own.take(&mut seen);
+                own.wake().clear();
+            }
+        });
+        bell.ring();
+        thread.join().unwrap();
+    });
+}
+
+/// As the end of a dispatch does.
+fn inbox_shows(inbox: &Inbox) {
+    if !inbox.fall_asleep() {
+        inbox.wake().set();
+    }
+}
+
+/// The last callback comes once, whoever makes it, and no turn begins after it.
+#[test]
+fn free_and_a_turn_share_one_end() {
+    loom::model(|| {
+        let seat = Arc::new(Seat::new(()));
+        let over = Arc::new(AtomicU32::new(0));
+        let (own, ends) = (seat.clone(), over.clone());
+        let thread = thread::spawn(move || {
+            for last in [false, true] {
+                let turn = |(): &mut ()| {
+                    assert_eq!(ends.load(SeqCst), 0, "a turn after the end");
+                    if last {
+                        ends.fetch_add(1, SeqCst);
+                    }
+                };
+                own.turn(1, turn, |()| last);
+                assert!(!own.is_in_turn_on(1));
+            }
+        });
+        seat.take(2, |()| {
+            assert_eq!(over.fetch_add(1, SeqCst), 0, "twice");
+        });
+        assert_eq!(over.load(SeqCst), 1, "free has waited for it");
+        thread.join().unwrap();
+        assert_eq!(over.load(SeqCst), 1);
+    });
+}
+
+/// An attempt that is given up is not waited for, whenever it began.
+#[test]
+fn a_recall_ends_the_waits_of_an_attempt() {
+    loom::model(|| {
+        let recall = Arc::new(Recall::default());
+        let own = recall.clone();
+        let thread = thread::spawn(move || {
+            own.arm().unwrap();
+            let waited = Until::new(&*own, None).sleep();
+            assert!(matches!(waited, Unready::Interrupted));
+        });
+        recall.raise();
         thread.join().unwrap();
     });
 }

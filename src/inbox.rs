@@ -4,7 +4,9 @@
 //! says that there is one, then wakes the loop if it sleeps; the loop says that
 //! it sleeps, and then asks whether there is one. So no call is lost, whatever
 //! the order, and only a loop that sleeps costs a system call. A signal handler
-//! may do it: no lock is taken, and no memory.
+//! may do it: no lock is taken, and no memory. What is written is swapped, which
+//! costs what a SeqCst store costs, so that loom, which knows less of SeqCst, can
+//! follow.
 
 use std::io;
 use std::sync::OnceLock;
@@ -47,15 +49,6 @@ impl Inbox {
         })
     }
 
-    /// A bell for the source with this number, below [`Inbox::MOST`].
-    pub(crate) fn bell(self: &Arc<Inbox>, number: u32) -> Bell {
-        let (chunk, _) = Inbox::place(number);
-        self.chunks[chunk].get_or_init(|| {
-            (0..1 << chunk).map(|_| AtomicU64::new(0)).collect()
-        });
-        Bell { inbox: self.clone(), number }
-    }
-
     /// Chunk and word of a number.
     fn place(number: u32) -> (usize, usize) {
         let word = number / u64::BITS + 1;
@@ -85,17 +78,17 @@ impl Inbox {
     /// The loop's: it is about to wait, until [`Inbox::wake`] is readable if
     /// this is true. If not, there is something to take.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, SeqCst);
+        self.asleep.swap(true, SeqCst);
         let sleeps = !self.any.load(SeqCst);
         if !sleeps {
-            self.asleep.store(false, SeqCst);
+            self.asleep.swap(false, SeqCst);
         }
         sleeps
     }
 
     /// The loop's: it waits no more.
     pub(crate) fn awake(&self) {
-        self.asleep.store(false, SeqCst);
+        self.asleep.swap(false, SeqCst);
     }
 
     /// What wakes the loop.
@@ -105,13 +98,22 @@ impl Inbox {
 }
 
 impl Bell {
+    /// For the source with this number, below [`Inbox::MOST`].
+    pub(crate) fn new(inbox: &Arc<Inbox>, number: u32) -> Bell {
+        let (chunk, _) = Inbox::place(number);
+        inbox.chunks[chunk].get_or_init(|| {
+            (0..1 << chunk).map(|_| AtomicU64::new(0)).collect()
+        });
+        Bell { inbox: inbox.clone(), number }
+    }
+
     /// Has the loop look at the source.
     pub(crate) fn ring(&self) {
         let (chunk, word) = Inbox::place(self.number);
         let chunk = self.inbox.chunks[chunk].get().expect("made with the bell");
         let bit = 1 << (self.number % u64::BITS);
         chunk[word].fetch_or(bit, SeqCst);
-        self.inbox.any.store(true, SeqCst);
+        self.inbox.any.swap(true, SeqCst);
         if self.inbox.asleep.swap(false, SeqCst) {
             self.inbox.wake.set();
         }
@@ -132,7 +134,8 @@ mod tests {
         let inbox = Arc::new(Inbox::new().unwrap());
         let numbers = [0, 1, 63, 64, 65, 127, 128, 191, 192, 1000, 99_999];
         // A chunk has to be there before the ones behind it.
-        let bells: Vec<_> = (0..100_000).map(|it| inbox.bell(it)).collect();
+        let bells: Vec<_> =
+            (0..100_000).map(|it| Bell::new(&inbox, it)).collect();
         for number in numbers.into_iter().rev() {
             bells[number as usize].ring();
         }

@@ -29,6 +29,8 @@ pub(crate) trait Interrupt: fmt::Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub(crate) struct Recall {
     raised: Arc<AtomicBool>,
+    /// `wake` is set.
+    armed: AtomicBool,
     wake: OnceLock<Arc<Wake>>,
 }
 
@@ -37,14 +39,17 @@ impl Recall {
     pub(crate) fn arm(&self) -> io::Result<()> {
         // By one thread only: the one that makes the attempt.
         let _ = self.wake.set(Arc::new(Wake::new()?));
+        self.armed.swap(true, SeqCst);
         Ok(())
     }
 
     /// Gives the attempt up.
     pub(crate) fn raise(&self) {
         self.raised.store(true, SeqCst);
-        // One that has yet to begin looks before it waits.
-        if let Some(wake) = self.wake.get()
+        // One that has yet to begin looks before it waits. Read by a write, as
+        // `armed` is written, so that one of the two sees the other.
+        if self.armed.fetch_or(false, SeqCst)
+            && let Some(wake) = self.wake.get()
             && !wake.belongs_to_parent_process()
         {
             wake.set();

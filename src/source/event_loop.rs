@@ -618,7 +618,7 @@ impl Loop {
             return Err(Error::System);
         }
         arrivals.next += u32::from(spare.is_none());
-        let bell = self.inbox.bell(number);
+        let bell = Bell::new(&self.inbox, number);
         let seat = Arc::new(Seat::new(prepare(&bell)));
         arrivals.new.push((number, seat.clone(), bell.clone()));
         Ok(Member { event_loop: self.clone(), seat, bell })
