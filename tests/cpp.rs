@@ -324,6 +324,8 @@ promises! {
     errors_are_error_codes
     takes_a_source_over_from_c
     logs
+    a_loop_drives_many_sources
+    loops_and_sources_are_destroyed
     a_parser_dispatches_events
     a_parser_has_what_reconnecting_takes
     a_parser_reads_what_a_callable_brings

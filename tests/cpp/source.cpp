@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <thread>
 #include <vector>
@@ -1269,6 +1270,102 @@ void a_parser_is_destroyed_in_its_handler()
     CHECK(!parser);
 }
 
+// Loops
+
+void a_loop_drives_many_sources()
+{
+    const auto here = std::this_thread::get_id();
+    sse::Loop loop;
+    std::list<sse::EventSource> sources;
+    int events = 0;
+    for (int i = 0; i < 3; i++) {
+        auto &source = sources.emplace_back(server + "/twice");
+        source.set_loop(loop);
+        source.set_reconnection_time(1ms);
+        source.on_event([&](const sse::Event &) {
+            CHECK(std::this_thread::get_id() == here);
+            try {
+                loop.dispatch();
+                CHECK(false);
+            } catch (const sse::Error &error) {
+                CHECK(error.code() == Errc::callback);
+            }
+            events++;
+        });
+        source.connect();
+    }
+    CHECK(loop.fd() >= 0);
+    pollfd ready = {loop.fd(), POLLIN, 0};
+    while (events < 6) {
+        CHECK(poll(&ready, 1, 10000) == 1);
+        loop.dispatch(0ms);
+    }
+    // What nobody drives, wait() does.
+    for (auto &source : sources)
+        source.wait();
+    CHECK(!loop.dispatch(0ms));
+
+    sse::Loop started;
+    started.start();
+    CHECK(started.fd() == -1);
+    try {
+        started.dispatch();
+        CHECK(false);
+    } catch (const sse::Error &error) {
+        CHECK(error.code() == Errc::busy);
+    }
+    sse::EventSource source(server + "/twice");
+    source.set_loop(started);
+    source.set_queue(4);
+    source.connect();
+    CHECK(source.begin()->data() == "one");
+}
+
+// In any order, and in handlers.
+void loops_and_sources_are_destroyed()
+{
+    for (const bool loop_first : {true, false}) {
+        auto loop = std::make_unique<sse::Loop>();
+        loop->start();
+        const auto held = hold("a handler's");
+        bool closed = false;
+        auto source = std::make_unique<sse::EventSource>(server + "/silent");
+        source->set_loop(*loop);
+        source->on_close([&closed, held](Errc reason) {
+            CHECK(reason == Errc::none);
+            closed = true;
+        });
+        source->connect();
+        if (loop_first)
+            loop.reset();
+        CHECK(closed == loop_first);
+        source.reset();
+        CHECK(closed && held.use_count() == 1);
+    }
+
+    // One source in a handler of another, and the loop in its own.
+    const auto held = hold("a handler's");
+    auto loop = std::make_unique<sse::Loop>();
+    auto other = std::make_unique<sse::EventSource>(server + "/silent");
+    auto source = std::make_unique<sse::EventSource>(server + "/twice");
+    bool closed = false, called = false;
+    other->set_loop(*loop);
+    other->on_close([&closed, held](Errc) { closed = true; });
+    other->connect();
+    source->set_loop(*loop);
+    source->on_event([&, held](const sse::Event &) {
+        other.reset();
+        CHECK(closed);
+        source.reset();
+        loop.reset();
+        called = true;
+    });
+    source->connect();
+    while (!called)
+        loop->dispatch();
+    CHECK(!loop && !source && held.use_count() == 1);
+}
+
 // By names
 
 #define CASE(name) std::make_pair(#name, name)
@@ -1308,6 +1405,8 @@ const std::map<std::string, void (*)()> cases = {
     CASE(errors_are_error_codes),
     CASE(takes_a_source_over_from_c),
     CASE(logs),
+    CASE(a_loop_drives_many_sources),
+    CASE(loops_and_sources_are_destroyed),
     CASE(a_parser_dispatches_events),
     CASE(a_parser_has_what_reconnecting_takes),
     CASE(a_parser_reads_what_a_callable_brings),
