@@ -32,7 +32,15 @@ fn check_blocks(mut bytes: &[u8]) {
     decoder.set_max_table_size(4096);
     for (block, ours) in blocks.iter().zip(&ours) {
         let theirs = decoder.decode(block).expect("what is in order");
-        assert_eq!(*ours, theirs);
+        assert_eq!(ours.len(), theirs.len());
+        for ((name, value), (their_name, their_value)) in
+            ours.iter().zip(theirs)
+        {
+            // It has the fifteenth name of the static table wrong.
+            let wrong = (&b"accept-charset"[..], &b"accept-"[..]);
+            assert!(*name == their_name || (&**name, &*their_name) == wrong);
+            assert_eq!(*value, their_value);
+        }
     }
 }
 

@@ -198,6 +198,50 @@ fn a_childs_free_leaves_the_stream_alone() {
     });
 }
 
+/// Fork: over HTTP/2 a stream that is given up is ended by a word; a child has
+/// none to say on its parent's connection.
+#[test]
+#[cfg(feature = "http2")]
+fn a_child_says_nothing_on_its_parents_connection() {
+    use support::http2::{Http2, PING, RST_STREAM};
+
+    alone("a_child_says_nothing_on_its_parents_connection", || {
+        let event_loop = EventLoop::started();
+        let connect = |server: &Server| {
+            Source::new(&server.url("/")).over_http2().start()
+        };
+        for on_a_loop in [false, true] {
+            let server = Server::start();
+            let source = match on_a_loop {
+                true => event_loop.drives_in(|| connect(&server)),
+                false => connect(&server),
+            };
+            let mut connection = Http2::accept(&server);
+            connection.open();
+            connection.data("data: before\n\n");
+            source.opened();
+            source.message("before");
+            let handle = source.handle();
+            let status = fork(|| {
+                handle.free();
+                event_loop.free();
+                7
+            });
+            assert_eq!(status, 7);
+            connection.send_frame(PING, 0, 0, &[7; 8]);
+            loop {
+                let frame = connection.frame();
+                assert!(![RST_STREAM, 7].contains(&frame.kind), "{frame:?}");
+                if frame.kind == PING {
+                    break;
+                }
+            }
+            connection.data("data: after\n\n");
+            source.message("after");
+        }
+    });
+}
+
 /// Fork: a child may have sources of its own.
 #[test]
 fn a_child_has_sources_of_its_own() {

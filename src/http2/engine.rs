@@ -1250,6 +1250,14 @@ mod tests {
         }
         let broken = events(&mut engine, data(1, 1)).unwrap_err();
         assert_eq!(broken.code, Code::FLOW_CONTROL_ERROR);
+        // Padding needs nobody to read it.
+        let mut engine = self::engine();
+        ask(&mut engine).unwrap();
+        events(&mut engine, head(1, 0)).unwrap();
+        let padding = frame(kind::DATA, flag::PADDED, 1, &[255; 256]);
+        for _ in 0..2000 {
+            events(&mut engine, padding.clone()).unwrap();
+        }
     }
 
     /// The window of the connection does not leak away, whatever the bytes

@@ -900,6 +900,11 @@ fn a_response_may_come_before_the_request_has_gone() {
     connection.open();
     connection.data("data: one\n\ndata: t");
     connection.data("wo\n\n");
+    // More than half of the window: it is given back when it was used.
+    for _ in 0..10 {
+        connection.data([&b"data: "[..], &[b'x'; 16_000]].concat());
+        connection.data("\n\n");
+    }
     for stream in [0, STREAM] {
         let room = number(100_000);
         connection.send_frame(WINDOW_UPDATE, 0, stream, &room);
@@ -908,6 +913,10 @@ fn a_response_may_come_before_the_request_has_gone() {
     source.opened();
     source.message("one");
     source.message("two");
+    for _ in 0..10 {
+        assert_eq!(source.event().data.len(), 16_000);
+    }
+    while connection.next(WINDOW_UPDATE).stream != STREAM {}
     connection.data("data: three\n\n");
     source.message("three");
 }
@@ -959,9 +968,12 @@ fn pings_do_not_make_a_silent_stream_a_live_one() {
         }
         let ping = frame(PING, 0, 0, &[0; 8]);
         let heard = source.history().len();
+        let start = std::time::Instant::now();
         while connection.try_send(&ping).is_ok()
             && source.history().len() == heard
         {
+            let is_late = start.elapsed() > support::DEADLINE;
+            assert!(!is_late, "pings are taken for a stream");
             std::thread::sleep(Duration::from_millis(5));
         }
         source.retrying(Error::Timeout);
