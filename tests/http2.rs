@@ -147,6 +147,44 @@ fn follows_streams_behind_nginx() {
     front.is_followed(server, true);
 }
 
+/// A server that is reloaded lets its streams go on, and is asked anew over
+/// another connection.
+#[test]
+fn a_reload_of_nginx_leaves_the_stream_alone() {
+    let front = Front::new("reload");
+    let conf = front.configuration("http2.conf");
+    let text = fs::read_to_string(&conf).expect("a file");
+    // With a master, which starts another worker.
+    let text = text.replace("master_process off;", "worker_processes 1;");
+    fs::write(front.directory.join("nginx.conf"), text).expect("a file");
+    let mut server = start(nginx(&front.directory), front.secure);
+    let url = format!("https://localhost:{}/", front.secure.port());
+    let source = front.source(&url).start();
+    let mut connection = front.server.accept();
+    connection.send(CHUNKED);
+    connection.chunk("data: one\n\n");
+    source.opened();
+    source.message("one");
+    server.signal("HUP");
+    for _ in 0..20 {
+        connection.chunk("data: two\n\n");
+        source.message("two");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    connection.chunk("");
+    source.ended();
+    let mut connection = front.server.accept();
+    connection.send(CHUNKED);
+    connection.chunk("data: three\n\n");
+    source.opened();
+    source.message("three");
+    drop(source);
+    drop(connection);
+    // With its workers.
+    server.signal("TERM");
+    server.end();
+}
+
 #[test]
 fn follows_streams_behind_haproxy() {
     let front = Front::new("haproxy");

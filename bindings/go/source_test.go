@@ -171,6 +171,9 @@ func TestALostConnectionIsAnErrorAndTheRangeGoesOn(t *testing.T) {
 		return nil
 	})
 	source := connect(t, url, OnOpen(func(response *Response) {
+		if response.HTTPVersion != 11 {
+			t.Error(response.HTTPVersion)
+		}
 		opened = append(opened, fmt.Sprint(response.Status, " ", response.URL,
 			" ", response.Header.Get("CONTENT-type"), response.Header.Get("X-No")))
 	}))
