@@ -1,8 +1,9 @@
 //! What an idle source keeps resident: `cargo bench --bench idle [-- COUNT]`.
 //!
 //! A server in a process of its own accepts COUNT sources (1000), sends each
-//! one event and then nothing. What is shown is the growth of this process's
-//! resident memory, by source, over http and over https.
+//! one event and then nothing. What is shown is the growth of a process's
+//! resident memory, by source, over http and over https: with a thread for each
+//! source, and, in another process, with one loop for all.
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
@@ -11,17 +12,24 @@ use std::ffi::{CString, c_void};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::ptr;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use eventsource::ffi::*;
 use support::bench::process::Process;
 use support::certificates;
+use support::event_loop::EventLoop;
 use support::limits::allow_many_descriptors;
 
 const EVENT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     \r\ndata: first\n\n";
+/// Names what drives the sources, in the process that measures it.
+const DRIVER: &str = "DRIVER";
+/// After so long a loop's threads for attempts have ended.
+const LEISURE: Duration = Duration::from_millis(1500);
 /// Made before the growth is measured: what there is only once.
 const WARM_UP: usize = 20;
 
@@ -32,6 +40,17 @@ fn main() {
     }
     let count = env::args().filter_map(|it| it.parse().ok()).next();
     let count: usize = count.unwrap_or(1000);
+    let Ok(driver) = env::var(DRIVER) else {
+        for driver in ["thread", "loop"] {
+            let own = env::current_exe().expect("a program");
+            let mut process = Command::new(own);
+            process.arg(count.to_string()).env(DRIVER, driver);
+            let status = process.status().expect("a process");
+            assert!(status.success(), "{driver}: {status}");
+        }
+        return;
+    };
+    let event_loop = (driver == "loop").then(EventLoop::started);
     let mut servers = ["http", "https"].map(Process::start);
     let urls = servers.each_mut().map(|server| {
         let (url, authority) = (server.line(), server.line());
@@ -41,16 +60,18 @@ fn main() {
         url
     });
     for (scheme, url) in ["http", "https"].into_iter().zip(urls) {
-        let kib = measure(&url, count);
-        println!("{scheme:5} {count} idle sources, {kib:.1} KiB each");
+        let kib = measure(&url, count, event_loop);
+        println!(
+            "{driver:6} {scheme:5} {count} idle sources, {kib:.1} KiB each"
+        );
     }
 }
 
-fn measure(url: &str, count: usize) -> f64 {
+fn measure(url: &str, count: usize, event_loop: Option<EventLoop>) -> f64 {
     let mut sources = Vec::with_capacity(WARM_UP + count);
-    open(&mut sources, url, WARM_UP);
+    open(&mut sources, url, WARM_UP, event_loop);
     let before = resident();
-    open(&mut sources, url, count);
+    open(&mut sources, url, count, event_loop);
     let after = resident();
     for source in sources {
         // SAFETY: made by `open`, freed once.
@@ -62,7 +83,12 @@ fn measure(url: &str, count: usize) -> f64 {
 }
 
 /// Connects so many sources, and waits until each has had its event.
-fn open(sources: &mut Vec<*mut CSource>, url: &str, count: usize) {
+fn open(
+    sources: &mut Vec<*mut CSource>,
+    url: &str,
+    count: usize,
+    event_loop: Option<EventLoop>,
+) {
     extern "C" fn on_event(
         _: *mut CSource,
         _: *const CEvent,
@@ -81,12 +107,19 @@ fn open(sources: &mut Vec<*mut CSource>, url: &str, count: usize) {
         unsafe {
             assert_eq!(eventsource_new(url.as_ptr(), &mut source), Error::None);
             eventsource_on_event(source, Some(on_event), sender.cast());
+            if let Some(event_loop) = event_loop {
+                event_loop.drives(source.into());
+            }
             assert_eq!(eventsource_connect(source), Error::None);
         }
         sources.push(source);
     }
     for _ in 0..count {
         receiver.recv().expect("an event");
+    }
+    if event_loop.is_some() {
+        // Those that have connected end when they have nothing to do.
+        thread::sleep(LEISURE);
     }
     // The last threads have yet to begin to wait.
     for task in fs::read_dir("/proc/self/task").expect("Linux") {
