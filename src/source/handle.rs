@@ -411,8 +411,8 @@ impl Handle {
                 self.drive(source);
             }
             Some(queue) => {
-                let setup = &mut lock(&self.setup);
-                let source = self.pull_source(setup, queue, true);
+                let source =
+                    self.pull_source(&mut lock(&self.setup), queue, true);
                 self.drive(source);
             }
         }

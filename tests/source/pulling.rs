@@ -772,3 +772,21 @@ fn loses_no_wake_up() {
     source.is_empty();
     sending.join().unwrap();
 }
+
+/// Pull mode: what is set too late is refused at once, whatever the source is
+/// about.
+#[test]
+fn settings_are_refused_while_the_source_runs() {
+    let server = Server::start();
+    let source = Puller::connected(&server.url("/"), 1);
+    let mut connection = server.accept();
+    connection.send(EVENT_STREAM);
+    assert!(matches!(source.item(), Seen::Open(_)));
+    connection.send("data: 1\n\ndata: 2\n\ndata: 3\n\n");
+    assert!(readable(fd(source.0), 10_000), "nothing comes");
+    let handle = source.0;
+    promptly("a setter", move || {
+        assert_eq!(handle.set_queue(2), Error::AlreadyConnected);
+        assert_eq!(handle.connect(), Error::AlreadyConnected);
+    });
+}
