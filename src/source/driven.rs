@@ -94,8 +94,8 @@ impl<H: Handler> Driven<H> {
                     self.stage = Stage::Opening(submit(opening, hands));
                     return After::Wait(None);
                 }
-                Some(Next::Aborted(message)) => {
-                    Some(self.source.aborted(message))
+                Some(Next::NotMade(failure)) => {
+                    Some(self.source.not_made(*failure))
                 }
                 Some(Next::Read(deadline)) => {
                     self.stage = Stage::Reading;

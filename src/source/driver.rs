@@ -25,7 +25,7 @@ pub(crate) fn drive<H: Handler>(
                 sys::release_dead_stack();
                 opened
             }
-            Next::Aborted(message) => step(source, |it| it.aborted(message)),
+            Next::NotMade(failure) => step(source, |it| it.not_made(*failure)),
             Next::Read(deadline) => {
                 let waited = wait(source, state, deadline);
                 step(source, |source| match waited {

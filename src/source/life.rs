@@ -34,10 +34,10 @@ pub(crate) enum Next {
     /// The attempt is to be made, or to go on, which blocks; then
     /// [`Source::opened`].
     Open(Box<Opening>),
-    /// Nothing: the program has aborted the attempt, for this reason; then
-    /// [`Source::aborted`]. A step of its own, so that the stack does not grow
-    /// with the attempts that are aborted.
-    Aborted(String),
+    /// Nothing: the attempt has failed before it was made; then
+    /// [`Source::not_made`]. A step of its own, so that the stack does not grow
+    /// with such attempts.
+    NotMade(Box<Failure>),
     /// The connection has to be readable, then [`Source::readable`]; at the
     /// deadline, [`Source::silent`].
     Read(Option<Instant>),
@@ -150,19 +150,20 @@ impl<H: Handler> Source<H> {
                 self.last_failure = None;
             }
             if !self.has_memory_for(&self.options.request, None) {
-                return self.opened(Err(exchange::no_memory().into()));
+                return Next::NotMade(Box::new(exchange::no_memory()));
             }
             let mut attempt = self.ask_program();
             if self.state().interrupted() {
                 continue;
             }
             if let Some(message) = attempt.take_aborted() {
-                return Next::Aborted(message);
+                let failure = Failure::new(Error::Aborted, message);
+                return Next::NotMade(Box::new(failure));
             }
             let (request, url) = attempt.into_parts();
             // The program may have made it larger.
             if !self.has_memory_for(&request, url.as_deref()) {
-                return self.opened(Err(exchange::no_memory().into()));
+                return Next::NotMade(Box::new(exchange::no_memory()));
             }
             self.is_elsewhere = url.is_some();
             if self.is_elsewhere {
@@ -265,13 +266,12 @@ impl<H: Handler> Source<H> {
         attempt
     }
 
-    /// The attempt was aborted before it was made. Nothing is known of where a
+    /// The attempt has failed before it was made. Nothing is known of where a
     /// redirect has led, and so nothing is forgotten.
-    pub(crate) fn aborted(&mut self, message: String) -> Next {
+    pub(crate) fn not_made(&mut self, failure: Failure) -> Next {
         if self.state().interrupted() {
             return self.begin();
         }
-        let failure = Failure::new(Error::Aborted, message);
         self.follow_up(failure, Reached::Nothing, false)
     }
 
