@@ -149,6 +149,7 @@ impl Engine {
     pub(crate) fn new() -> Engine {
         let mut output = frame::PREFACE.to_vec();
         let settings = [
+            // RFC 7541, 4.2: the largest table that the server may use.
             // The server's encoder can then use none, and none is held here.
             (setting::HEADER_TABLE_SIZE, 0),
             (setting::ENABLE_PUSH, 0),
@@ -205,6 +206,8 @@ impl Engine {
         }
         self.next_stream += 2;
         let mut block = Vec::new();
+        // RFC 7541, 4.2: a change of the table's size stands at the beginning
+        // of the next head, also for an encoder that has no table.
         if mem::take(&mut self.table_is_new) {
             block.push(hpack::NO_TABLE);
         }
@@ -247,6 +250,8 @@ impl Engine {
         }
         let window = open.send_window.min(self.send_window).max(0);
         let window = usize::try_from(window).unwrap_or(usize::MAX);
+        // Every server takes frames of that size; some allow larger ones, which
+        // gain nothing.
         let length = rest.len().min(window).min(frame::MOST);
         if length == 0 && !rest.is_empty() {
             return 0;
@@ -332,6 +337,9 @@ impl Engine {
         if !self.is_between {
             return None;
         }
+        // Frames that are padded, that end the stream or that a read has cut go
+        // the slow way. So do those of a body whose length was announced: it
+        // has to be counted.
         let frame = Frame::read(bytes.first_chunk()?);
         let length = frame.length;
         let whole = frame::HEAD + length;
@@ -491,6 +499,7 @@ impl Engine {
     /// A frame begins.
     fn begin(&mut self, frame: Frame) -> Result<(), Broken> {
         self.frame = frame;
+        // RFC 9113, 3.4: they are the server's part of the preface.
         if !self.has_begun
             && (frame.kind != kind::SETTINGS || frame.has(flag::ACK))
         {
@@ -498,10 +507,13 @@ impl Engine {
             return Err(self.broken(Code::PROTOCOL_ERROR, why));
         }
         self.has_begun = true;
+        // RFC 9113, 4.2: nothing larger was allowed here.
         if frame.length > frame::MOST {
             let why = "a frame over 16 KiB";
             return Err(self.broken(Code::FRAME_SIZE_ERROR, why));
         }
+        // RFC 9113, 6.10: the frames of a head follow one another, with nothing
+        // between them, as the decoder has one state for the whole connection.
         let goes_on = match &self.block {
             Some(block) => {
                 frame.kind == kind::CONTINUATION && frame.stream == block.stream
@@ -528,6 +540,7 @@ impl Engine {
             kind::HEADERS..=kind::CONTINUATION => {
                 self.place = Place::Payload;
             }
+            // RFC 9113, 5.5: kinds that are unknown are passed over.
             _ => self.place = Place::Skipped(frame.length),
         }
         Ok(())
@@ -633,6 +646,7 @@ impl Engine {
                 Err(self.broken(Code::PROTOCOL_ERROR, why))
             }
             kind::PING => {
+                // RFC 9113, 6.7: the answer has what was sent.
                 if !self.frame.has(flag::ACK) {
                     self.write(kind::PING, flag::ACK, 0, payload);
                 }
@@ -671,6 +685,8 @@ impl Engine {
             let why = "more padding than there is room for";
             return Err(self.broken(Code::PROTOCOL_ERROR, why));
         };
+        // RFC 7540, 5.3.1. RFC 9113 has no priorities any more, and old servers
+        // still send them.
         if depends_on == stream {
             let why = "a stream that depends on itself";
             return Err(self.broken(Code::PROTOCOL_ERROR, why));
@@ -735,6 +751,7 @@ impl Engine {
         let Some(index) = self.find(block.stream) else {
             return self.unknown(block.stream).map(|()| None);
         };
+        // RFC 9113, 8.1: after the head of the response, only trailers.
         if self.streams[index].has_head {
             return Ok(Some(self.trailers(index, block, &fields)));
         }
@@ -830,6 +847,8 @@ impl Engine {
             let why = "settings of the wrong length";
             return Err(self.broken(Code::FRAME_SIZE_ERROR, why));
         }
+        // Nothing here waits for it: what was announced holds for a server that
+        // is slow to read it, too.
         if is_ack {
             return Ok(());
         }
@@ -847,6 +866,7 @@ impl Engine {
         match name {
             // RFC 7541, 4.2: a smaller one is to be confirmed.
             setting::HEADER_TABLE_SIZE => self.table_is_new |= value < 4096,
+            // RFC 9113, 6.5.2: only clients can be pushed to.
             setting::ENABLE_PUSH if value != 0 => {
                 let why = "the server would be pushed to";
                 return Err(self.broken(Code::PROTOCOL_ERROR, why));
@@ -865,6 +885,8 @@ impl Engine {
                     let why = "a window over 2 GiB";
                     return Err(self.broken(Code::FLOW_CONTROL_ERROR, why));
                 }
+                // RFC 9113, 6.9.2: it changes the windows of the streams that
+                // are open, too, and may leave them below zero.
                 self.first_send_window = value;
                 for stream in &mut self.streams {
                     stream.send_window += change;
@@ -958,6 +980,7 @@ impl Engine {
             let why = "a frame of a stream that nobody has opened";
             return Err(self.broken(Code::PROTOCOL_ERROR, why));
         }
+        // RFC 9113, 5.1: the server has ended it, and knows.
         if self.ended.contains(&number) {
             let why = "a stream goes on behind its end";
             return Err(self.broken(Code::STREAM_CLOSED, why));
