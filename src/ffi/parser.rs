@@ -10,6 +10,7 @@ use super::event::{CEvent, length, pointer};
 use crate::error::Error;
 use crate::panic::catch;
 use crate::parser::{Item, Parser};
+use crate::settings::request::is_last_event_id;
 
 /// The event stream parser alone, for programs with an HTTP client of their
 /// own. Only one thread at a time may use a parser.
@@ -170,8 +171,7 @@ pub unsafe extern "C" fn eventsource_parser_set_last_event_id(
     guard(|| {
         let own = shared(parser)?;
         let id = optional(id)?.unwrap_or_default();
-        // R52: no field of an event stream could have set such an id.
-        if id.contains(['\n', '\r']) {
+        if !is_last_event_id(id) {
             return Err(Error::Value);
         }
         match own.idle()?.set_last_event_id(id) {

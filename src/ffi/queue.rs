@@ -4,13 +4,13 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
-use std::sync::TryLockError;
 use std::time::Duration;
 
 use super::convert::{flag, guard, out, room, shared};
 use super::item::CItem;
 use super::source::{CSource, handle, setting};
 use crate::error::Error;
+use crate::sync::try_lock;
 
 /// Turns on pull mode: what happens to the source waits in a queue, until the
 /// program takes it with eventsource_next(), on a thread of its own choice.
@@ -125,11 +125,7 @@ fn take(
     if source.handle.belongs_to_parent_process() {
         return Err(Error::System);
     }
-    let mut taken = match source.taken.try_lock() {
-        Ok(taken) => taken,
-        Err(TryLockError::Poisoned(taken)) => taken.into_inner(),
-        Err(TryLockError::WouldBlock) => return Err(Error::Busy),
-    };
+    let mut taken = try_lock(&source.taken).ok_or(Error::Busy)?;
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     taken.get_or_insert_default().take(&source.handle, timeout, room)
 }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -35,6 +35,7 @@ use crate::net::turns::Turns;
 use crate::settings::network::Network;
 #[cfg(feature = "http2")]
 use crate::settings::version::HttpVersion;
+use crate::sync::lock;
 use crate::sys::Interest;
 use crate::url::HttpUrl;
 use crate::wait::{Interrupt, Interrupted, Until};
@@ -254,7 +255,7 @@ fn over_http1(
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
     drop(response.map_err(no_connection)?);
-    let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let rest = lock(&rest).take();
     let (head, (stream, first)) =
         rest.expect("ureq has let go of the connection");
     Ok((head, Rest::Http1(stream, first)))
@@ -290,7 +291,7 @@ impl Connector for Wires {
         _: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).take())
+        Ok(lock(&self.0).take())
     }
 }
 
@@ -457,7 +458,7 @@ impl Drop for Wire {
         let rest = self.stream.take().zip(self.head.take());
         let rest =
             rest.map(|(stream, head)| (head, (stream, self.received.rest())));
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+        *lock(&self.rest) = rest;
     }
 }
 

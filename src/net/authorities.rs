@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use rustls::client::WebPkiServerVerifier;
@@ -26,6 +26,7 @@ use crate::net::certificate::{PublicKey, version};
 use crate::net::configuration::{Sessions, configuration, provider};
 use crate::net::pem::{certificates_in, certificates_of};
 use crate::net::watched::{Content, Watched};
+use crate::sync::lock;
 
 /// Authorities to trust, and TLS that trusts them.
 #[derive(Debug)]
@@ -52,8 +53,7 @@ impl Authorities {
 
         let path = std::path::absolute(path).map_err(|_| Error::File)?;
         let watched = {
-            let mut files =
-                FILES.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut files = lock(&FILES);
             let files = files.get_or_insert_default();
             // The last source that named a file takes its certificates with it.
             files.retain(|_, watched| watched.strong_count() > 0);
@@ -75,10 +75,10 @@ impl Authorities {
         type Texts = HashMap<[u8; SHA256_OUTPUT_LEN], Weak<Authorities>>;
         static TEXTS: Mutex<Option<Texts>> = Mutex::new(None);
 
-        let lock = || TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = digest(&SHA256, pem).as_ref().try_into();
         let hash = hash.expect("SHA-256 has one length");
-        let known = lock().as_ref().and_then(|it| it.get(&hash)?.upgrade());
+        let known =
+            lock(&TEXTS).as_ref().and_then(|it| it.get(&hash)?.upgrade());
         if let Some(known) = known {
             return Ok(known);
         }
@@ -88,7 +88,7 @@ impl Authorities {
             log::warn!("authorities: {line}");
         }
         let new = Arc::new(new);
-        let mut texts = lock();
+        let mut texts = lock(&TEXTS);
         let texts = texts.get_or_insert_default();
         texts.retain(|_, known| known.strong_count() > 0);
         texts.insert(hash, Arc::downgrade(&new));

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
@@ -21,6 +21,7 @@ use crate::net::pem::{certificates_in, read};
 use crate::net::pins::{Pinned, Pins};
 use crate::net::unverified::Unverified;
 use crate::net::watched::{Content, Watched};
+use crate::sync::lock;
 
 /// What the program has said about TLS.
 #[derive(Debug, Clone)]
@@ -300,8 +301,7 @@ impl Trust {
     /// A configuration that no other source has: sessions that were begun on
     /// other terms are not resumed in it.
     fn own(&self, parts: Parts) -> Arc<ClientConfig> {
-        let mut made =
-            self.made.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made.0);
         let place = &mut made[usize::from(parts.pins.is_some())];
         if let Some(made) = place
             && made.parts.are(&parts)

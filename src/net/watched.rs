@@ -4,10 +4,11 @@ use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::sync::lock;
 
 /// A content that is doubted is read again when it is at least so old, also if
 /// its files look as they did.
@@ -80,8 +81,7 @@ impl<T: Content> Watched<T> {
         let found = {
             // Held while the files are read: of many sources that connect at
             // once, one reads, and the others have what it has read.
-            let mut reading =
-                self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reading = lock(&self.reading);
             reading.update(&self.paths, self.read, &mut lines);
             (reading.value.clone(), reading.problem)
         };

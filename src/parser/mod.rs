@@ -660,7 +660,7 @@ impl Parser {
         piece: &[u8],
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let new_id = self.has_id && !self.id.is(&self.last_event_id);
+        let new_id = self.has_id && self.id != self.last_event_id;
         match self.has_large {
             false => self.end_data(piece, new_id, sink)?,
             true => self.end_large_block(piece, new_id, sink)?,

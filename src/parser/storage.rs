@@ -53,7 +53,7 @@ impl OwnText {
 
 /// A last event ID string, with its NUL. A large one is stored once, and shared
 /// by all that have it; a small one is copied into storage that is there.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Id {
     /// Empty storage is an empty id.
     small: Vec<u8>,
@@ -108,10 +108,6 @@ impl Id {
 
     pub(super) fn len(&self) -> usize {
         self.small.len() + self.large.as_ref().map_or(0, |large| large.len())
-    }
-
-    pub(super) fn is(&self, other: &Id) -> bool {
-        self.small == other.small && self.large == other.large
     }
 
     /// The id, if it is small; else an empty one.

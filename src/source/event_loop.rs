@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::panic::catch;
 use crate::source::end::End;
 use crate::source::seat::Seat;
 use crate::source::workers::{Job, Workers};
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 use crate::sys::{self, Epoll, Events, Timer};
 
 /// What a loop drives.
@@ -217,14 +217,7 @@ impl Loop {
         }
         let mut thread = lock(&self.thread);
         // So that no dispatch is under way, and none begins.
-        let core = match self.core.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy),
-            Err(TryLockError::Poisoned(core)) => core.into_inner(),
-            Ok(core) => core,
-        };
-        if self.is_started() {
-            return Err(Error::Busy);
-        }
+        let core = self.try_drive().ok_or(Error::Busy)?;
         let own = self.clone();
         let stack = sys::default_stack();
         let spawned = sys::spawn("eventsource", stack, move || own.live());
@@ -266,13 +259,9 @@ impl Loop {
         self.dispatch_until(core, deadline.flatten())
     }
 
-    /// The core, if nobody has it.
+    /// The core, if nobody has it, and no thread of the library's will.
     fn try_drive(&self) -> Option<MutexGuard<'_, Core>> {
-        let core = match self.core.try_lock() {
-            Err(TryLockError::WouldBlock) => return None,
-            Err(TryLockError::Poisoned(core)) => core.into_inner(),
-            Ok(core) => core,
-        };
+        let core = try_lock(&self.core)?;
         (!self.is_started()).then_some(core)
     }
 

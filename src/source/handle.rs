@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ use crate::source::queue::{Queue, Taken, Writer};
 use crate::source::shared::Shared;
 use crate::state::ReadyState;
 use crate::stats::Stats;
-use crate::sync::{UniqueArc, lock};
+use crate::sync::{UniqueArc, lock, try_lock};
 use crate::sys::{self, Wake};
 
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
@@ -646,13 +646,10 @@ impl Handle {
     /// thread: the source's may be missing, what it held is held for ever, and
     /// a lock that somebody held is locked.
     fn let_go(self: Arc<Self>) {
-        match self.thread.try_lock() {
+        match try_lock(&self.thread) {
             // To detach a thread that is not there would be undefined.
-            Ok(mut thread) => mem::forget(thread.take()),
-            Err(TryLockError::Poisoned(thread)) => {
-                mem::forget(thread.into_inner().take());
-            }
-            Err(TryLockError::WouldBlock) => mem::forget(self.clone()),
+            Some(mut thread) => mem::forget(thread.take()),
+            None => mem::forget(self.clone()),
         }
     }
 

@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::mem;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::parser::Event;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 
 /// Called with each event, and its origin.
 pub(crate) type OnEvent = Box<dyn Fn(&Event<'_>, &CStr) + Send + Sync>;
@@ -103,12 +103,9 @@ impl Listeners {
     /// In a child process, where the parent's lock may be held for ever: those
     /// who added listeners hear of them no more.
     pub(crate) fn abandon(&self) {
-        let mut list = match self.list.try_lock() {
-            Ok(list) => list,
-            Err(TryLockError::Poisoned(list)) => list.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        mem::forget(mem::take(&mut *list));
+        if let Some(mut list) = try_lock(&self.list) {
+            mem::forget(mem::take(&mut *list));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
