@@ -7,13 +7,13 @@
     reason = "a network and a system call of the test's own"
 )]
 
-use std::ffi::{c_int, c_long, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
 
 use eventsource::ffi::{Error, eventsource_set_interface};
-use support::network::{in_a_network, run};
+use support::network::{self, in_a_network, run};
 use support::server::{EVENT_STREAM, Server};
 use support::source::{Seen, Source};
 
@@ -36,17 +36,7 @@ extern "C" fn setsockopt(
         return -1;
     }
     // SAFETY: as the caller has it.
-    let result: c_long = unsafe {
-        libc::syscall(
-            libc::SYS_setsockopt,
-            socket,
-            level,
-            option,
-            value,
-            length,
-        )
-    };
-    result as c_int
+    unsafe { network::setsockopt(socket, level, option, value, length) }
 }
 
 /// A server at the other end of two cables, whose ends here are `left` and

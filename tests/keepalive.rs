@@ -4,13 +4,13 @@
 
 #![expect(unsafe_code, reason = "a network and a clock of the test's own")]
 
-use std::ffi::{c_int, c_long, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use eventsource::ffi::{Error, ReadyState, eventsource_set_idle_timeout};
-use support::network::{in_a_network, run};
+use support::network::{self, in_a_network, run};
 use support::server::{Connection, EVENT_STREAM, Server};
 use support::source::{Seen, Source};
 
@@ -41,17 +41,7 @@ extern "C" fn setsockopt(
         }
     }
     // SAFETY: as the caller has it, but for a value of ours.
-    let result: c_long = unsafe {
-        libc::syscall(
-            libc::SYS_setsockopt,
-            socket,
-            level,
-            option,
-            value,
-            length,
-        )
-    };
-    result as c_int
+    unsafe { network::setsockopt(socket, level, option, value, length) }
 }
 
 /// From here on what is sent to or from this port arrives nowhere.

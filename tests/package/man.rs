@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use support::api::API;
-use support::program::{WARNINGS, path, scratch, succeed};
+use support::program::{WARNINGS, check_page, path, scratch, succeed};
 
 /// The pages of functions by their names. Those of commands are tested with
 /// the commands.
@@ -116,18 +116,7 @@ fn the_pages_name_every_field() {
 #[test]
 fn the_pages_are_good_mdoc() {
     for page in pages().keys() {
-        let mut mandoc = Command::new("mandoc");
-        mandoc.args(["-T", "lint", "-W", "style"]);
-        mandoc.arg(path("man").join(format!("{page}.3")));
-        let output = mandoc.output();
-        let output = output.expect("the tests need it: install mandoc");
-        let complaints = String::from_utf8_lossy(&output.stdout);
-        // It looks among the installed pages, see below.
-        let complaints: Vec<_> = complaints
-            .lines()
-            .filter(|line| !line.contains("referenced manual not found"))
-            .collect();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        check_page(&path("man").join(format!("{page}.3")));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Networks of a test's own.
 
+use std::ffi::{c_int, c_long, c_void};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
@@ -33,4 +34,31 @@ pub fn in_a_network(test: &str, body: fn()) {
         .args(["--exact", test, "--nocapture"])
         .env(ALONE, test);
     succeed(command);
+}
+
+/// The system's call, for programs in which another takes the place of the C
+/// library's.
+///
+/// # Safety
+///
+/// As setsockopt(2) has it.
+pub unsafe fn setsockopt(
+    socket: c_int,
+    level: c_int,
+    option: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    let result: c_long = unsafe {
+        libc::syscall(
+            libc::SYS_setsockopt,
+            socket,
+            level,
+            option,
+            value,
+            length,
+        )
+    };
+    result as c_int
 }

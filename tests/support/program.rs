@@ -130,6 +130,22 @@ pub fn succeed(mut tool: Command) -> Output {
     output
 }
 
+/// Checks that a page of the manual is good mdoc.
+#[track_caller]
+pub fn check_page(page: &Path) {
+    let mut mandoc = Command::new("mandoc");
+    mandoc.args(["-T", "lint", "-W", "style"]).arg(page);
+    let output =
+        mandoc.output().unwrap_or_else(|error| missing(&mandoc, &error));
+    let complaints = String::from_utf8_lossy(&output.stdout);
+    // It looks for references among the pages that are installed.
+    let complaints: Vec<_> = complaints
+        .lines()
+        .filter(|line| !line.contains("referenced manual not found"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
 /// A tool that is not there fails the test: what is skipped is not tested.
 fn missing(tool: &Command, error: &io::Error) -> ! {
     let tool = tool.get_program().to_string_lossy();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use support::program::{Program, WARNINGS, path, scratch, succeed};
+use support::program::{Program, WARNINGS, check_page, path, scratch, succeed};
 
 use super::{sources, tool};
 
@@ -74,15 +74,7 @@ fn every_status_is_on_the_page() {
 
 #[test]
 fn the_page_is_good_mdoc() {
-    let mut mandoc = Command::new("mandoc");
-    mandoc.args(["-T", "lint", "-W", "style"]).arg(path("man/eventsource.1"));
-    let output = mandoc.output().expect("the tests need it: install mandoc");
-    let complaints = String::from_utf8_lossy(&output.stdout);
-    let complaints: Vec<_> = complaints
-        .lines()
-        .filter(|line| !line.contains("referenced manual not found"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    check_page(&path("man/eventsource.1"));
 }
 
 #[test]
