@@ -367,10 +367,9 @@ typedef struct eventsource_parser eventsource_parser;
 // the callback returns.
 typedef struct eventsource_request eventsource_request;
 
-// The head of a response, to be read with eventsource_response_status(),
-// eventsource_response_url(), eventsource_response_location(),
-// eventsource_response_header() and eventsource_response_header_name().
-// Borrowed until the callback returns; an item's, as long as the item.
+// The head of a response, to be read with eventsource_response_status() and
+// the functions beside it. Borrowed until the callback returns; an item's, as
+// long as the item.
 typedef struct eventsource_response eventsource_response;
 
 // A source of events. eventsource_new() makes it, eventsource_free() releases
@@ -1447,8 +1446,9 @@ void eventsource_loop_free(eventsource_loop *loop);
 //   loop it returns EVENTSOURCE_ERROR_CALLBACK, unless `timeout_ms` is 0, and
 //   so does eventsource_next() if there is nothing to take.
 // - A queue takes beyond its capacity what is left of a read, 64 KiB of the
-//   stream at most, before the source reads nothing more. A source whose queue
-//   is full becomes CLOSED by itself.
+//   stream at most, before the source reads nothing more. A source that ends
+//   while its queue is full does not wait for room either: its last items are
+//   put behind those that wait.
 //
 // eventsource_connect() returns EVENTSOURCE_ERROR_QUEUE if the source has a
 // queue and the loop has not been started, and EVENTSOURCE_ERROR_CLOSED if the

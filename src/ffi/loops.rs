@@ -138,8 +138,9 @@ pub unsafe extern "C" fn eventsource_loop_free(r#loop: *mut CLoop) {
 ///   loop it returns EVENTSOURCE_ERROR_CALLBACK, unless `timeout_ms` is 0, and
 ///   so does eventsource_next() if there is nothing to take.
 /// - A queue takes beyond its capacity what is left of a read, 64 KiB of the
-///   stream at most, before the source reads nothing more. A source whose queue
-///   is full becomes CLOSED by itself.
+///   stream at most, before the source reads nothing more. A source that ends
+///   while its queue is full does not wait for room either: its last items are
+///   put behind those that wait.
 ///
 /// eventsource_connect() returns EVENTSOURCE_ERROR_QUEUE if the source has a
 /// queue and the loop has not been started, and EVENTSOURCE_ERROR_CLOSED if the

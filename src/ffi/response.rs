@@ -11,10 +11,9 @@ use crate::http::redirect;
 use crate::panic::catch;
 use crate::response::{self, Response};
 
-/// The head of a response, to be read with eventsource_response_status(),
-/// eventsource_response_url(), eventsource_response_location(),
-/// eventsource_response_header() and eventsource_response_header_name().
-/// Borrowed until the callback returns; an item's, as long as the item.
+/// The head of a response, to be read with eventsource_response_status() and
+/// the functions beside it. Borrowed until the callback returns; an item's, as
+/// long as the item.
 pub struct CResponse {
     response: Response,
     url: CString,
