@@ -1,5 +1,5 @@
 /*
- * Follows any number of event streams on one thread, with epoll(7):
+ * Follows any number of event streams in a loop of epoll(7), on one thread:
  *
  *     epoll URL...
  *
@@ -18,60 +18,84 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Prints the items that wait in the queue. Returns 0 once the source has
- * closed. */
-static int take(eventsource *source)
-{
-    const eventsource_item *item;
+/* Callbacks come on this thread: no lock is needed. */
+static int open_sources;
 
-    while (eventsource_next(source, 0, &item) == EVENTSOURCE_ERROR_NONE) {
-        printf("%s ", eventsource_url(source));
-        switch (item->type) {
-        case EVENTSOURCE_ITEM_TYPE_OPEN:
-            printf("open %d\n", eventsource_response_status(item->response));
-            break;
-        case EVENTSOURCE_ITEM_TYPE_EVENT:
-            printf("%s %s\n", item->event->type, item->event->data);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_COMMENT:
-            puts(item->comment);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_ERROR:
-            printf("error %s\n", item->failure->message);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_CLOSE:
-            printf("close %s\n", eventsource_strerror(item->reason));
-            return 0;
-        }
-    }
-    return 1;
+static void on_open(eventsource *source, const eventsource_response *response,
+                    void *user_data)
+{
+    (void)user_data;
+    printf("%s open %d\n", eventsource_url(source),
+           eventsource_response_status(response));
 }
 
-/* Lets the loop watch a descriptor that belongs to `source`. */
-static int watch(int loop, int fd, eventsource *source)
+static void on_event(eventsource *source, const eventsource_event *event,
+                     void *user_data)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+    (void)user_data;
+    printf("%s %s %s\n", eventsource_url(source), event->type, event->data);
+}
 
-    return epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event);
+static void on_error(eventsource *source, const eventsource_failure *failure,
+                     void *user_data)
+{
+    (void)user_data;
+    printf("%s error %s\n", eventsource_url(source), failure->message);
+}
+
+static void on_close(eventsource *source, eventsource_error reason,
+                     void *user_data)
+{
+    (void)user_data;
+    printf("%s close %s\n", eventsource_url(source),
+           eventsource_strerror(reason));
+    open_sources--;
+}
+
+/* Makes a source that `loop` drives. */
+static eventsource_error add(eventsource_loop *loop, const char *url,
+                             eventsource **source)
+{
+    eventsource_error error = eventsource_new(url, source);
+
+    if (error)
+        return error;
+    eventsource_on_open(*source, on_open, NULL);
+    eventsource_on_event(*source, on_event, NULL);
+    eventsource_on_error(*source, on_error, NULL);
+    eventsource_on_close(*source, on_close, NULL);
+    eventsource_set_loop(*source, loop);
+    error = eventsource_connect(*source);
+    open_sources += !error;
+    return error;
+}
+
+/* Has epoll watch a descriptor, and report it by its number. */
+static int watch(int epoll, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* Runs until all sources have closed. Returns whether a signal came. */
-static int run(int loop, int signals, eventsource **sources, int count)
+static int run(int epoll, int signals, eventsource_loop *loop,
+               eventsource **sources, int count)
 {
     struct epoll_event ready;
-    int open = count, told = 0, i;
+    int told = 0, i;
 
-    while (open > 0) {
-        if (epoll_wait(loop, &ready, 1, -1) != 1)
+    while (open_sources > 0) {
+        /* The library needs no time limit: its descriptor knows the times. */
+        if (epoll_wait(epoll, &ready, 1, -1) != 1)
             continue;
-        if (ready.data.ptr == NULL) {
-            /* The loop goes on: each source's close comes as an item. */
+        if (ready.data.fd == signals) {
             told = 1;
-            epoll_ctl(loop, EPOLL_CTL_DEL, signals, NULL);
+            epoll_ctl(epoll, EPOLL_CTL_DEL, signals, NULL);
             for (i = 0; i < count; i++)
                 eventsource_close(sources[i]);
-        } else if (!take(ready.data.ptr)) {
-            open--;
+        } else {
+            eventsource_loop_dispatch(loop, 0);
         }
     }
     return told;
@@ -79,9 +103,10 @@ static int run(int loop, int signals, eventsource **sources, int count)
 
 int main(int argc, char **argv)
 {
-    int count = argc - 1, told = 0, loop, signals, i;
+    int count = argc - 1, told = 0, epoll, signals, i;
     eventsource_error error = EVENTSOURCE_ERROR_NONE;
     eventsource **sources;
+    eventsource_loop *loop;
     sigset_t mask;
 
     if (count == 0) {
@@ -94,31 +119,28 @@ int main(int argc, char **argv)
     sources = calloc((size_t)count, sizeof *sources);
     if (sources == NULL || sigprocmask(SIG_BLOCK, &mask, NULL) != 0
         || (signals = signalfd(-1, &mask, SFD_CLOEXEC)) < 0
-        || (loop = epoll_create1(EPOLL_CLOEXEC)) < 0
-        || watch(loop, signals, NULL) != 0
+        || (epoll = epoll_create1(EPOLL_CLOEXEC)) < 0
+        || eventsource_loop_new(&loop) != EVENTSOURCE_ERROR_NONE
+        || watch(epoll, eventsource_loop_fd(loop)) != 0
+        || watch(epoll, signals) != 0
         || setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
         perror(argv[0]);
         return 2;
     }
 
-    for (i = 0; i < count && !error; i++) {
-        error = eventsource_new(argv[i + 1], &sources[i]);
-        eventsource_set_queue(sources[i], 256);
-        if (!error)
-            error = eventsource_connect(sources[i]);
-        if (!error && watch(loop, eventsource_fd(sources[i]), sources[i]) != 0)
-            error = EVENTSOURCE_ERROR_SYSTEM;
-    }
+    for (i = 0; i < count && !error; i++)
+        error = add(loop, argv[i + 1], &sources[i]);
     if (error)
         fprintf(stderr, "%s: %s: %s\n", argv[0], argv[i],
                 eventsource_strerror(error));
     else
-        told = run(loop, signals, sources, count);
+        told = run(epoll, signals, loop, sources, count);
 
+    close(epoll);
     for (i = 0; i < count; i++)
         eventsource_free(sources[i]);
+    eventsource_loop_free(loop);
     free(sources);
     close(signals);
-    close(loop);
     return error ? 2 : told ? 0 : 1;
 }

@@ -1,5 +1,5 @@
 /*
- * Follows any number of event streams in a GLib main loop:
+ * Follows any number of event streams in a GLib main loop, on one thread:
  *
  *     glib URL...
  *
@@ -10,44 +10,71 @@
 #include <eventsource.h>
 #include <glib-unix.h>
 
-static GMainLoop *loop;
+/* Callbacks come on the thread of the main loop: no lock is needed. */
+static GMainLoop *main_loop;
 static GPtrArray *sources;
 static guint open_sources;
 static gboolean told;
 
-/* The descriptor of a source is readable: prints the items that wait. */
-static gboolean on_ready(gint fd, GIOCondition condition, gpointer user_data)
+static void on_open(eventsource *source, const eventsource_response *response,
+                    void *user_data)
 {
-    eventsource *source = user_data;
-    const eventsource_item *item;
+    (void)user_data;
+    g_print("%s open %d\n", eventsource_url(source),
+            eventsource_response_status(response));
+}
 
+static void on_event(eventsource *source, const eventsource_event *event,
+                     void *user_data)
+{
+    (void)user_data;
+    g_print("%s %s %s\n", eventsource_url(source), event->type, event->data);
+}
+
+static void on_error(eventsource *source, const eventsource_failure *failure,
+                     void *user_data)
+{
+    (void)user_data;
+    g_print("%s error %s\n", eventsource_url(source), failure->message);
+}
+
+static void on_close(eventsource *source, eventsource_error reason,
+                     void *user_data)
+{
+    (void)user_data;
+    g_print("%s close %s\n", eventsource_url(source),
+            eventsource_strerror(reason));
+    if (--open_sources == 0)
+        g_main_loop_quit(main_loop);
+}
+
+/* Makes a source that `loop` drives. */
+static eventsource_error add(eventsource_loop *loop, const char *url)
+{
+    eventsource *source;
+    eventsource_error error = eventsource_new(url, &source);
+
+    if (error)
+        return error;
+    g_ptr_array_add(sources, source);
+    eventsource_on_open(source, on_open, NULL);
+    eventsource_on_event(source, on_event, NULL);
+    eventsource_on_error(source, on_error, NULL);
+    eventsource_on_close(source, on_close, NULL);
+    eventsource_set_loop(source, loop);
+    error = eventsource_connect(source);
+    open_sources += !error;
+    return error;
+}
+
+/* The library's loop has something to do. */
+static gboolean on_ready(gint fd, GIOCondition condition, gpointer loop)
+{
     (void)fd, (void)condition;
-    while (eventsource_next(source, 0, &item) == EVENTSOURCE_ERROR_NONE) {
-        g_print("%s ", eventsource_url(source));
-        switch (item->type) {
-        case EVENTSOURCE_ITEM_TYPE_OPEN:
-            g_print("open %d\n", eventsource_response_status(item->response));
-            break;
-        case EVENTSOURCE_ITEM_TYPE_EVENT:
-            g_print("%s %s\n", item->event->type, item->event->data);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_COMMENT:
-            g_print("%s\n", item->comment);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_ERROR:
-            g_print("error %s\n", item->failure->message);
-            break;
-        case EVENTSOURCE_ITEM_TYPE_CLOSE:
-            g_print("close %s\n", eventsource_strerror(item->reason));
-            if (--open_sources == 0)
-                g_main_loop_quit(loop);
-            return G_SOURCE_REMOVE;
-        }
-    }
+    eventsource_loop_dispatch(loop, 0);
     return G_SOURCE_CONTINUE;
 }
 
-/* The loop goes on after a signal: each source's close comes as an item. */
 static gboolean on_signal(gpointer user_data)
 {
     guint i;
@@ -66,36 +93,36 @@ static void give_back(gpointer source)
 
 int main(int argc, char **argv)
 {
-    eventsource_error error = EVENTSOURCE_ERROR_NONE;
-    eventsource *source;
+    eventsource_loop *loop;
+    eventsource_error error;
+    guint watch;
     int i;
 
     if (argc < 2) {
         g_printerr("usage: %s URL...\n", argv[0]);
         return 2;
     }
-    loop = g_main_loop_new(NULL, FALSE);
+    error = eventsource_loop_new(&loop);
+    if (error) {
+        g_printerr("%s: %s\n", argv[0], eventsource_strerror(error));
+        return 2;
+    }
+    main_loop = g_main_loop_new(NULL, FALSE);
     sources = g_ptr_array_new_with_free_func(give_back);
+    watch = g_unix_fd_add(eventsource_loop_fd(loop), G_IO_IN, on_ready, loop);
     g_unix_signal_add(SIGINT, on_signal, NULL);
     g_unix_signal_add(SIGTERM, on_signal, NULL);
 
-    for (i = 1; i < argc && !error; i++) {
-        error = eventsource_new(argv[i], &source);
-        if (error)
-            break;
-        g_ptr_array_add(sources, source);
-        eventsource_set_queue(source, 256);
-        error = eventsource_connect(source);
-        if (!error)
-            g_unix_fd_add(eventsource_fd(source), G_IO_IN, on_ready, source);
-    }
-    open_sources = sources->len;
+    for (i = 1; i < argc && !error; i++)
+        error = add(loop, argv[i]);
     if (error)
         g_printerr("%s: %s\n", argv[0], eventsource_strerror(error));
     else
-        g_main_loop_run(loop);
+        g_main_loop_run(main_loop);
 
     g_ptr_array_free(sources, TRUE);
-    g_main_loop_unref(loop);
+    g_source_remove(watch);
+    eventsource_loop_free(loop);
+    g_main_loop_unref(main_loop);
     return error ? 2 : told ? 0 : 1;
 }

@@ -7,19 +7,31 @@
  * has closed. The exit status is 0 after a signal, 1 when all sources gave up,
  * 2 when the program could not begin.
  */
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 
 #include <eventsource.h>
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-/* Only this thread calls back: no lock is needed. */
+/* Callbacks come on this thread: no lock is needed. */
 static int open_sources;
+
+/* What the signal handler closes, and whether it has run. */
+static eventsource **sources;
+static int count;
+static volatile sig_atomic_t told;
+
+static void on_signal(int number)
+{
+    int i;
+
+    (void)number;
+    told = 1;
+    for (i = 0; i < count; i++)
+        eventsource_close(sources[i]);
+}
 
 static void on_open(eventsource *source, const eventsource_response *response,
                     void *user_data)
@@ -70,51 +82,20 @@ static eventsource_error add(eventsource_loop *loop, const char *url,
     return error;
 }
 
-/* Runs until all sources have closed. Returns whether a signal came. */
-static int run(eventsource_loop *loop, int signals, eventsource **sources,
-               int count)
-{
-    struct pollfd fds[] = {
-        {.fd = eventsource_loop_fd(loop), .events = POLLIN},
-        {.fd = signals, .events = POLLIN},
-    };
-    int told = 0, i;
-
-    while (open_sources > 0) {
-        /* The loop needs no time limit: its descriptor knows the times. */
-        if (poll(fds, told ? 1 : 2, -1) < 0)
-            continue;
-        if (fds[0].revents)
-            eventsource_loop_dispatch(loop, 0);
-        if (!told && fds[1].revents) {
-            /* It goes on: each source's close is called back. */
-            told = 1;
-            for (i = 0; i < count; i++)
-                eventsource_close(sources[i]);
-        }
-    }
-    return told;
-}
-
 int main(int argc, char **argv)
 {
-    int count = argc - 1, told = 0, signals, i;
+    struct sigaction action = {.sa_handler = on_signal};
     eventsource_error error = EVENTSOURCE_ERROR_NONE;
-    eventsource **sources;
     eventsource_loop *loop;
-    sigset_t mask;
+    int i;
 
+    count = argc - 1;
     if (count == 0) {
         fprintf(stderr, "usage: %s URL...\n", argv[0]);
         return 2;
     }
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGINT);
-    sigaddset(&mask, SIGTERM);
     sources = calloc((size_t)count, sizeof *sources);
-    if (sources == NULL || sigprocmask(SIG_BLOCK, &mask, NULL) != 0
-        || (signals = signalfd(-1, &mask, SFD_CLOEXEC)) < 0
-        || eventsource_loop_new(&loop) != EVENTSOURCE_ERROR_NONE
+    if (sources == NULL || eventsource_loop_new(&loop) != EVENTSOURCE_ERROR_NONE
         || setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
         perror(argv[0]);
         return 2;
@@ -125,13 +106,17 @@ int main(int argc, char **argv)
     if (error)
         fprintf(stderr, "%s: %s: %s\n", argv[0], argv[i],
                 eventsource_strerror(error));
-    else
-        told = run(loop, signals, sources, count);
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    while (!error && open_sources > 0)
+        error = eventsource_loop_dispatch(loop, -1);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
 
     for (i = 0; i < count; i++)
         eventsource_free(sources[i]);
     eventsource_loop_free(loop);
     free(sources);
-    close(signals);
     return error ? 2 : told ? 0 : 1;
 }
