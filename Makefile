@@ -36,16 +36,18 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 D = $(DESTDIR)
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
+URL := $(shell sed -n 's/^homepage = "\(.*\)"/\1/p' Cargo.toml)
 SO = libeventsource.so
 SONAME = $(SO).$(firstword $(subst ., ,$(VERSION)))
 TOOL = $(RELEASE)/eventsource
 HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
 DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
-	LICENSE-APACHE LICENSE-THIRD-PARTY examples/listen.c examples/listen.cpp
+	LICENSE-APACHE LICENSE-THIRD-PARTY
 # Fills in a template of packaging/: the version, and directories relative to
 # the prefix where they are below it, so that the prefix can be moved.
-FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
+FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@URL@|$(URL)|' \
+	-e 's|@PREFIX@|$(PREFIX)|' \
 	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|'
 # The functions that manual pages describe.
@@ -185,7 +187,7 @@ compare: library ## Measures this library beside six other clients
 # for each function that it describes.
 install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
-		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR) $(D)$(DATADIR) \
+		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)/examples $(D)$(DATADIR) \
 		$(D)$(BINDIR) $(D)$(MANDIR)/man1 $(D)$(BASHDIR) $(D)$(ZSHDIR) \
 		$(D)$(FISHDIR)
 	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
@@ -203,6 +205,7 @@ install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR,
 			echo ".so man3/$${page#man/}" >$(D)$(MANDIR)/man3/$$name.3 || exit; \
 	done; done
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
+	install -m 644 examples/* $(D)$(DOCDIR)/examples
 	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
 	install -m 755 $(TOOL) $(D)$(BINDIR)
 	install -m 644 man/eventsource.1 $(D)$(MANDIR)/man1

@@ -104,8 +104,6 @@ fn installs_what_a_c_library_has_and_the_command() {
         "share/doc/libeventsource/README.md",
         "share/doc/libeventsource/SECURITY.md",
         "share/doc/libeventsource/STANDARD.md",
-        "share/doc/libeventsource/listen.c",
-        "share/doc/libeventsource/listen.cpp",
         "share/bash-completion/completions/eventsource",
         "share/eventsource/valgrind.supp",
         "share/fish/vendor_completions.d/eventsource.fish",
@@ -120,7 +118,24 @@ fn installs_what_a_c_library_has_and_the_command() {
     for function in functions() {
         expected.insert(format!("share/man/man3/{function}.3"));
     }
+    for example in files(&path("examples")) {
+        expected.insert(format!("share/doc/libeventsource/examples/{example}"));
+    }
     assert_eq!(files(&PREFIX), expected);
+}
+
+/// The Go module is fetched from where the project says that it is.
+#[test]
+fn tells_where_the_project_lives() {
+    let home = env!("CARGO_PKG_HOMEPAGE");
+    let package = fs::read_to_string(lib().join("pkgconfig/eventsource.pc"));
+    let package = package.expect("what pkg-config reads");
+    assert!(package.contains(&format!("\nURL: {home}\n")), "{package}");
+    assert_eq!(env!("CARGO_PKG_REPOSITORY"), home);
+    let module = fs::read_to_string(path("bindings/go/go.mod"));
+    let place = home.strip_prefix("https://").expect("a URL");
+    let expected = format!("module {place}/bindings/go\n");
+    assert!(module.expect("a module").starts_with(&expected), "{expected}");
 }
 
 #[test]
