@@ -18,7 +18,7 @@ use crate::http2::{self, Broken, Code, Engine, Event, Secrecy};
 use crate::net::tls::{self, Stream};
 use crate::response::HTTP_2;
 use crate::stats::Stats;
-use crate::sys::{Entry, Interest};
+use crate::sys::{Entry, Interest, process_id};
 use crate::url::HttpUrl;
 use crate::wait::{Interrupt, Interrupted, Until};
 
@@ -121,7 +121,7 @@ pub(crate) fn exchange(
         has_heard: false,
         is_over: false,
         is_deaf: false,
-        process_id: std::process::id(),
+        process_id: process_id(),
     });
     let head = http2.head(body, times)?;
     Ok((head, http2))
@@ -459,7 +459,7 @@ impl Http2 {
 impl Drop for Http2 {
     fn drop(&mut self) {
         // A child process has the descriptor, and the parent the connection.
-        if self.process_id != std::process::id() || self.is_deaf {
+        if self.process_id != process_id() || self.is_deaf {
             return;
         }
         if !self.is_over {

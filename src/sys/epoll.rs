@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::poll::milliseconds_until;
-use super::{Entry, Interest};
+use super::{Entry, Interest, process_id};
 
 /// A set of descriptors. A child of the process shares it: what a child takes
 /// out of its set is out of its parent's.
@@ -41,7 +41,7 @@ impl Epoll {
         }
         // SAFETY: the descriptor is new and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Epoll { fd, process_id: std::process::id() })
+        Ok(Epoll { fd, process_id: process_id() })
     }
 
     /// Puts a descriptor into the set that stays for as long as the set does.
@@ -104,7 +104,7 @@ impl Epoll {
     }
 
     fn belongs_to_parent_process(&self) -> bool {
-        self.process_id != std::process::id()
+        self.process_id != process_id()
     }
 }
 

@@ -8,6 +8,7 @@ mod epoll;
 mod errno;
 mod interfaces;
 mod poll;
+mod process;
 mod stack;
 mod thread;
 mod wake;
@@ -16,6 +17,7 @@ pub(crate) use epoll::{Epoll, Events, Registration, Timer};
 pub(crate) use errno::keep_errno;
 pub(crate) use interfaces::{index_of_interface, interface_addresses};
 pub(crate) use poll::{Entry, Interest, poll};
+pub(crate) use process::process_id;
 pub(crate) use stack::release_dead_stack;
 pub(crate) use thread::{
     LEAST_STACK, default_stack, here, spawn, stack_as_here,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{Entry, Interest};
+use super::{Entry, Interest, process_id};
 
 /// A descriptor that one thread makes readable for another, an eventfd. It
 /// is shared with the children of the process: a child must not wake its
@@ -18,7 +18,7 @@ pub(crate) struct Wake {
 impl Wake {
     pub(crate) fn new() -> io::Result<Wake> {
         let file = File::from(eventfd()?);
-        Ok(Wake { file, process_id: std::process::id() })
+        Ok(Wake { file, process_id: process_id() })
     }
 
     /// Makes it readable.
@@ -44,7 +44,7 @@ impl Wake {
 
     /// Whether this process was forked from the one that made it.
     pub(crate) fn belongs_to_parent_process(&self) -> bool {
-        self.process_id != std::process::id()
+        self.process_id != process_id()
     }
 }
 
