@@ -43,7 +43,7 @@ TOOL = $(RELEASE)/eventsource
 HEADERS = include/eventsource.h bindings/cpp/eventsource.hpp
 CMAKE = eventsource-config.cmake eventsource-config-version.cmake
 DOCS = README.md STANDARD.md SECURITY.md CHANGELOG.md LICENSE-MIT \
-	LICENSE-APACHE LICENSE-THIRD-PARTY
+	LICENSE-APACHE LICENSE-THIRD-PARTY packaging/libeventsource.cdx.json
 # Fills in a template of packaging/: the version, and directories relative to
 # the prefix where they are below it, so that the prefix can be moved.
 FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@URL@|$(URL)|' \
@@ -249,6 +249,11 @@ deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb bookworm
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb trixie
 
+# What the tests look at as well, without cargo-deny. Its list of known holes
+# comes from a network: `cargo deny check advisories`.
+deny: ## Checks licences and origins of what is inside: needs cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
+
 parity: all ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
 
@@ -257,4 +262,4 @@ clean: ## Removes everything that was built
 
 .PHONY: all library rust tool help demo check format header test test-quick test-loop \
 	test-release sanitize models fuzz soak bench compare install uninstall html dist deb deb-test \
-	parity clean
+	deny parity clean

@@ -267,10 +267,12 @@ fn prologue(root: &Path) -> String {
     let door = fs::read_to_string(root.join("src/ffi/mod.rs")).unwrap();
     let lines = door.lines().map_while(|line| line.strip_prefix("//!"));
     let prose: String = lines.map(|line| format!("//{line}\n")).collect();
+    // REUSE-IgnoreStart: the line break is none of the licence.
     format!(
         "// SPDX-License-Identifier: MIT OR Apache-2.0\n\
          // Written by cbindgen from src/ffi; not to be edited here.\n\n{prose}"
     )
+    // REUSE-IgnoreEnd
 }
 
 fn version() -> String {

@@ -8,13 +8,12 @@ use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use support::ports::free_address;
-use support::program::{Program, path, scratch, succeed};
+use support::program::{Program, path, python_environment, scratch};
 use support::servers::{listen, nginx, start, stop};
 use tokio_stream::{Stream, StreamExt};
 
@@ -40,7 +39,9 @@ fn follows_php_through_the_ends_of_its_streams() {
 #[test]
 fn follows_sse_starlette_through_the_ends_of_its_streams() {
     let address = free_address();
-    let mut uvicorn = Command::new(python_environment().join("bin/uvicorn"));
+    let requirements = "tests/servers/requirements.txt";
+    let python = python_environment("sse-starlette", requirements);
+    let mut uvicorn = Command::new(python.join("bin/uvicorn"));
     uvicorn.env("PYTHONDONTWRITEBYTECODE", "1");
     uvicorn.arg("--app-dir").arg(path("tests/servers"));
     uvicorn.args(["--host", "127.0.0.1", "--port"]);
@@ -221,26 +222,6 @@ fn carry(from: &TcpStream, to: &TcpStream) {
         _ = io::copy(&mut from, &mut to);
         _ = to.shutdown(Shutdown::Both);
     });
-}
-
-/// Python with what the application imports, made once in scratch space.
-fn python_environment() -> PathBuf {
-    let environment = scratch("python");
-    let requirements = path("tests/servers/requirements.txt");
-    let wanted = fs::read(&requirements).expect("requirements");
-    let installed = environment.join("requirements.txt");
-    if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
-        return environment;
-    }
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", "--clear"]).arg(&environment);
-    succeed(venv);
-    let mut pip = Command::new(environment.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
-    pip.arg(requirements);
-    succeed(pip);
-    fs::write(installed, wanted).expect("scratch space");
-    environment
 }
 
 /// The ids in the lines `event  TYPE [ID] DATA`.

@@ -104,6 +104,7 @@ fn installs_what_a_c_library_has_and_the_command() {
         "share/doc/libeventsource/README.md",
         "share/doc/libeventsource/SECURITY.md",
         "share/doc/libeventsource/STANDARD.md",
+        "share/doc/libeventsource/libeventsource.cdx.json",
         "share/bash-completion/completions/eventsource",
         "share/eventsource/valgrind.supp",
         "share/fish/vendor_completions.d/eventsource.fish",

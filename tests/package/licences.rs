@@ -1,14 +1,15 @@
 //! LICENSE-THIRD-PARTY holds what the licences of the code inside the library
-//! ask to be passed on.
+//! ask to be passed on, all of them licences that deny.toml allows. Each file of
+//! ours says by REUSE.toml under which licence it is.
 //!
 //! `UPDATE_LICENCES=1 cargo test --test package licences` writes it anew.
 
-use serde_json::Value;
+use crate::inside::{Package, packages};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::program::{path, succeed};
+use support::program::{path, python_environment, succeed};
 
 const FILE: &str = "LICENSE-THIRD-PARTY";
 
@@ -29,6 +30,62 @@ fn the_licences_of_what_is_inside_are_collected() {
     );
 }
 
+/// As `cargo deny check licenses bans sources` would, which takes minutes to
+/// build.
+#[test]
+fn what_is_inside_is_allowed_there() {
+    let deny = fs::read_to_string(path("deny.toml")).expect("what is allowed");
+    let (_, rest) = deny.split_once("allow = [").expect("licences");
+    let (list, _) = rest.split_once(']').expect("their end");
+    let allowed: BTreeSet<_> = list.split('"').skip(1).step_by(2).collect();
+    let mut names = BTreeSet::new();
+    for package in packages() {
+        let Package { name, licence, from, .. } = package;
+        assert!(is_allowed(&licence, &allowed), "{name}: {licence}");
+        let from = from.unwrap_or("registry+".to_owned());
+        assert!(from.starts_with("registry+"), "{name} is from {from}");
+        assert!(names.insert(name.clone()), "{name} is there twice");
+    }
+    assert!(names.len() > 40, "so few? {names:?}");
+}
+
+/// Reads an SPDX expression, in which AND binds more tightly than OR.
+fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    // What is in brackets becomes one word: whether it is allowed.
+    if let Some((before, rest)) = expression.split_once('(') {
+        let (inner, after) = rest.split_once(')').expect("a bracket's end");
+        let inner = is_allowed(inner, allowed);
+        let word = if inner { "MIT" } else { "none" };
+        return is_allowed(&format!("{before}{word}{after}"), allowed);
+    }
+    expression.split(" OR ").any(|choice| {
+        choice.split(" AND ").all(|licence| allowed.contains(licence))
+    })
+}
+
+#[test]
+fn brackets_of_licences_are_read() {
+    let allowed = ["MIT", "ISC"].into();
+    for (expression, expected) in [
+        ("MIT", true),
+        ("GPL-3.0 OR MIT", true),
+        ("GPL-3.0 AND MIT", false),
+        ("(GPL-3.0 OR MIT) AND ISC", true),
+        ("(GPL-3.0 AND MIT) OR Zlib", false),
+        ("Apache-2.0 WITH LLVM-exception", false),
+    ] {
+        assert_eq!(is_allowed(expression, &allowed), expected, "{expression}");
+    }
+}
+
+#[test]
+fn every_file_has_an_owner_and_a_licence() {
+    let python = python_environment("reuse", "tests/package/requirements.txt");
+    let mut reuse = Command::new(python.join("bin/reuse"));
+    reuse.arg("--root").arg(path("")).args(["lint", "--lines"]);
+    succeed(reuse);
+}
+
 fn collect() -> String {
     // Each text once, with the packages that are under it.
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -39,17 +96,12 @@ fn collect() -> String {
     );
     texts.entry(tidy(&std)).or_default().insert(STD.to_owned());
 
-    for package in packages() {
-        let field = |name: &str| package[name].as_str().unwrap_or_default();
-        let title = format!(
-            "{} {}, {}",
-            field("name"),
-            field("version"),
-            field("license")
-        );
-        let manifest = Path::new(field("manifest_path"));
+    for package in packages().into_iter().skip(1) {
+        let Package { name, version, licence, manifest, .. } = package;
+        let title = format!("{name} {version}, {licence}");
+        let manifest = Path::new(&manifest);
         let directory = manifest.parent().expect("a package's directory");
-        let licences = licences(directory, field("license"));
+        let licences = licences(directory, &licence);
         assert!(!licences.is_empty(), "{title}: no text");
         for text in licences {
             texts.entry(text).or_default().insert(title.clone());
@@ -71,49 +123,6 @@ fn collect() -> String {
         file += &format!("\n{line}\n{}\n{line}\n\n{text}", titles.join("\n"));
     }
     file
-}
-
-/// What a program that is linked with the library contains, on Linux: no
-/// build scripts, and no macros' own code.
-fn packages() -> Vec<Value> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(path("")).args([
-        "metadata",
-        "--locked",
-        "--offline",
-        "--format-version=1",
-        "--filter-platform=x86_64-unknown-linux-gnu",
-    ]);
-    let metadata: Value =
-        serde_json::from_slice(&succeed(cargo).stdout).expect("metadata");
-    let nodes = metadata["resolve"]["nodes"].as_array().expect("a graph");
-    let root = &metadata["resolve"]["root"];
-    let packages = metadata["packages"].as_array().expect("packages");
-    let is_macro = |id: &Value| {
-        let package = packages.iter().find(|package| &package["id"] == id);
-        let targets = package.and_then(|package| package["targets"].as_array());
-        let mut targets = targets.expect("a package").iter();
-        targets.any(|target| target["kind"][0] == "proc-macro")
-    };
-    let mut inside = vec![root];
-    let mut next = 0;
-    while let Some(id) = inside.get(next).copied() {
-        next += 1;
-        let node = nodes.iter().find(|node| &node["id"] == id);
-        let dependencies = node.and_then(|node| node["deps"].as_array());
-        for dependency in dependencies.expect("a node") {
-            let id = &dependency["pkg"];
-            let mut kinds = dependency["dep_kinds"].as_array().into_iter();
-            let linked = kinds
-                .any(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()));
-            if linked && !is_macro(id) && !inside.contains(&id) {
-                inside.push(id);
-            }
-        }
-    }
-    inside.retain(|id| *id != root);
-    let inside = |package: &&Value| inside.contains(&&package["id"]);
-    packages.iter().filter(inside).cloned().collect()
 }
 
 /// The licences in a directory and below it, where a package keeps those of

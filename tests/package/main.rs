@@ -1,7 +1,9 @@
-//! The library as others are given it: installed, documented, its ABI, and
-//! the licences of what is inside.
+//! The library as others are given it: installed, documented, its ABI, what is
+//! inside, and the licences of that.
 
 mod abi;
+mod bill;
+mod inside;
 mod install;
 mod layers;
 mod licences;

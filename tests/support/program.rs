@@ -130,6 +130,26 @@ pub fn succeed(mut tool: Command) -> Output {
     output
 }
 
+/// Python with what a file of requirements lists, made once in scratch space.
+pub fn python_environment(name: &str, requirements: &str) -> PathBuf {
+    let environment = scratch("python").join(name);
+    let requirements = path(requirements);
+    let wanted = fs::read(&requirements).expect("requirements");
+    let installed = environment.join("requirements.txt");
+    if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return environment;
+    }
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&environment);
+    succeed(venv);
+    let mut pip = Command::new(environment.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
+    pip.arg(requirements);
+    succeed(pip);
+    fs::write(installed, wanted).expect("scratch space");
+    environment
+}
+
 /// Checks that a page of the manual is good mdoc.
 #[track_caller]
 pub fn check_page(page: &Path) {
