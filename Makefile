@@ -187,7 +187,8 @@ compare: library ## Measures this library beside six other clients
 # for each function that it describes.
 install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR, DESTDIR
 	install -d $(D)$(INCLUDEDIR) $(D)$(LIBDIR) $(D)$(PKGCONFIGDIR) \
-		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)/examples $(D)$(DATADIR) \
+		$(D)$(CMAKEDIR) $(D)$(MANDIR)/man3 $(D)$(DOCDIR)/examples \
+		$(D)$(DOCDIR)/docs $(D)$(DATADIR) \
 		$(D)$(BINDIR) $(D)$(MANDIR)/man1 $(D)$(BASHDIR) $(D)$(ZSHDIR) \
 		$(D)$(FISHDIR)
 	install -m 644 $(HEADERS) $(D)$(INCLUDEDIR)
@@ -205,6 +206,7 @@ install: $(RELEASE)/$(SO) $(TOOL) ## Installs below PREFIX (/usr/local), LIBDIR,
 			echo ".so man3/$${page#man/}" >$(D)$(MANDIR)/man3/$$name.3 || exit; \
 	done; done
 	install -m 644 $(DOCS) $(D)$(DOCDIR)
+	install -m 644 docs/*.md $(D)$(DOCDIR)/docs
 	install -m 644 examples/* $(D)$(DOCDIR)/examples
 	install -m 644 packaging/valgrind.supp $(D)$(DATADIR)
 	install -m 755 $(TOOL) $(D)$(BINDIR)
@@ -234,8 +236,8 @@ $(RELEASE)/$(SO):
 	$(MAKE) library
 
 # Begins with index.html in the directory html, beside the directory release.
-html: ## Makes the manual for a browser: needs mandoc
-	packaging/html $(CARGO_TARGET_DIR)/html
+html: ## Makes the documentation for a browser: needs mandoc, cmark-gfm, python3
+	packaging/html/make $(CARGO_TARGET_DIR)/html
 
 # The tarball is in the directory dist, beside the directory release.
 dist: rust ## Makes the tarball of a release, with the sources of all crates

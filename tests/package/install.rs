@@ -119,8 +119,11 @@ fn installs_what_a_c_library_has_and_the_command() {
     for function in functions() {
         expected.insert(format!("share/man/man3/{function}.3"));
     }
-    for example in files(&path("examples")) {
-        expected.insert(format!("share/doc/libeventsource/examples/{example}"));
+    for directory in ["docs", "examples"] {
+        for file in files(&path(directory)) {
+            let to = format!("share/doc/libeventsource/{directory}/{file}");
+            expected.insert(to);
+        }
     }
     assert_eq!(files(&PREFIX), expected);
 }

@@ -3,6 +3,7 @@
 
 mod abi;
 mod bill;
+mod html;
 mod inside;
 mod install;
 mod layers;
