@@ -103,6 +103,7 @@ pub fn attempt(
         options: Arc::new(options),
         cookies: Arc::default(),
         turns: Arc::default(),
+        spare: None,
         interrupt: interrupt.clone(),
         asks: false,
         course: Course::default(),

@@ -929,6 +929,10 @@ eventsource_error eventsource_on_response(
 // delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
 // reconnection time if that is longer. After fifty connections in a row that
 // worked, a reconnection time below 10 ms is raised to 10 ms.
+//
+// After a stream that ended in good order, a GET is sent over the same
+// connection if the server keeps it open and the wait is shorter than 5
+// seconds (RFC 9112, 9.3).
 eventsource_error eventsource_set_reconnection_time(
     eventsource *source,
     uint64_t ms);

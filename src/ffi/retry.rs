@@ -22,6 +22,10 @@ use crate::source::handler::OnRetry;
 /// delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
 /// reconnection time if that is longer. After fifty connections in a row that
 /// worked, a reconnection time below 10 ms is raised to 10 ms.
+///
+/// After a stream that ended in good order, a GET is sent over the same
+/// connection if the server keeps it open and the wait is shorter than 5
+/// seconds (RFC 9112, 9.3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_reconnection_time(
     source: *mut CSource,

@@ -34,6 +34,12 @@ impl Body {
         self.end()
     }
 
+    /// Whether the body has ended, and with it all that was received: what
+    /// comes next is another response.
+    pub(crate) fn is_over(&self) -> bool {
+        self.framing.is_over()
+    }
+
     /// The framing has ended: so must the coding.
     fn end(&self) -> Result<Progress, Failure> {
         self.gzip.as_ref().map_or(Ok(()), |gzip| gzip.closed())?;

@@ -71,6 +71,16 @@ impl Framing {
         }
     }
 
+    /// Whether the body has ended, and with it all that was received: what
+    /// comes next is another response.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Framing::Chunked(chunked) => matches!(chunked.place, Place::Over),
+            Framing::Length(left) => *left == 0,
+            Framing::Close => false,
+        }
+    }
+
     /// Undoes the framing of what has been received, and hands the body's
     /// bytes to `sink`, in pieces, in place.
     pub(crate) fn decode(
@@ -84,10 +94,15 @@ impl Framing {
                 let within = usize::try_from(*left)
                     .map_or(received.len(), |left| left.min(received.len()));
                 *left -= within as u64;
+                let is_all = *left == 0;
+                if is_all && within < received.len() {
+                    // Bytes that are no response's.
+                    *self = Framing::Close;
+                }
                 if sink(&mut received[..within]).is_break() {
                     return Ok(Progress::Stopped);
                 }
-                Ok(if *left == 0 { Progress::End } else { Progress::More })
+                Ok(if is_all { Progress::End } else { Progress::More })
             }
             Framing::Close => Ok(match sink(received) {
                 Continue(()) => Progress::More,
@@ -148,6 +163,8 @@ enum Place {
     DataEnd,
     /// After that CR.
     ChunkEnd,
+    /// After the last chunk, and the empty line behind it.
+    Over,
 }
 
 impl Chunked {
@@ -173,6 +190,11 @@ impl Chunked {
                 (None, Place::Data) => self.data(bytes),
                 (None, _) => {
                     if self.step(bytes[0])? == Progress::End {
+                        // Trailers, or an empty line that has yet to come, are
+                        // not waited for.
+                        if matches!(&bytes[1..], b"\r\n" | b"\n") {
+                            self.place = Place::Over;
+                        }
                         return Ok(Progress::End);
                     }
                     bytes = &mut bytes[1..];

@@ -14,6 +14,7 @@ use crate::http::exchange::Rest;
 #[cfg(feature = "http2")]
 use crate::http::over_http2::Http2;
 use crate::http::reading::{broken, receive};
+use crate::http::spare::{Spare, Terms};
 use crate::net::tls::Stream;
 use crate::stats::Stats;
 use crate::sys::{Entry, Interest};
@@ -32,9 +33,9 @@ pub(crate) struct Connection {
 /// What a body comes over.
 #[derive(Debug)]
 enum Wire {
-    /// HTTP/1.1, and the part of the body that came with the head, until it was
-    /// read.
-    Http1(Stream, Option<Vec<u8>>),
+    /// HTTP/1.1; the part of the body that came with the head, until it was
+    /// read; and what the connection was made for, if the server keeps it.
+    Http1(Stream, Option<Vec<u8>>, Option<Terms>),
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
 }
@@ -47,8 +48,8 @@ impl Connection {
         headers: &HeaderMap,
     ) -> Result<Connection, Failure> {
         let (wire, body) = match rest {
-            Rest::Http1(stream, first) => {
-                (Wire::Http1(stream, Some(first)), Body::new(headers)?)
+            Rest::Http1(stream, first, terms) => {
+                (Wire::Http1(stream, Some(first), terms), Body::new(headers)?)
             }
             #[cfg(feature = "http2")]
             Rest::Http2(stream) => {
@@ -61,7 +62,7 @@ impl Connection {
     /// What to wait for, once a read has brought all there is.
     pub(crate) fn entry(&self) -> Entry {
         match &self.wire {
-            Wire::Http1(stream, _) => stream.entry(Interest::Read),
+            Wire::Http1(stream, ..) => stream.entry(Interest::Read),
             #[cfg(feature = "http2")]
             Wire::Http2(stream) => stream.entry(),
         }
@@ -70,7 +71,7 @@ impl Connection {
     /// Whether bytes that have come may be left where a wait does not see them.
     pub(crate) fn holds_more(&self) -> bool {
         let stream = match &self.wire {
-            Wire::Http1(stream, _) => stream,
+            Wire::Http1(stream, ..) => stream,
             #[cfg(feature = "http2")]
             Wire::Http2(stream) => stream.below(),
         };
@@ -88,7 +89,7 @@ impl Connection {
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Read, Failure> {
         let (stream, first) = match &mut self.wire {
-            Wire::Http1(stream, first) => (stream, first),
+            Wire::Http1(stream, first, _) => (stream, first),
             #[cfg(feature = "http2")]
             Wire::Http2(stream) => {
                 return stream.read(&mut self.body, buffer, stats, sink);
@@ -113,6 +114,37 @@ impl Connection {
             Progress::End => Read::End,
             Progress::Stopped => Read::Stopped,
         })
+    }
+
+    /// The connection for another request to `origin`, once the body has ended
+    /// and if the server keeps it.
+    pub(crate) fn into_spare(self, origin: String) -> Option<Box<Spare>> {
+        match self.wire {
+            Wire::Http1(stream, None, Some(terms)) if self.body.is_over() => {
+                Some(Box::new(Spare::new(stream, origin, terms)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, if all of the body has come already; it is dropped.
+    pub(crate) fn skip(mut self, origin: String) -> Option<Box<Spare>> {
+        /// A longer body costs more than a connection.
+        const READS: usize = 8;
+
+        let mut buffer = [0; 4096];
+        let stats = Stats::default();
+        for read in 0..READS {
+            let mut sink = |_: &mut [u8]| ControlFlow::Continue(());
+            match self.read(&mut buffer, &stats, &mut sink) {
+                Ok(Read::End) => return self.into_spare(origin),
+                Ok(Read::More) => {}
+                // What came with the head.
+                Ok(Read::All) if read == 0 => {}
+                _ => break,
+            }
+        }
+        None
     }
 
     /// The connection was closed without the end that TLS has. RFC 9112, 8: a

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
-use ureq::http::{Request, Uri};
+use ureq::http::{Method, Request, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport,
@@ -27,6 +27,7 @@ use crate::http::head::{self, Head};
 #[cfg(feature = "http2")]
 use crate::http::over_http2::{self, Http2, NoResponse};
 use crate::http::reading::before_the_head;
+use crate::http::spare::{Spare, Terms};
 use crate::net::proxy::Proxy;
 use crate::net::socket::Socket;
 use crate::net::tls::{self, Alpn, NoTls, Stream};
@@ -72,16 +73,27 @@ pub(crate) struct Route {
 /// What is left when the head has been read.
 #[derive(Debug)]
 pub(crate) enum Rest {
-    /// The connection, and the bytes of the body that came with the head.
-    Http1(Stream, Vec<u8>),
+    /// The connection, the bytes of the body that came with the head, and what
+    /// the connection was made for, if the server keeps it after the response.
+    Http1(Stream, Vec<u8>, Option<Terms>),
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
 }
 
-/// Sends a request, and reads the head of its response.
+impl Route {
+    /// What a connection over it is made for, besides the origin.
+    fn terms(&self) -> Terms {
+        let Route { peer, client_certificate, .. } = *self;
+        Terms { peer, client_certificate }
+    }
+}
+
+/// Sends a request, and reads the head of its response: over `spare`, if that
+/// leads there.
 pub(crate) fn exchange(
     mut request: Request<Option<&[u8]>>,
     route: Route,
+    spare: Option<Box<Spare>>,
 ) -> Result<(Head, Rest), NoConnection> {
     let proxy = route.network.proxy(&route.url)?;
     // One that is asked in the server's place.
@@ -91,7 +103,10 @@ pub(crate) fn exchange(
     }
     request.headers_mut().entry(HOST).or_insert_with(|| host(&route.url));
     route.turns.begin();
-    let answer = ask(request, &route, proxy.as_ref());
+    let answer = match ask_again(&request, &route, proxy.as_ref(), spare)? {
+        Some(answer) => Ok(answer),
+        None => ask(request, &route, proxy.as_ref()),
+    };
     let (head, rest) = answer.inspect_err(|none| {
         if let NoConnection::Failed(_) = none {
             route.turns.fail();
@@ -102,6 +117,30 @@ pub(crate) fn exchange(
         return Err(failure.with(head.of(route.url)).into());
     }
     Ok((head, rest))
+}
+
+/// Asks over a connection that the server has kept. If it turns out that it has
+/// not, nobody is told: it has not seen the request. That cannot be known for
+/// sure, so that only what may be asked for twice is asked for in this way (RFC
+/// 9110, 9.2.2).
+fn ask_again(
+    request: &Request<Option<&[u8]>>,
+    route: &Route,
+    proxy: Option<&Proxy>,
+    spare: Option<Box<Spare>>,
+) -> Result<Option<(Head, Rest)>, NoConnection> {
+    let may_be_repeated =
+        request.method() == Method::GET && request.body().is_none();
+    let spare = spare.filter(|_| may_be_repeated);
+    let take =
+        |spare: Box<Spare>| spare.take(&route.url.origin(), route.terms());
+    let Some(stream) = spare.and_then(take) else { return Ok(None) };
+    let buffers = buffers(request)?;
+    match over_http1(request.clone(), route, proxy, stream, buffers) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(NoAnswer::Unheard(_)) => Ok(None),
+        Err(none) => Err(none.into()),
+    }
 }
 
 /// Connects, and asks in the version of HTTP that is wanted, or that the server
@@ -122,7 +161,7 @@ fn ask(
     if let Err(NoTls::NoProtocol(failure)) = stream {
         return ask_for_http2(&request, route, proxy, failure);
     }
-    over_http1(request, route, proxy, stream?, buffers)
+    Ok(over_http1(request, route, proxy, stream?, buffers)?)
 }
 
 /// Asks over HTTP/2, if that is what the program wants, or what the server is
@@ -230,8 +269,8 @@ fn over_http1(
     proxy: Option<&Proxy>,
     stream: Stream,
     buffers: Written,
-) -> Result<(Head, Rest), NoConnection> {
-    let rest = Slot::default();
+) -> Result<(Head, Rest), NoAnswer> {
+    let left = Slot::default();
     let forwards = proxy.is_some_and(|proxy| proxy.forwards(&route.url));
     let wire = Wire {
         target: Some(target(&route.url, forwards)),
@@ -244,7 +283,7 @@ fn over_http1(
         buffers,
         received: Received::default(),
         head: None,
-        rest: rest.clone(),
+        left: left.clone(),
     };
     *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
     let (request, body) = request.into_parts();
@@ -254,11 +293,45 @@ fn over_http1(
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
     };
-    drop(response.map_err(no_connection)?);
-    let rest = lock(&rest).take();
-    let (head, (stream, first)) =
-        rest.expect("ureq has let go of the connection");
-    Ok((head, Rest::Http1(stream, first)))
+    let response = response.map(drop).map_err(no_connection);
+    let left = lock(&left).take();
+    if let Err(none) = response {
+        let heard = left.is_none_or(|left| !left.received.is_empty());
+        return Err(NoAnswer::of(none, heard));
+    }
+    let left = left.expect("ureq has let go of the connection");
+    let head = left.head.expect("ureq has seen one");
+    let keeps = !left.refused && head.keeps_the_connection();
+    let terms = keeps.then(|| route.terms());
+    Ok((head, Rest::Http1(left.stream, left.received, terms)))
+}
+
+/// Why nothing came of a request over a connection.
+enum NoAnswer {
+    /// The connection has ended, and nothing came before that.
+    Unheard(NoConnection),
+    Other(NoConnection),
+}
+
+impl NoAnswer {
+    fn of(none: NoConnection, heard: bool) -> NoAnswer {
+        match &none {
+            NoConnection::Failed(failure)
+                if failure.error == Error::Lost && !heard =>
+            {
+                NoAnswer::Unheard(none)
+            }
+            _ => NoAnswer::Other(none),
+        }
+    }
+}
+
+impl From<NoAnswer> for NoConnection {
+    fn from(none: NoAnswer) -> NoConnection {
+        match none {
+            NoAnswer::Unheard(none) | NoAnswer::Other(none) => none,
+        }
+    }
 }
 
 fn config() -> Config {
@@ -277,7 +350,17 @@ fn config() -> Config {
 }
 
 /// Where [`Wire`] leaves what it was made of.
-type Slot = Arc<Mutex<Option<(Head, (Stream, Vec<u8>))>>>;
+type Slot = Arc<Mutex<Option<Left>>>;
+
+/// What is left of a [`Wire`].
+struct Left {
+    stream: Stream,
+    /// The server has taken less than the whole request.
+    refused: bool,
+    head: Option<Head>,
+    /// What has come behind the head, or of the head.
+    received: Vec<u8>,
+}
 
 /// The connection that was made for ureq.
 #[derive(Debug)]
@@ -365,7 +448,7 @@ struct Wire {
     buffers: Written,
     received: Received,
     head: Option<Head>,
-    rest: Slot,
+    left: Slot,
 }
 
 impl Wire {
@@ -455,10 +538,13 @@ fn gone(cause: &io::Error) -> bool {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let rest = self.stream.take().zip(self.head.take());
-        let rest =
-            rest.map(|(stream, head)| (head, (stream, self.received.rest())));
-        *lock(&self.rest) = rest;
+        let stream = self.stream.take();
+        *lock(&self.left) = stream.map(|stream| Left {
+            stream,
+            refused: self.refused,
+            head: self.head.take(),
+            received: self.received.rest(),
+        });
     }
 }
 

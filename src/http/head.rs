@@ -25,6 +25,18 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether the server keeps the connection open after the response (RFC
+    /// 9112, 9.3).
+    pub(crate) fn keeps_the_connection(&self) -> bool {
+        let says_close = |value: &HeaderValue| {
+            let mut options = value.as_bytes().split(|byte| *byte == b',');
+            options.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"))
+        };
+        self.http_version == HTTP_1_1
+            && self.status != 101
+            && !self.headers.get_all(header::CONNECTION).iter().any(says_close)
+    }
+
     /// The response that comes from `url`.
     pub(crate) fn of(self, url: HttpUrl) -> Response {
         let Head { status, http_version, headers } = self;
@@ -110,8 +122,7 @@ fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     bytes.iter().position(|byte| *byte == wanted)
 }
 
-/// The status and the version of a status line (RFC 9112, 4). The version means
-/// nothing here: each response ends with its connection.
+/// The status and the version of a status line (RFC 9112, 4).
 fn status(line: &[u8]) -> Option<(u16, u8)> {
     // "HTTP/", in whatever case, has been seen to.
     let [major, b'.', minor, rest @ ..] = line.get(5..)? else { return None };

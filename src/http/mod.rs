@@ -14,3 +14,4 @@ pub(crate) mod opening;
 pub(crate) mod over_http2;
 pub(crate) mod reading;
 pub(crate) mod redirect;
+pub(crate) mod spare;

@@ -15,6 +15,7 @@ use crate::http::connection::Connection;
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 use crate::http::redirect::{drops_the_body, follow, location};
+use crate::http::spare::Spare;
 use crate::net::trust::Peer;
 use crate::net::turns::Turns;
 use crate::response::{self, Response, Verdict};
@@ -41,6 +42,8 @@ pub(crate) struct Opening {
     pub(crate) cookies: Arc<Mutex<Cookies>>,
     /// Which addresses to begin with.
     pub(crate) turns: Arc<Turns>,
+    /// The connection of the response before, if it was kept.
+    pub(crate) spare: Option<Box<Spare>>,
     /// Ends every wait in it.
     pub(crate) interrupt: Arc<dyn Interrupt>,
     /// Whether it stops at each response, for the program to decide.
@@ -134,7 +137,7 @@ impl Opening {
                 return Err(self.refuse(failure, response, rest).into());
             }
             match self.follow(&response) {
-                Ok(true) => {}
+                Ok(true) => self.keep(rest, &response),
                 Ok(false) => return self.accept(response, rest, verdict),
                 Err(failure) => return Err(failure.with(response).into()),
             }
@@ -157,6 +160,15 @@ impl Opening {
         }
         log::debug!("{}: redirected", self.url.loggable());
         Ok(true)
+    }
+
+    /// Keeps the connection of a redirect that leads to its own origin.
+    fn keep(&mut self, rest: Rest, response: &Response) {
+        if self.url.has_origin_of(&response.url)
+            && let Ok(connection) = Connection::new(rest, &response.headers)
+        {
+            self.spare = connection.skip(response.url.origin());
+        }
     }
 
     /// One request, one response.
@@ -204,7 +216,8 @@ impl Opening {
             http_version: self.options.http_version,
             turns: self.turns.clone(),
         };
-        let (head, rest) = exchange::exchange(request, route)?;
+        let spare = self.spare.take();
+        let (head, rest) = exchange::exchange(request, route, spare)?;
         if own.are_sent() {
             lock(&self.cookies).keep(&head.headers, url);
         }

@@ -13,6 +13,7 @@ use crate::http::connection::{Connection, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange;
 use crate::http::opening::{Answered, Course, Opened, Opening, Stop};
+use crate::http::spare::Spare;
 use crate::memory;
 use crate::net::turns::Turns;
 use crate::parser::{Item, Parser, Shares, Sink, Text};
@@ -81,6 +82,8 @@ pub(crate) struct Source<H> {
     last_failure: Option<Box<LastFailure>>,
     /// While it is OPEN.
     stream: Option<Stream>,
+    /// The connection of a stream that has ended, for the next attempt.
+    spare: Option<Box<Spare>>,
 }
 
 /// An event stream being read.
@@ -103,6 +106,14 @@ impl Stream {
     /// some bring nothing but heartbeats, or are ended by a balancer while
     /// they are silent.
     const LIFE: Duration = Duration::from_secs(1);
+
+    /// The connection, if the server keeps it.
+    fn into_spare(self) -> Option<Box<Spare>> {
+        // Out of the loop's set, first.
+        drop(self.registration);
+        let origin = self.origin.into_string().ok()?;
+        self.connection.into_spare(origin)
+    }
 }
 
 impl<H: Handler> Source<H> {
@@ -136,6 +147,7 @@ impl<H: Handler> Source<H> {
             is_get: true,
             last_failure: None,
             stream: None,
+            spare: None,
             options,
         }
     }
@@ -181,6 +193,7 @@ impl<H: Handler> Source<H> {
                 left_origin: self.left_origin,
                 cookies: self.cookies.clone(),
                 turns: self.turns.clone(),
+                spare: self.spare.take(),
                 interrupt: self.shared.state.clone(),
                 asks: self.handler.decides_about_responses(),
                 course: Course::default(),
@@ -202,7 +215,12 @@ impl<H: Handler> Source<H> {
     /// The delay before an attempt is over. R26 (4): the attempt waits until
     /// the program has been told of the failure before it.
     pub(crate) fn due(&mut self) -> Next {
-        if self.has_told() { self.begin() } else { Next::Tell }
+        if self.has_told() {
+            return self.begin();
+        }
+        // However long that takes.
+        self.spare = None;
+        Next::Tell
     }
 
     /// Whether the program knows all that was reported.
@@ -476,7 +494,11 @@ impl<H: Handler> Source<H> {
         let worked = stream.got_event
             || self.parser.has_set_last_event_id()
             || stream.opened.elapsed() >= Stream::LIFE;
-        self.follow_up(failure.with_status(stream.status), reached, worked)
+        let status = stream.status;
+        if reached == Reached::End {
+            self.spare = stream.into_spare();
+        }
+        self.follow_up(failure.with_status(status), reached, worked)
     }
 
     /// After an attempt: reestablishes the connection, or fails it, or ends
@@ -540,6 +562,9 @@ impl<H: Handler> Source<H> {
         let plan = RetryPlan { attempt, delay: Some(delay) };
         self.handler.error(&failure, plan, self.parser.last_event_id());
         self.last_failure = Some(Box::new(LastFailure { failure, plan }));
+        if delay >= Spare::LIFE {
+            self.spare = None;
+        }
         // A wait longer than the clock can count is one for ever.
         Next::Wait(Instant::now().checked_add(delay))
     }

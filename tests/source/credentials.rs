@@ -132,7 +132,7 @@ fn cookies_come_back_to_their_origin() {
          Set-Cookie: elsewhere=1; Path=/x\r\n\
          Set-Cookie: =;;;\r\n\r\n",
     );
-    let connection = server.accept();
+    let connection = connection.again().expect("the next request");
     assert_eq!(connection.request.header("cookie"), Some("node=7"));
     serve(connection, "Set-Cookie: node=8; Path=/\r\nSet-Cookie: a=\"ü\"\r\n");
     ends(&source);

@@ -30,6 +30,7 @@ mod redirects;
 mod refusals;
 mod requests;
 mod responses;
+mod spares;
 mod states;
 mod stats;
 mod timeouts;

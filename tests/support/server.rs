@@ -348,6 +348,11 @@ impl Connection {
         Self::read_request(Stream::Plain(stream).secure(config))
     }
 
+    /// Waits for the head of another request over this connection.
+    pub fn again(self) -> std::io::Result<Self> {
+        Self::read_request(self.stream)
+    }
+
     /// The same, over a connection that was asked for a tunnel.
     pub fn tunnel(self, config: Arc<ServerConfig>) -> std::io::Result<Self> {
         Self::read_request(self.stream.secure(config))
