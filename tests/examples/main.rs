@@ -2,6 +2,7 @@
 //! does that it stands for. `listen` has a suite of its own, in each language.
 
 mod chat;
+mod cookbook;
 mod firebase;
 mod hue;
 mod loops;
