@@ -74,7 +74,7 @@ fn output(tool: Command) -> String {
 }
 
 /// The files and links below a directory.
-fn files(directory: &Path) -> BTreeSet<String> {
+pub(crate) fn files(directory: &Path) -> BTreeSet<String> {
     let mut find = tool("find");
     find.arg(directory).args(["!", "-type", "d", "-printf", "%P\n"]);
     output(find).lines().map(str::to_owned).collect()
@@ -268,7 +268,6 @@ fn cmake_finds_it_where_it_was_moved_to() {
     // elsewhere than the prefix says.
     let root = scratch("moved");
     _ = fs::remove_dir_all(&root);
-    LazyLock::force(&PREFIX);
     install_for_a_package(&root);
     let build = scratch("cmake-moved");
     let lib = root.join("usr/lib/some-linux");
@@ -391,7 +390,8 @@ fn follow(program: &Path, how: &str) {
 
 // As a packager installs it
 
-fn install_for_a_package(root: &Path) {
+pub(crate) fn install_for_a_package(root: &Path) {
+    LazyLock::force(&PREFIX);
     succeed(package("install", root));
 }
 

@@ -9,6 +9,7 @@ mod install;
 mod layers;
 mod licences;
 mod man;
+mod recipes;
 mod security;
 mod standard;
 mod suites;
