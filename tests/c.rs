@@ -169,3 +169,22 @@ fn misuse(mut misuse: Command, count: &str) -> Ended {
     assert_eq!(last, Some("all misuse survived"), "{ended:#?}");
     ended
 }
+
+// Everything at once
+
+/// Threads: many of them make, use and free sources, with threads and on loops.
+/// `make tsan` watches the same for longer.
+#[test]
+fn everything_at_once() {
+    let stress = compile(&path("tests/c/stress.c"));
+    let mut valgrind = under_valgrind(&stress);
+    // Otherwise one thread has the whole time.
+    valgrind.env("VALGRIND_OPTS", "--fair-sched=yes");
+    for mut command in [directly(&stress), valgrind] {
+        command.arg("3");
+        let ended = Program::start(command).end();
+        assert_eq!(ended.status, Some(0), "{ended:#?}");
+        let last = ended.lines.last().map(String::as_str);
+        assert_eq!(last, Some("well"), "{ended:#?}");
+    }
+}

@@ -1,6 +1,8 @@
 //! How long to wait before the next attempt: pure arithmetic, no clock of
 //! its own.
 
+use std::hash::{BuildHasher, RandomState};
+use std::process;
 use std::time::Duration;
 
 /// The shortest wait after two failed attempts in a row, in milliseconds.
@@ -71,7 +73,7 @@ impl Backoff {
         };
         let jitter = shortest / 100 * JITTER;
         let longest = longest.max(shortest.saturating_add(jitter));
-        Duration::from_millis(fastrand::u64(shortest..=longest))
+        Duration::from_millis(random().u64(shortest..=longest))
     }
 
     /// The bounds of a wait, at least `shortest`, of which half is at random.
@@ -85,6 +87,13 @@ impl Backoff {
     pub(crate) fn failed_attempts(&self) -> u32 {
         self.failed_attempts
     }
+}
+
+/// A generator of its own for each number: that of the thread would leave memory
+/// behind on the program's main thread, and be the same in a child of the
+/// process.
+fn random() -> fastrand::Rng {
+    fastrand::Rng::with_seed(RandomState::new().hash_one(process::id()))
 }
 
 #[cfg(test)]

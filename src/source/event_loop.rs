@@ -561,6 +561,7 @@ impl Loop {
             }
         }
         core.give_back_buffer();
+        self.workers.end();
     }
 
     /// The program gives it back. Sources that are left are closed: by whoever

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::sync::lock;
@@ -14,7 +15,8 @@ use crate::sys;
 pub(crate) type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// The threads of one loop. They end by themselves when this is dropped, those
-/// that are at work when the work is done.
+/// that are at work when the work is done; [`Workers::end`] waits for those that
+/// have none.
 pub(crate) struct Workers(Arc<Pool>);
 
 struct Pool {
@@ -30,6 +32,8 @@ struct Jobs {
     workers: usize,
     /// Workers that wait for a job.
     idle: usize,
+    /// The threads of those that are not at work, or have yet to begin.
+    resting: Vec<JoinHandle<()>>,
     /// When the last job was taken, or the first one came.
     taken: Instant,
     closed: bool,
@@ -51,6 +55,7 @@ impl Workers {
             queue: VecDeque::new(),
             workers: 0,
             idle: 0,
+            resting: Vec::new(),
             taken: Instant::now(),
             closed: false,
         };
@@ -73,7 +78,6 @@ impl Workers {
             drop(jobs);
             self.0.changed.notify_one();
         } else if jobs.workers < Workers::FEW {
-            jobs.workers += 1;
             drop(jobs);
             self.add_one();
         }
@@ -93,7 +97,6 @@ impl Workers {
         }
         let more = jobs.workers.max(1).min(waiting);
         let more = more.min(Workers::MOST.saturating_sub(jobs.workers));
-        jobs.workers += more;
         jobs.taken = now;
         drop(jobs);
         for _ in 0..more {
@@ -102,17 +105,22 @@ impl Workers {
         Some(now + Workers::PATIENCE)
     }
 
-    /// Starts a worker, which has been counted. Where there is no thread for
-    /// it, and no other worker, nobody would do the jobs.
+    /// Starts a worker. Where there is no thread for it, and no other worker,
+    /// nobody would do the jobs.
     fn add_one(&self) {
         let pool = self.0.clone();
         let work = move || pool.work();
         let stack = sys::default_stack();
-        let Err(cause) = sys::spawn("eventsource-job", stack, work) else {
-            return;
-        };
+        // With the lock held, so that a worker that works has its thread.
         let mut jobs = lock(&self.0.jobs);
-        jobs.workers -= 1;
+        let cause = match sys::spawn("eventsource-job", stack, work) {
+            Ok(thread) => {
+                jobs.workers += 1;
+                jobs.resting.push(thread);
+                return;
+            }
+            Err(cause) => cause,
+        };
         if jobs.workers > 0 {
             return;
         }
@@ -121,6 +129,21 @@ impl Workers {
         drop(jobs);
         for job in left {
             job(Err(io::Error::new(cause.kind(), cause.to_string())));
+        }
+    }
+
+    /// Nobody wants a job done any more. Waits until the threads have ended
+    /// that are not at work.
+    pub(crate) fn end(&self) {
+        let mut jobs = lock(&self.0.jobs);
+        jobs.closed = true;
+        let unwanted = std::mem::take(&mut jobs.queue);
+        let resting = std::mem::take(&mut jobs.resting);
+        drop(jobs);
+        self.0.changed.notify_all();
+        drop(unwanted);
+        for thread in resting {
+            let _ = thread.join();
         }
     }
 }
@@ -140,9 +163,11 @@ impl Pool {
             if let Some(job) = jobs.queue.pop_front() {
                 jobs.taken = Instant::now();
                 self.waiting.store(jobs.queue.len(), SeqCst);
+                let thread = jobs.rise();
                 drop(jobs);
                 job(Ok(()));
                 jobs = lock(&self.jobs);
+                jobs.resting.extend(thread);
                 continue;
             }
             if jobs.closed {
@@ -157,6 +182,17 @@ impl Pool {
                 break;
             }
         }
+        jobs.rise();
         jobs.workers -= 1;
+    }
+}
+
+impl Jobs {
+    /// This thread rests no longer.
+    fn rise(&mut self) -> Option<JoinHandle<()>> {
+        let own = thread::current().id();
+        let rests = |it: &JoinHandle<()>| it.thread().id() == own;
+        let index = self.resting.iter().position(rests)?;
+        Some(self.resting.swap_remove(index))
     }
 }

@@ -7,43 +7,46 @@ use std::process::Command;
 
 use support::program::{Ended, Program, compile, compile_with, path, succeed};
 use support::streams::{
-    HEAD, directly, last_event_id, no_content, serve, wait_for_the_end_of,
+    HEAD, directly, last_event_id, no_content, serve, under_valgrind,
+    wait_for_the_end_of,
 };
 use support::until;
 
 #[test]
 fn a_loop_of_the_library_follows_three_streams() {
-    follow_three_streams(&compile(&path("examples/loop.c")));
+    let program = compile(&path("examples/loop.c"));
+    follow_three_streams(directly, &program);
+    follow_three_streams(under_valgrind, &program);
 }
 
 #[test]
 fn a_loop_of_epoll_follows_three_streams() {
-    follow_three_streams(&compile(&path("examples/epoll.c")));
+    follow_three_streams(directly, &compile(&path("examples/epoll.c")));
 }
 
 #[test]
 fn a_loop_of_glib_follows_three_streams() {
-    follow_three_streams(&with("glib.c", "glib-2.0"));
+    follow_three_streams(directly, &with("glib.c", "glib-2.0"));
 }
 
 #[test]
 fn a_loop_of_libuv_follows_three_streams() {
-    follow_three_streams(&with("libuv.c", "libuv"));
+    follow_three_streams(directly, &with("libuv.c", "libuv"));
 }
 
 #[test]
 fn a_loop_of_asio_follows_three_streams() {
-    follow_three_streams(&compile(&path("examples/asio.cpp")));
+    follow_three_streams(directly, &compile(&path("examples/asio.cpp")));
 }
 
 #[test]
 fn a_loop_of_qt_follows_three_streams() {
-    follow_three_streams(&with("qt.cpp", "Qt5Core"));
+    follow_three_streams(directly, &with("qt.cpp", "Qt5Core"));
 }
 
 #[test]
 fn a_thread_follows_three_streams_by_their_queues() {
-    follow_three_streams(&compile(&path("examples/queue.c")));
+    follow_three_streams(directly, &compile(&path("examples/queue.c")));
 }
 
 /// An example of `examples` that needs a package of pkg-config's.
@@ -85,7 +88,7 @@ fn a_loop_of_the_library_follows_a_thousand_streams_on_one_thread() {
 
 /// Each stream is lost once and resumed; then the program is told to end, or
 /// the servers want no more.
-fn follow_three_streams(program: &Path) {
+fn follow_three_streams(run: fn(&Path) -> Command, program: &Path) {
     let urls = || {
         [(); 3].map(|()| {
             serve(|number, request, mut stream| {
@@ -106,7 +109,7 @@ fn follow_three_streams(program: &Path) {
         })
     };
     let started = |urls: &[String; 3]| {
-        let mut command = directly(program);
+        let mut command = run(program);
         command.args(urls);
         Program::start(command)
     };
