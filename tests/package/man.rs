@@ -120,6 +120,38 @@ fn the_pages_are_good_mdoc() {
     }
 }
 
+/// mandoc(1) and man(1) show the version below each page.
+#[test]
+fn the_pages_are_of_this_version() {
+    let os = format!("\n.Os libeventsource {}\n", env!("CARGO_PKG_VERSION"));
+    let command = fs::read_to_string(path("man/eventsource.1"));
+    for text in pages().values().chain([&command.expect("a page")]) {
+        assert!(text.contains(&os), "{text}");
+    }
+}
+
+#[test]
+fn the_pages_tell_the_library_and_which_thread_may_call() {
+    for (page, text) in pages() {
+        assert!(text.contains(", Fl leventsource\n"), "{page}");
+        let (_, description) = text.split_once(".Sh DESCRIPTION").expect(&page);
+        assert!(description.contains("in a signal handler"), "{page}");
+    }
+}
+
+/// What apropos(1) searches are the names and the one-line descriptions.
+#[test]
+fn apropos_finds_pages_by_their_subject() {
+    let pages = pages();
+    for subject in ["TLS", "callback", "proxy", "timeout", "event loop"] {
+        let found = pages.values().any(|text| {
+            let line = text.lines().find(|line| line.starts_with(".Nd "));
+            line.expect("a description").contains(subject)
+        });
+        assert!(found, "{subject}");
+    }
+}
+
 #[test]
 fn references_lead_to_pages() {
     let pages = pages();
