@@ -346,7 +346,8 @@ typedef enum eventsource_verdict {
 // The version of HTTP that a source speaks.
 typedef enum eventsource_http {
     // HTTP/1.1, which costs less where each source has a connection of its
-    // own. HTTP/2 with a server that speaks nothing else over TLS.
+    // own; HTTP/2 with a server that speaks nothing else over TLS. On a loop,
+    // where sources share connections, whichever the server prefers over TLS.
     EVENTSOURCE_HTTP_AUTO = 0,
     // HTTP/1.1 and nothing else.
     EVENTSOURCE_HTTP_1_1 = 1,
@@ -1245,8 +1246,9 @@ eventsource_error eventsource_set_pinned_key(
 // `eventsource_http`, EVENTSOURCE_HTTP_AUTO by default.
 //
 // Over https the server is asked while TLS is set up (ALPN, RFC 7301). With
-// EVENTSOURCE_HTTP_AUTO the source asks for HTTP/1.1, connects once more for
-// HTTP/2 if the server refuses that, and remembers so. With
+// EVENTSOURCE_HTTP_AUTO a source with a thread of its own asks for HTTP/1.1,
+// connects once more for HTTP/2 if the server refuses that, and remembers so; a
+// source of a loop offers HTTP/2 and HTTP/1.1, and the server chooses. With
 // EVENTSOURCE_HTTP_1_1 and EVENTSOURCE_HTTP_2, a server without that version
 // fails the attempt with EVENTSOURCE_ERROR_TLS.
 //
@@ -1256,9 +1258,11 @@ eventsource_error eventsource_set_pinned_key(
 // with EVENTSOURCE_ERROR_PROXY. Through the tunnels of other proxies, HTTP/2
 // goes as HTTP/1.1 does; proxies themselves are spoken to in HTTP/1.1.
 //
-// Whatever the version, the source has a connection of its own, and the same
-// callbacks. A request over HTTP/2 that the server has not looked at, and says
-// so (RFC 9113, 8.7), is made once more at once, whatever its method is.
+// Whatever the version, the callbacks are the same. A request over HTTP/2 that
+// the server has not looked at, and says so (RFC 9113, 8.7), is made once more
+// at once, whatever its method is. Sources of a loop share their connections
+// over HTTP/2, see eventsource_set_loop(); every other source has one of its
+// own.
 //
 // EVENTSOURCE_ERROR_VALUE for another number, and for EVENTSOURCE_HTTP_2 if the
 // library was built without it.
@@ -1453,6 +1457,16 @@ void eventsource_loop_free(eventsource_loop *loop);
 //   stream at most, before the source reads nothing more. A source that ends
 //   while its queue is full does not wait for room either: its last items are
 //   put behind those that wait.
+//
+// Over HTTP/2, sources of a loop share connections if scheme, host and port are
+// the same, and all that is set about the way there: version of HTTP, proxy,
+// Unix socket, interface and TLS. Each has a stream of its own on them, which
+// opens, ends and comes back by itself; 100 streams, or as many as the server
+// allows, are on one connection. A source whose queue is full holds up its own
+// stream alone. A connection that breaks is lost to each of its sources. When
+// the last of its sources is closed, it is closed, too; one that waits to
+// reconnect keeps it. Of its bytes, those of a source's stream count as the
+// source's, without what frames them.
 //
 // eventsource_connect() returns EVENTSOURCE_ERROR_QUEUE if the source has a
 // queue and the loop has not been started, and EVENTSOURCE_ERROR_CLOSED if the

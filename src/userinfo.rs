@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// User and password, decoded: bytes, as they go over the wire.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct UserInfo {
     pub(crate) name: Vec<u8>,
     pub(crate) password: Vec<u8>,

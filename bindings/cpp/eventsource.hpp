@@ -251,7 +251,8 @@ enum class Verdict {
 
 // The version of HTTP that a source speaks.
 enum class HttpVersion {
-    // HTTP/1.1; HTTP/2 with a server that speaks nothing else over TLS.
+    // HTTP/1.1; HTTP/2 with a server that speaks nothing else over TLS. On a
+    // loop, where sources share connections, whichever the server prefers.
     automatic = EVENTSOURCE_HTTP_AUTO,
     // HTTP/1.1 and nothing else.
     http_1_1 = EVENTSOURCE_HTTP_1_1,

@@ -281,7 +281,8 @@ type HTTPVersion int
 
 const (
 	// HTTPAuto is HTTP/1.1, or HTTP/2 with a server that speaks nothing else
-	// over TLS.
+	// over TLS. On a loop, where sources share connections, it is whichever the
+	// server prefers over TLS.
 	HTTPAuto HTTPVersion = C.EVENTSOURCE_HTTP_AUTO
 	// HTTP11 is HTTP/1.1 and nothing else.
 	HTTP11 HTTPVersion = C.EVENTSOURCE_HTTP_1_1

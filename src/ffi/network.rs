@@ -284,8 +284,9 @@ pub unsafe extern "C" fn eventsource_set_pinned_key(
 /// `eventsource_http`, EVENTSOURCE_HTTP_AUTO by default.
 ///
 /// Over https the server is asked while TLS is set up (ALPN, RFC 7301). With
-/// EVENTSOURCE_HTTP_AUTO the source asks for HTTP/1.1, connects once more for
-/// HTTP/2 if the server refuses that, and remembers so. With
+/// EVENTSOURCE_HTTP_AUTO a source with a thread of its own asks for HTTP/1.1,
+/// connects once more for HTTP/2 if the server refuses that, and remembers so; a
+/// source of a loop offers HTTP/2 and HTTP/1.1, and the server chooses. With
 /// EVENTSOURCE_HTTP_1_1 and EVENTSOURCE_HTTP_2, a server without that version
 /// fails the attempt with EVENTSOURCE_ERROR_TLS.
 ///
@@ -295,9 +296,11 @@ pub unsafe extern "C" fn eventsource_set_pinned_key(
 /// with EVENTSOURCE_ERROR_PROXY. Through the tunnels of other proxies, HTTP/2
 /// goes as HTTP/1.1 does; proxies themselves are spoken to in HTTP/1.1.
 ///
-/// Whatever the version, the source has a connection of its own, and the same
-/// callbacks. A request over HTTP/2 that the server has not looked at, and says
-/// so (RFC 9113, 8.7), is made once more at once, whatever its method is.
+/// Whatever the version, the callbacks are the same. A request over HTTP/2 that
+/// the server has not looked at, and says so (RFC 9113, 8.7), is made once more
+/// at once, whatever its method is. Sources of a loop share their connections
+/// over HTTP/2, see eventsource_set_loop(); every other source has one of its
+/// own.
 ///
 /// EVENTSOURCE_ERROR_VALUE for another number, and for EVENTSOURCE_HTTP_2 if the
 /// library was built without it.

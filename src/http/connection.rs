@@ -38,6 +38,62 @@ enum Wire {
     Http1(Stream, Option<Vec<u8>>, Option<Terms>),
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
+    /// Somebody else reads, and brings the pieces of the body.
+    #[cfg(feature = "http2")]
+    Shared,
+}
+
+/// What a read takes from.
+pub(crate) trait Input {
+    /// Hands what there is to `sink`, piece by piece, without waiting.
+    fn read_through(
+        self,
+        connection: &mut Connection,
+        stats: &Stats,
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Read, Failure>;
+}
+
+/// The network, by way of a buffer.
+impl Input for &mut [u8] {
+    #[inline]
+    fn read_through(
+        self,
+        connection: &mut Connection,
+        stats: &Stats,
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Read, Failure> {
+        connection.read(self, stats, sink)
+    }
+}
+
+/// Pieces of the body that somebody else has read.
+#[cfg(feature = "http2")]
+pub(crate) struct Pieces<F>(pub(crate) F);
+
+#[cfg(feature = "http2")]
+impl<'a, F: FnMut() -> Option<&'a mut [u8]>> Input for Pieces<F> {
+    #[inline]
+    fn read_through(
+        mut self,
+        connection: &mut Connection,
+        stats: &Stats,
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Read, Failure> {
+        let mut received = 0;
+        let mut read = Ok(Read::All);
+        while let Some(piece) = (self.0)() {
+            received += piece.len();
+            match connection.body.decode_piece(piece, sink) {
+                Ok(Progress::Stopped) => read = Ok(Read::Stopped),
+                Ok(_) => continue,
+                Err(failure) => read = Err(failure),
+            }
+            break;
+        }
+        stats.received(received);
+        read
+    }
 }
 
 impl Connection {
@@ -55,17 +111,29 @@ impl Connection {
             Rest::Http2(stream) => {
                 (Wire::Http2(stream), Body::of_a_stream(headers)?)
             }
+            #[cfg(feature = "http2")]
+            Rest::Shared => (Wire::Shared, Body::of_a_stream(headers)?),
         };
         Ok(Connection { wire, body })
     }
 
-    /// What to wait for, once a read has brought all there is.
-    pub(crate) fn entry(&self) -> Entry {
+    /// What to wait for, once a read has brought all there is; None if that is
+    /// somebody else's to do.
+    pub(crate) fn entry(&self) -> Option<Entry> {
         match &self.wire {
-            Wire::Http1(stream, ..) => stream.entry(Interest::Read),
+            Wire::Http1(stream, ..) => Some(stream.entry(Interest::Read)),
             #[cfg(feature = "http2")]
-            Wire::Http2(stream) => stream.entry(),
+            Wire::Http2(stream) => Some(stream.entry()),
+            #[cfg(feature = "http2")]
+            Wire::Shared => None,
         }
+    }
+
+    /// The stream that it comes over has ended in good order, says who reads
+    /// it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_ended(&self) -> Result<(), Failure> {
+        self.body.closed().map(drop)
     }
 
     /// Whether bytes that have come may be left where a wait does not see them.
@@ -74,6 +142,8 @@ impl Connection {
             Wire::Http1(stream, ..) => stream,
             #[cfg(feature = "http2")]
             Wire::Http2(stream) => stream.below(),
+            #[cfg(feature = "http2")]
+            Wire::Shared => return false,
         };
         !stream.short_read_is_all()
     }
@@ -94,6 +164,8 @@ impl Connection {
             Wire::Http2(stream) => {
                 return stream.read(&mut self.body, buffer, stats, sink);
             }
+            #[cfg(feature = "http2")]
+            Wire::Shared => return Ok(Read::All),
         };
         let mut first = first.take();
         let (received, next) = match &mut first {
@@ -168,19 +240,8 @@ impl Connection {
     ) -> Excerpt {
         const BUFFER: usize = 4096;
 
-        let mut excerpt = Vec::new();
-        let mut sink = |piece: &mut [u8]| {
-            let taken = piece.len().min(size - excerpt.len());
-            // With a NUL behind it.
-            if excerpt.try_reserve(taken + 1).is_err() {
-                return ControlFlow::Break(());
-            }
-            excerpt.extend_from_slice(&piece[..taken]);
-            match piece.len() > taken {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
+        let mut beginning = Beginning::new(size);
+        let mut sink = |piece: &mut [u8]| beginning.take(piece);
         let mut buffer = vec![0; BUFFER];
         // Of no stream that the program follows.
         let stats = Stats::default();
@@ -193,7 +254,8 @@ impl Connection {
                     let end =
                         idle.and_then(|idle| Instant::now().checked_add(idle));
                     let until = end.map_or(until, |end| until.at_most(end));
-                    if until.wait(self.entry()).is_err() {
+                    let waited = self.entry().map(|entry| until.wait(entry));
+                    if !matches!(waited, Some(Ok(()))) {
                         break;
                     }
                 }
@@ -203,8 +265,39 @@ impl Connection {
                 }
             }
         }
-        excerpt.push(0);
-        Excerpt::with_nul(excerpt, is_complete)
+        beginning.finish(is_complete)
+    }
+}
+
+/// The beginning of a body, up to a size, as far as there is memory.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl Beginning {
+    pub(crate) fn new(size: usize) -> Beginning {
+        Beginning { bytes: Vec::new(), size }
+    }
+
+    /// Takes of a piece what belongs to it.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        let taken = piece.len().min(self.size - self.bytes.len());
+        // With a NUL behind it.
+        if self.bytes.try_reserve(taken + 1).is_err() {
+            return ControlFlow::Break(());
+        }
+        self.bytes.extend_from_slice(&piece[..taken]);
+        match piece.len() > taken {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    pub(crate) fn finish(mut self, is_complete: bool) -> Excerpt {
+        self.bytes.push(0);
+        Excerpt::with_nul(self.bytes, is_complete)
     }
 }
 

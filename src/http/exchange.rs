@@ -25,6 +25,8 @@ use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
 use crate::http::head::{self, Head};
 #[cfg(feature = "http2")]
+use crate::http::line;
+#[cfg(feature = "http2")]
 use crate::http::over_http2::{self, Http2, NoResponse};
 use crate::http::reading::before_the_head;
 use crate::http::spare::{Spare, Terms};
@@ -78,6 +80,10 @@ pub(crate) enum Rest {
     Http1(Stream, Vec<u8>, Option<Terms>),
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
+    /// A stream of a connection that others share, which whoever reads that
+    /// knows.
+    #[cfg(feature = "http2")]
+    Shared,
 }
 
 impl Route {
@@ -89,11 +95,12 @@ impl Route {
 }
 
 /// Sends a request, and reads the head of its response: over `spare`, if that
-/// leads there.
+/// leads there, or over `dialled`, if that is a connection for HTTP/1.1.
 pub(crate) fn exchange(
     mut request: Request<Option<&[u8]>>,
     route: Route,
     spare: Option<Box<Spare>>,
+    dialled: Option<Stream>,
 ) -> Result<(Head, Rest), NoConnection> {
     let proxy = route.network.proxy(&route.url)?;
     // One that is asked in the server's place.
@@ -105,7 +112,7 @@ pub(crate) fn exchange(
     route.turns.begin();
     let answer = match ask_again(&request, &route, proxy.as_ref(), spare)? {
         Some(answer) => Ok(answer),
-        None => ask(request, &route, proxy.as_ref()),
+        None => ask(request, &route, proxy.as_ref(), dialled),
     };
     let (head, rest) = answer.inspect_err(|none| {
         if let NoConnection::Failed(_) = none {
@@ -149,9 +156,13 @@ fn ask(
     request: Request<Option<&[u8]>>,
     route: &Route,
     proxy: Option<&Proxy>,
+    dialled: Option<Stream>,
 ) -> Result<(Head, Rest), NoConnection> {
     // Before anybody is disturbed.
     let buffers = buffers(&request)?;
+    if let Some(stream) = dialled {
+        return Ok(over_http1(request, route, proxy, stream, buffers)?);
+    }
     #[cfg(feature = "http2")]
     if let Some(answer) = ask_over_http2(&request, route, proxy)? {
         return Ok(answer);
@@ -199,13 +210,12 @@ fn ask_over_http2(
             }
             Err(none) => return Err(none.into()),
         };
-        if route.url.is_secure() && !stream.has_agreed() {
+        if route.url.is_secure() && !stream.has_agreed_to_http2() {
             if !is_forced {
                 route.turns.forget_what_is_spoken();
                 return Ok(None);
             }
-            let message = "the server does not speak HTTP/2";
-            return Err(Failure::new(Error::Tls, message).into());
+            return Err(not_spoken().into());
         }
         let times = over_http2::Times {
             interrupt: &*route.interrupt,
@@ -221,9 +231,7 @@ fn ask_over_http2(
                 return Ok(None);
             }
             Err(NoResponse::Http1Required) => {
-                let message = "the server asks for HTTP/1.1";
-                let failure = Failure::new(Error::Http, message);
-                return Err(failure.futile().into());
+                return Err(line::http1_required().into());
             }
             Err(NoResponse::Unprocessed(failure)) => return Err(failure.into()),
             Err(NoResponse::Other(none)) => return Err(none),
@@ -248,6 +256,51 @@ fn ask_for_http2(
     route.turns.speaks(origin, Alpn::Http2);
     let answer = ask_over_http2(request, route, proxy)?;
     answer.ok_or_else(|| failure.into())
+}
+
+/// Whether the requests of several sources can go over one connection: those
+/// that are not made over HTTP/1.1 in any case.
+#[cfg(feature = "http2")]
+pub(crate) fn can_be_shared(route: &Route) -> bool {
+    let is_secure = route.url.is_secure();
+    let is_wanted = match route.http_version {
+        HttpVersion::Auto => is_secure,
+        HttpVersion::_1_1 => false,
+        HttpVersion::_2 => true,
+    };
+    // What a proxy says to that is said where the request is made.
+    is_wanted
+        && route.network.proxy(&route.url).is_ok_and(|proxy| {
+            proxy.is_none_or(|proxy| !proxy.forwards(&route.url))
+        })
+}
+
+/// Connects for whoever shares the connection, and says whether HTTP/2 is
+/// spoken over it.
+#[cfg(feature = "http2")]
+pub(crate) fn dial_to_share(
+    route: &Route,
+) -> Result<(Stream, bool), NoConnection> {
+    let proxy = route.network.proxy(&route.url)?;
+    let is_forced = route.http_version == HttpVersion::_2;
+    let offer = if is_forced { Alpn::Http2 } else { Alpn::Either };
+    route.turns.begin();
+    let dialled = dial(route, proxy.as_ref(), offer);
+    let stream = dialled.map_err(NoConnection::from).inspect_err(|none| {
+        if let NoConnection::Failed(_) = none {
+            route.turns.fail();
+        }
+    })?;
+    let agreed = stream.has_agreed_to_http2() || !route.url.is_secure();
+    match agreed || !is_forced {
+        true => Ok((stream, agreed)),
+        false => Err(not_spoken().into()),
+    }
+}
+
+#[cfg(feature = "http2")]
+fn not_spoken() -> Failure {
+    Failure::new(Error::Tls, "the server does not speak HTTP/2")
 }
 
 /// Room for all of the head of a request, which goes at once, and for a piece
@@ -564,7 +617,7 @@ fn target(url: &HttpUrl, forwards: bool) -> String {
 }
 
 /// The value of `Host`.
-fn host(url: &HttpUrl) -> HeaderValue {
+pub(crate) fn host(url: &HttpUrl) -> HeaderValue {
     HeaderValue::try_from(url.authority()).expect("a host is ASCII")
 }
 

@@ -9,6 +9,8 @@ pub(crate) mod connection;
 pub(crate) mod cookies;
 pub(crate) mod exchange;
 pub(crate) mod head;
+#[cfg(feature = "http2")]
+pub(crate) mod line;
 pub(crate) mod opening;
 #[cfg(feature = "http2")]
 pub(crate) mod over_http2;

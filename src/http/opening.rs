@@ -1,6 +1,7 @@
 //! Opening: one attempt, from the request through its redirects to a response
-//! that is an event stream. Blocking code, for any thread: it calls nothing
-//! back.
+//! that is an event stream. To run it is blocking code, for any thread: it calls
+//! nothing back. Who has a connection that is shared takes the same steps, and
+//! waits elsewhere.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,15 +13,22 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::failure::{Excerpt, Failure, NoConnection};
 use crate::http::connection::Connection;
+#[cfg(feature = "http2")]
+use crate::http::connection::{Beginning, Input, Pieces, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
+#[cfg(feature = "http2")]
+use crate::http::head::Head;
 use crate::http::redirect::{drops_the_body, follow, location};
 use crate::http::spare::Spare;
+use crate::net::tls::Stream;
 use crate::net::trust::Peer;
 use crate::net::turns::Turns;
 use crate::response::{self, Response, Verdict};
 use crate::settings::options::Options;
 use crate::settings::request::Request;
+#[cfg(feature = "http2")]
+use crate::stats::Stats;
 use crate::sync::lock;
 use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
@@ -60,6 +68,23 @@ pub(crate) struct Course {
     became_get: bool,
     /// The response that the program has decided about.
     decided: Option<Box<(Response, Rest, Verdict)>>,
+    /// A connection for HTTP/1.1 that was made for it.
+    pub(crate) dialled: Option<Stream>,
+    /// It has the next connection for itself.
+    #[cfg(feature = "http2")]
+    pub(crate) is_alone: bool,
+    /// The server has not looked at its request, which is made once more.
+    #[cfg(feature = "http2")]
+    pub(crate) is_repeated: bool,
+}
+
+/// What a response means for an attempt.
+pub(crate) enum Judged {
+    /// Another request follows.
+    Redirected,
+    Opened(Opened),
+    /// It is no event stream; what it says is yet to be read.
+    Refused(Failure, Response, Rest),
 }
 
 /// Where an attempt stops.
@@ -73,9 +98,9 @@ pub(crate) enum Stop {
 /// A response that the program decides about.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    opening: Opening,
+    pub(crate) opening: Opening,
     pub(crate) response: Response,
-    rest: Rest,
+    pub(crate) rest: Rest,
 }
 
 impl Answered {
@@ -128,19 +153,38 @@ impl Opening {
                     (response, rest, Verdict::Standard)
                 }
             };
-            if verdict == Verdict::Refuse {
-                let message = format!(
-                    "response with status {} refused by the program",
-                    response.status
-                );
-                let failure = Failure::new(Error::Refused, message);
-                return Err(self.refuse(failure, response, rest).into());
+            match self.judge(response, rest, verdict)? {
+                Judged::Redirected => {}
+                Judged::Opened(opened) => return Ok(Stop::Opened(opened)),
+                Judged::Refused(failure, response, rest) => {
+                    return Err(self.refuse(failure, response, rest).into());
+                }
             }
-            match self.follow(&response) {
-                Ok(true) => self.keep(rest, &response),
-                Ok(false) => return self.accept(response, rest, verdict),
-                Err(failure) => return Err(failure.with(response).into()),
+        }
+    }
+
+    /// What a response means, as the program has decided or the standard says.
+    pub(crate) fn judge(
+        &mut self,
+        response: Response,
+        rest: Rest,
+        verdict: Verdict,
+    ) -> Result<Judged, NoConnection> {
+        if verdict == Verdict::Refuse {
+            let message = format!(
+                "response with status {} refused by the program",
+                response.status
+            );
+            let failure = Failure::new(Error::Refused, message);
+            return Ok(Judged::Refused(failure, response, rest));
+        }
+        match self.follow(&response) {
+            Ok(true) => {
+                self.keep(rest, &response);
+                Ok(Judged::Redirected)
             }
+            Ok(false) => self.accept(response, rest, verdict),
+            Err(failure) => Err(failure.with(response).into()),
         }
     }
 
@@ -173,6 +217,19 @@ impl Opening {
 
     /// One request, one response.
     fn ask(&mut self) -> Result<(Response, Rest), NoConnection> {
+        let spare = self.spare.take();
+        let dialled = self.course.dialled.take();
+        let (request, route) = self.prepare();
+        let own = route.client_certificate;
+        let (head, rest) = exchange::exchange(request, route, spare, dialled)?;
+        if own.are_sent() {
+            lock(&self.cookies).keep(&head.headers, &self.url);
+        }
+        Ok((head.of(self.url.clone()), rest))
+    }
+
+    /// The next request, and the way that it goes.
+    pub(crate) fn prepare(&mut self) -> (http::Request<Option<&[u8]>>, Route) {
         self.left_origin |= !self.url.has_origin_of(&self.home);
         if self.left_origin {
             // Another server does not choose who logs in.
@@ -216,12 +273,7 @@ impl Opening {
             http_version: self.options.http_version,
             turns: self.turns.clone(),
         };
-        let spare = self.spare.take();
-        let (head, rest) = exchange::exchange(request, route, spare)?;
-        if own.are_sent() {
-            lock(&self.cookies).keep(&head.headers, url);
-        }
-        Ok((head.of(url.clone()), rest))
+        (request, route)
     }
 
     /// Whether the server is the one whose name and keys the program has set:
@@ -240,18 +292,18 @@ impl Opening {
         response: Response,
         rest: Rest,
         verdict: Verdict,
-    ) -> Result<Stop, NoConnection> {
+    ) -> Result<Judged, NoConnection> {
         let has_body = !matches!(response.status, 101 | 204 | 304);
         if let Some(failure) = refusal(&response)
             && !(verdict == Verdict::Accept && has_body)
         {
-            return Err(self.refuse(failure, response, rest).into());
+            return Ok(Judged::Refused(failure, response, rest));
         }
         let connection = match Connection::new(rest, &response.headers) {
             Ok(connection) => connection,
             Err(failure) => return Err(failure.with(response).into()),
         };
-        Ok(Stop::Opened(Opened {
+        Ok(Judged::Opened(Opened {
             response,
             connection,
             became_get: self.course.became_get,
@@ -284,17 +336,114 @@ impl Opening {
     /// is for people, who are not kept waiting for it; a program that has said
     /// how much it wants waits for it as for any response.
     fn excerpt(&self, connection: &mut Connection) -> Excerpt {
+        let Some((size, end, idle)) = self.patience() else {
+            return Excerpt::default();
+        };
+        connection.excerpt(size, Until::new(&*self.interrupt, end), idle)
+    }
+
+    /// How much of such a body is wanted, until when it is waited for, and how
+    /// long for one byte; None if nothing is wanted.
+    fn patience(&self) -> Option<(usize, Option<Instant>, Option<Duration>)> {
         const SIZE: usize = 4096;
         const PATIENCE: Duration = Duration::from_secs(1);
 
         let Options { response_timeout, idle_timeout, .. } = *self.options;
         let (size, time, idle) = match self.options.max_body_size {
             None => (SIZE, Some(PATIENCE), None),
-            Some(0) => return Excerpt::default(),
+            Some(0) => return None,
             Some(size) => (size, response_timeout, idle_timeout),
         };
         let end = time.and_then(|time| Instant::now().checked_add(time));
-        connection.excerpt(size, Until::new(&*self.interrupt, end), idle)
+        Some((size, end, idle))
+    }
+}
+
+/// The steps of one whose request goes over a connection that is shared.
+#[cfg(feature = "http2")]
+impl Opening {
+    /// The response that has come.
+    pub(crate) fn response(
+        &mut self,
+        head: Head,
+        own: Credentials,
+    ) -> Response {
+        self.course.is_repeated = false;
+        if own.are_sent() {
+            lock(&self.cookies).keep(&head.headers, &self.url);
+        }
+        head.of(self.url.clone())
+    }
+
+    /// What the program has decided about a response whose body is read
+    /// elsewhere.
+    pub(crate) fn take_decided(&mut self) -> Option<(Response, Verdict)> {
+        let decided = &mut self.course.decided;
+        let decided = decided.take_if(|it| matches!(it.1, Rest::Shared))?;
+        let (response, _, verdict) = *decided;
+        Some((response, verdict))
+    }
+
+    /// Whether it can go over a connection that is shared.
+    pub(crate) fn may_share(&self) -> bool {
+        let Course { decided, is_alone, .. } = &self.course;
+        decided.is_none() && !is_alone
+    }
+
+    /// Begins to read the body of a refused response: None if nothing of it is
+    /// wanted, or there is nothing.
+    pub(crate) fn excerpt_of(
+        &self,
+        response: &Response,
+    ) -> Result<Excerpting, Excerpt> {
+        let connection = match response.status {
+            101 => return Err(Excerpt::default()),
+            204 | 304 => return Err(Excerpt::of_no_body()),
+            _ => Connection::new(Rest::Shared, &response.headers),
+        };
+        // Bytes without a meaning, if that has failed.
+        let connection = connection.map_err(|_| Excerpt::default())?;
+        let patience = self.patience().ok_or_else(Excerpt::default)?;
+        let (size, end, idle) = patience;
+        let beginning = Beginning::new(size);
+        Ok(Excerpting { connection, beginning, end, idle })
+    }
+}
+
+/// The body of a refused response, of which the beginning is wanted.
+#[cfg(feature = "http2")]
+#[derive(Debug)]
+pub(crate) struct Excerpting {
+    connection: Connection,
+    beginning: Beginning,
+    end: Option<Instant>,
+    idle: Option<Duration>,
+}
+
+#[cfg(feature = "http2")]
+impl Excerpting {
+    /// A piece has come; whether more is wanted.
+    pub(crate) fn take(&mut self, piece: &mut [u8]) -> bool {
+        let Excerpting { connection, beginning, .. } = self;
+        let mut sink = |piece: &mut [u8]| beginning.take(piece);
+        // Of no stream that the program follows.
+        let stats = Stats::default();
+        let mut piece = Some(piece);
+        let read =
+            Pieces(|| piece.take()).read_through(connection, &stats, &mut sink);
+        matches!(read, Ok(Read::All))
+    }
+
+    /// How long to wait for the next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let idle = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        self.end.into_iter().chain(idle).min()
+    }
+
+    /// All that there was, or that was waited for.
+    pub(crate) fn finish(self, has_ended: bool) -> Excerpt {
+        let is_complete = has_ended && self.connection.has_ended().is_ok();
+        self.beginning.finish(is_complete)
     }
 }
 

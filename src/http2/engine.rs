@@ -199,11 +199,10 @@ impl Engine {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8], Secrecy)>,
         has_body: bool,
     ) -> Option<u32> {
-        let number = self.next_stream;
-        let room = self.streams.len() < self.max_streams as usize;
-        if !room || self.going_away.is_some() || number > MOST_WINDOW {
+        if !self.has_room() {
             return None;
         }
+        let number = self.next_stream;
         self.next_stream += 2;
         let mut block = Vec::new();
         // RFC 7541, 4.2: a change of the table's size stands at the beginning
@@ -238,6 +237,17 @@ impl Engine {
             is_sent: !has_body,
         });
         Some(number)
+    }
+
+    /// Whether a request can be made now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.streams.len() < self.max_streams as usize && !self.is_used_up()
+    }
+
+    /// Whether no request can be made any more: the server goes away, or all
+    /// numbers have been used.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.going_away.is_some() || self.next_stream > MOST_WINDOW
     }
 
     /// Sends the next bytes of a request's body, as many as the server takes;
@@ -280,6 +290,11 @@ impl Engine {
             self.streams.remove(index);
             self.reset(stream, Code::CANCEL);
         }
+    }
+
+    /// Asks the server for a sign of life.
+    pub(crate) fn ping(&mut self) {
+        self.write(kind::PING, 0, 0, &[0; 8]);
     }
 
     /// Says that nothing follows.
@@ -361,6 +376,20 @@ impl Engine {
         let (piece, rest) = mem::take(bytes).split_at_mut(whole);
         *bytes = rest;
         Some((frame.stream, &mut piece[frame::HEAD..]))
+    }
+
+    /// As [`Engine::next_data`], if it is data of this stream.
+    #[inline(always)]
+    pub(crate) fn next_data_of<'a>(
+        &mut self,
+        stream: u32,
+        bytes: &mut &'a mut [u8],
+    ) -> Option<&'a mut [u8]> {
+        let frame = Frame::read(bytes.first_chunk()?);
+        match frame.stream == stream {
+            true => self.next_data(bytes).map(|(_, piece)| piece),
+            false => None,
+        }
     }
 
     #[inline(never)]

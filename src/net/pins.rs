@@ -22,7 +22,7 @@ const PREFIX: &str = "sha256//";
 type Hash = [u8; SHA256_OUTPUT_LEN];
 
 /// The keys of which a server has to have one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pins(Arc<[Hash]>);
 
 impl Pins {

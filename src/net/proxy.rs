@@ -12,7 +12,7 @@ use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
 
 /// Where a proxy is, what it speaks, and who asks.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Proxy {
     pub(super) protocol: Protocol,
     pub(super) host: Host,

@@ -36,15 +36,21 @@ pub(crate) enum Alpn {
     Http1,
     #[cfg(feature = "http2")]
     Http2,
+    /// HTTP/2, or else HTTP/1.1: the server chooses.
+    #[cfg(feature = "http2")]
+    Either,
 }
 
 impl Alpn {
-    fn name(self) -> &'static [u8] {
-        match self {
-            Alpn::Http1 => b"http/1.1",
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Alpn::Http1 => &[b"http/1.1"],
             #[cfg(feature = "http2")]
-            Alpn::Http2 => b"h2",
-        }
+            Alpn::Http2 => &[b"h2"],
+            #[cfg(feature = "http2")]
+            Alpn::Either => &[b"h2", b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
     }
 
     /// The name for people.
@@ -53,6 +59,8 @@ impl Alpn {
             Alpn::Http1 => "HTTP/1.1",
             #[cfg(feature = "http2")]
             Alpn::Http2 => "HTTP/2",
+            #[cfg(feature = "http2")]
+            Alpn::Either => "HTTP",
         }
     }
 }
@@ -87,8 +95,8 @@ impl From<NoConnection> for NoTls {
 }
 
 impl Stream {
-    /// A stream whose TLS handshake with `host` is done, over this one. The
-    /// server is offered one protocol: one that has only another ends the
+    /// A stream whose TLS handshake with `host` is done, over this one. A
+    /// server that has only another protocol than is offered ends the
     /// handshake, and without the offer would be spoken to in vain.
     pub(crate) fn secure(
         self,
@@ -107,7 +115,7 @@ impl Stream {
                 })?
                 .to_owned(),
         };
-        let offers = vec![offer.name().to_vec()];
+        let offers = offer.names();
         let tls = ClientConnection::new_with_alpn(terms.config, name, offers)
             .map_err(|cause| refused(host, &reason(&cause)))?;
         let mut secure = Secure { tls, below: self };
@@ -149,12 +157,12 @@ impl Stream {
         }
     }
 
-    /// Whether the server has agreed to speak what it was offered.
+    /// Whether the server has agreed to speak HTTP/2.
     #[cfg(feature = "http2")]
-    pub(crate) fn has_agreed(&self) -> bool {
+    pub(crate) fn has_agreed_to_http2(&self) -> bool {
         match self {
             Stream::Plain(_) => false,
-            Stream::Secure(secure) => secure.tls.alpn_protocol().is_some(),
+            Stream::Secure(secure) => secure.tls.alpn_protocol() == Some(b"h2"),
         }
     }
 

@@ -66,9 +66,28 @@ impl Ca {
     }
 }
 
+#[cfg(feature = "http2")]
+impl PartialEq for Ca {
+    /// Sources that name the same file, or the same text, share it.
+    fn eq(&self, other: &Ca) -> bool {
+        match (&self.0, &other.0) {
+            (Known::File(one), Known::File(other)) => Arc::ptr_eq(one, other),
+            (Known::Text(one), Known::Text(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
 /// The files with a client certificate and its key.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity(Arc<Watched<CertifiedKey>>);
+
+#[cfg(feature = "http2")]
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.0.has_paths_of(&other.0)
+    }
+}
 
 impl Identity {
     /// Reads the files.
@@ -83,7 +102,7 @@ impl Identity {
 }
 
 /// What a certificate can be for: a DNS name or an IP address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Name(pub(super) ServerName<'static>);
 
 impl Name {
@@ -196,6 +215,20 @@ impl Default for Trust {
             pins: None,
             made: Cache::default(),
         }
+    }
+}
+
+#[cfg(feature = "http2")]
+impl PartialEq for Trust {
+    /// What was made of it has no part in it.
+    fn eq(&self, other: &Trust) -> bool {
+        let Trust { authorities, identity, verify_peer, name, pins, made: _ } =
+            self;
+        *authorities == other.authorities
+            && *identity == other.identity
+            && *verify_peer == other.verify_peer
+            && *name == other.name
+            && *pins == other.pins
     }
 }
 

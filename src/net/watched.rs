@@ -59,6 +59,12 @@ impl<T: Content> Watched<T> {
         Watched { paths, read, reading: Mutex::new(reading) }
     }
 
+    /// Whether the other one has the same files.
+    #[cfg(feature = "http2")]
+    pub(super) fn has_paths_of(&self, other: &Watched<T>) -> bool {
+        self.paths == other.paths
+    }
+
     /// What the files hold now, or the last that was of use.
     pub(super) fn current(&self) -> Result<Arc<T>, Error> {
         match self.look() {

@@ -14,6 +14,7 @@ use crate::url::HttpUrl;
 
 /// How servers are reached; the same for every request of a source.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "http2", derive(PartialEq))]
 pub(crate) struct Network {
     pub(crate) trust: Trust,
     /// Where to connect, whatever the URL's host is.
@@ -24,6 +25,7 @@ pub(crate) struct Network {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "http2", derive(PartialEq))]
 enum Proxies {
     /// Those of the environment, once it has been looked at.
     Environment(Environment),
@@ -43,6 +45,12 @@ impl Network {
     pub(crate) fn default_one() -> Arc<Network> {
         static DEFAULT: LazyLock<Arc<Network>> = LazyLock::new(Arc::default);
         DEFAULT.clone()
+    }
+
+    /// Whether both say the same.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is(self: &Arc<Network>, other: &Arc<Network>) -> bool {
+        Arc::ptr_eq(self, other) || self == other
     }
 
     /// The proxy to go through to a URL, if there is one.

@@ -168,6 +168,13 @@ impl Request {
         }
     }
 
+    /// The body to send, if there is anything in it, for one who keeps it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn shared_body(&self) -> Option<Arc<Vec<u8>>> {
+        let is_sent = self.body().is_some_and(|body| !body.is_empty());
+        self.body.clone().filter(|_| is_sent)
+    }
+
     /// Whether nobody is charged for asking twice.
     pub(crate) fn is_plain_get(&self) -> bool {
         self.method() == Method::GET

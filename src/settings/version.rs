@@ -5,7 +5,8 @@
 #[repr(C)]
 pub enum HttpVersion {
     /// HTTP/1.1, which costs less where each source has a connection of its
-    /// own. HTTP/2 with a server that speaks nothing else over TLS.
+    /// own; HTTP/2 with a server that speaks nothing else over TLS. On a loop,
+    /// where sources share connections, whichever the server prefers over TLS.
     Auto = 0,
     /// HTTP/1.1 and nothing else.
     _1_1 = 1,

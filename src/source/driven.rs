@@ -1,31 +1,60 @@
 //! The life of a source that a loop drives: its steps, a turn at a time.
 //! `driver.rs` is the same for a source with a thread of its own.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
+#[cfg(feature = "http2")]
+use crate::http::connection::Pieces;
+#[cfg(feature = "http2")]
+use crate::http::line;
 use crate::http::opening::{Opening, Stop};
 use crate::panic::catch;
 use crate::source::event_loop::{After, Hands, Why};
 use crate::source::handler::Handler;
 use crate::source::life::{Next, Source};
+#[cfg(feature = "http2")]
+use crate::source::lines::{Data, News};
+use crate::source::pace::Pace;
+#[cfg(feature = "http2")]
+use crate::source::post::Ticket;
+#[cfg(feature = "http2")]
+use crate::source::ride::{Onward, Ride, Way};
 use crate::sync::lock;
 use crate::wait::{Interrupt, Recall};
+use std::io;
+use std::sync::{Arc, Mutex};
 
 /// A source, and what it waits for.
 pub(crate) struct Driven<H> {
     source: Source<H>,
     stage: Stage,
     pace: Pace,
+    /// Its place on a connection that is shared: kept while it waits to come
+    /// back.
+    #[cfg(feature = "http2")]
+    ticket: Option<Ticket>,
+    /// What has come of that while the queue was full.
+    #[cfg(feature = "http2")]
+    held: Option<Box<Held>>,
+}
+
+/// What waits for room in the queue.
+#[cfg(feature = "http2")]
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// How much of it has been used.
+    used: usize,
+    /// How the stream has ended behind it.
+    ending: Option<Result<(), Failure>>,
 }
 
 enum Stage {
     /// Nothing has been done yet.
     New,
     Opening(Arc<Attempt>),
+    #[cfg(feature = "http2")]
+    Riding(Box<Ride>),
     Reading,
     /// For room in the queue.
     Full,
@@ -42,7 +71,15 @@ struct Attempt {
 
 impl<H: Handler> Driven<H> {
     pub(crate) fn new(source: Source<H>) -> Driven<H> {
-        Driven { source, stage: Stage::New, pace: Pace::default() }
+        Driven {
+            source,
+            stage: Stage::New,
+            pace: Pace::default(),
+            #[cfg(feature = "http2")]
+            ticket: None,
+            #[cfg(feature = "http2")]
+            held: None,
+        }
     }
 
     pub(crate) fn turn(&mut self, why: Why, hands: &mut Hands<'_>) -> After {
@@ -62,10 +99,25 @@ impl<H: Handler> Driven<H> {
                 };
                 Some(source.opened(opened))
             }
-            (Stage::Reading, Why::Due) => Some(source.silent()),
+            #[cfg(feature = "http2")]
+            (Stage::Riding(_), Why::Due) => {
+                return self.ride(hands, |ride, way| ride.due(way));
+            }
+            (Stage::Reading, Why::Due) => {
+                #[cfg(feature = "http2")]
+                if let Some(ticket) = &self.ticket {
+                    hands.lines.ping(ticket.line);
+                }
+                Some(source.silent())
+            }
             (Stage::Waiting, Why::Due) => Some(source.due()),
             (Stage::Telling, _) if source.has_told() => Some(source.begin()),
-            (Stage::Full, _) if source.has_room() => source.resumed(),
+            (Stage::Full, _) if source.has_room() => {
+                let next = source.resumed();
+                #[cfg(feature = "http2")]
+                let next = self.use_held(hands).unwrap_or(next);
+                next
+            }
             // A signal for something that is over, or that is awaited still.
             _ => return After::AsBefore,
         };
@@ -75,7 +127,7 @@ impl<H: Handler> Driven<H> {
     /// Reads once: the other sources of the loop have their turns, too.
     fn read(&mut self, hands: &mut Hands<'_>) -> Option<Next> {
         let start = self.pace.begin();
-        let buffer = &mut hands.buffer()[..self.pace.budget];
+        let buffer = &mut hands.buffer()[..self.pace.budget()];
         let next = self.source.readable(buffer);
         self.pace.end(start, next.is_none());
         next
@@ -90,10 +142,10 @@ impl<H: Handler> Driven<H> {
                     self.stage = Stage::Reading;
                     return After::More;
                 }
-                Some(Next::Open(opening)) => {
-                    self.stage = Stage::Opening(submit(opening, hands));
-                    return After::Wait(None);
-                }
+                Some(Next::Open(opening)) => match self.open(opening, hands) {
+                    Ok(after) => return after,
+                    Err(next) => Some(next),
+                },
                 Some(Next::NotMade(failure)) => {
                     Some(self.source.not_made(*failure))
                 }
@@ -110,6 +162,8 @@ impl<H: Handler> Driven<H> {
                     return After::Wait(None);
                 }
                 Some(Next::Wait(deadline)) => {
+                    #[cfg(feature = "http2")]
+                    self.leave_stream(hands);
                     self.stage = Stage::Waiting;
                     return After::Wait(deadline);
                 }
@@ -120,6 +174,17 @@ impl<H: Handler> Driven<H> {
                 Some(Next::Over(reason)) => return After::Over(reason),
             };
         }
+    }
+
+    /// Has the attempt made; if it is over already, what follows.
+    #[cfg(not(feature = "http2"))]
+    fn open(
+        &mut self,
+        opening: Box<Opening>,
+        hands: &mut Hands<'_>,
+    ) -> Result<After, Next> {
+        self.stage = Stage::Opening(submit(opening, hands));
+        Ok(After::Wait(None))
     }
 
     /// A turn has panicked.
@@ -135,6 +200,178 @@ impl<H> Drop for Driven<H> {
         if let Stage::Opening(attempt) = &self.stage {
             attempt.recall.raise();
         }
+    }
+}
+
+/// What goes over connections that are shared.
+#[cfg(feature = "http2")]
+impl<H: Handler> Driven<H> {
+    /// Something has happened there.
+    pub(crate) fn told(
+        &mut self,
+        news: News<'_, '_>,
+        hands: &mut Hands<'_>,
+    ) -> After {
+        if let News::End | News::Reset { .. } | News::Lost(_) = &news
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.stream = None;
+        }
+        let source = &mut self.source;
+        let next = match (&self.stage, news) {
+            (Stage::Reading, News::Data(data)) => self.take_in(data, hands),
+            (_, _) if source.is_interrupted() => Some(source.begin()),
+            (Stage::Reading, news) => match ending(news) {
+                Some(ending) => Some(source.told(ending)),
+                None => return After::AsBefore,
+            },
+            (Stage::Full, News::Data(data)) => match self.hold(data) {
+                Ok(()) => return After::AsBefore,
+                Err(failure) => Some(self.source.told(Err(failure))),
+            },
+            (Stage::Full, news) => {
+                let held = self.held.get_or_insert_default();
+                held.ending = ending(news);
+                return After::AsBefore;
+            }
+            (Stage::Riding(_), news) => {
+                return self.ride(hands, |ride, way| ride.told(news, way));
+            }
+            _ => return After::AsBefore,
+        };
+        self.follow(next, hands)
+    }
+
+    fn take_in(
+        &mut self,
+        mut data: Data<'_, '_>,
+        hands: &mut Hands<'_>,
+    ) -> Option<Next> {
+        let lines = &mut *hands.lines;
+        self.source.readable(Pieces(|| data.next(lines)))
+    }
+
+    /// Keeps what the queue has no room for: one window at most, as no more is
+    /// asked for.
+    fn hold(&mut self, data: Data<'_, '_>) -> Result<(), Failure> {
+        let held = self.held.get_or_insert_default();
+        let bytes = data.into_first();
+        held.bytes.try_reserve(bytes.len()).map_err(|_| {
+            Failure::new(Error::System, "no memory for the stream")
+        })?;
+        held.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// There is room for some of what was held; None if nothing was.
+    fn use_held(&mut self, hands: &mut Hands<'_>) -> Option<Option<Next>> {
+        let mut held = self.held.take()?;
+        while held.used < held.bytes.len() {
+            let left = held.bytes.len() - held.used;
+            let length = left.min(Pace::MOST);
+            let piece = &mut held.bytes[held.used..][..length];
+            let mut piece = Some(piece);
+            let next = self.source.readable(Pieces(|| piece.take()));
+            held.used += length;
+            if let Some(ticket) = &self.ticket {
+                hands.lines.consumed(ticket, length);
+            }
+            match next {
+                None | Some(Next::Read(_)) => {}
+                Some(Next::Room) => {
+                    self.held = Some(held);
+                    return Some(Some(Next::Room));
+                }
+                over => return Some(over),
+            }
+        }
+        Some(match held.ending {
+            Some(ending) => Some(self.source.told(ending)),
+            None => self.source.read_on(),
+        })
+    }
+
+    /// Has the attempt made, over a connection that is shared if there is one
+    /// or can be; if it is over already, what follows.
+    fn open(
+        &mut self,
+        opening: Box<Opening>,
+        hands: &mut Hands<'_>,
+    ) -> Result<After, Next> {
+        // What it waited for before is given up first.
+        self.stage = Stage::New;
+        self.held = None;
+        let mut way = self.way(hands);
+        let onward = Ride::begin(opening, &mut way);
+        self.go_on(onward, hands)
+    }
+
+    fn way<'a>(&'a mut self, hands: &'a mut Hands<'_>) -> Way<'a> {
+        let Hands { lines, workers, token, .. } = hands;
+        Way { lines, workers, token: *token, ticket: &mut self.ticket }
+    }
+
+    /// Takes a step of the ride that is under way.
+    fn ride(
+        &mut self,
+        hands: &mut Hands<'_>,
+        step: impl FnOnce(Box<Ride>, &mut Way<'_>) -> Onward,
+    ) -> After {
+        let stage = std::mem::replace(&mut self.stage, Stage::New);
+        let Stage::Riding(ride) = stage else {
+            unreachable!("a ride is under way")
+        };
+        let onward = step(ride, &mut self.way(hands));
+        match self.go_on(onward, hands) {
+            Ok(after) => after,
+            Err(next) => self.follow(Some(next), hands),
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        onward: Onward,
+        hands: &mut Hands<'_>,
+    ) -> Result<After, Next> {
+        match onward {
+            Onward::Wait(ride, deadline) => {
+                self.stage = Stage::Riding(ride);
+                Ok(After::Wait(deadline))
+            }
+            Onward::AsBefore(ride) => {
+                self.stage = Stage::Riding(ride);
+                Ok(After::AsBefore)
+            }
+            Onward::Alone(opening) => {
+                self.leave_stream(hands);
+                self.ticket = None;
+                self.stage = Stage::Opening(submit(opening, hands));
+                Ok(After::Wait(None))
+            }
+            Onward::Over(result) => {
+                if result.is_err() {
+                    self.leave_stream(hands);
+                }
+                Err(self.source.opened(result))
+            }
+        }
+    }
+
+    /// The stream, if there is one, is wanted no more.
+    fn leave_stream(&mut self, hands: &mut Hands<'_>) {
+        self.held = None;
+        self.way(hands).leave_stream();
+    }
+}
+
+/// How a stream has ended, if it has.
+#[cfg(feature = "http2")]
+fn ending(news: News<'_, '_>) -> Option<Result<(), Failure>> {
+    match news {
+        News::End => Some(Ok(())),
+        News::Reset { code, why, .. } => Some(Err(line::reset(code, why))),
+        News::Lost(failure) => Some(Err(failure)),
+        _ => None,
     }
 }
 
@@ -164,66 +401,4 @@ fn submit(mut opening: Box<Opening>, hands: &Hands<'_>) -> Arc<Attempt> {
         bell.ring();
     }));
     attempt
-}
-
-/// How much is read at once. What the server has sent says little about the
-/// time that callbacks take for it, and the other sources wait as long.
-struct Pace {
-    budget: usize,
-    /// The last read has left something, and so has brought much.
-    is_busy: bool,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { budget: Pace::MOST, is_busy: false }
-    }
-}
-
-impl Pace {
-    const MOST: usize = 64 * 1024;
-    const LEAST: usize = 4 * 1024;
-    /// A turn that takes longer is shorter the next time.
-    const LONG: Duration = Duration::from_millis(2);
-
-    /// A short read is not worth looking at the clock.
-    fn begin(&self) -> Option<Instant> {
-        let watched = self.is_busy || self.budget < Pace::MOST;
-        watched.then(Instant::now)
-    }
-
-    fn end(&mut self, start: Option<Instant>, is_busy: bool) {
-        self.is_busy = is_busy;
-        let Some(start) = start else { return };
-        let budget = match start.elapsed() {
-            time if time > Pace::LONG => self.budget / 2,
-            time if time < Pace::LONG / 4 => self.budget * 2,
-            _ => self.budget,
-        };
-        self.budget = budget.clamp(Pace::LEAST, Pace::MOST);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slow_callbacks_get_less_at_once() {
-        let long_ago = || Instant::now() - Pace::LONG * 2;
-        let mut pace = Pace::default();
-        assert!(pace.begin().is_none(), "nothing is known yet");
-        pace.end(None, true);
-        assert!(pace.begin().is_some());
-        for _ in 0..10 {
-            pace.end(Some(long_ago()), true);
-        }
-        assert_eq!(pace.budget, Pace::LEAST);
-        assert!(pace.begin().is_some());
-        for _ in 0..10 {
-            pace.end(Some(Instant::now()), false);
-        }
-        assert_eq!(pace.budget, Pace::MOST);
-        assert!(pace.begin().is_none());
-    }
 }

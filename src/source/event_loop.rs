@@ -20,6 +20,8 @@ use crate::http::buffer::Buffer;
 use crate::inbox::{Bell, Inbox};
 use crate::panic::catch;
 use crate::source::end::End;
+#[cfg(feature = "http2")]
+use crate::source::lines::{Floor, Lines, News};
 use crate::source::seat::Seat;
 use crate::source::workers::{Job, Workers};
 use crate::sync::{lock, try_lock};
@@ -29,6 +31,9 @@ use crate::sys::{self, Epoll, Events, Timer};
 pub(crate) trait Life: Send {
     /// Something has happened.
     fn turn(&mut self, why: Why, hands: &mut Hands<'_>) -> After;
+    /// Something has happened on a connection that is shared.
+    #[cfg(feature = "http2")]
+    fn told(&mut self, news: News<'_, '_>, hands: &mut Hands<'_>) -> After;
     /// A turn has panicked; the life ends, for the reason that is returned.
     fn broken(&mut self) -> Error;
     /// The last callback.
@@ -66,7 +71,10 @@ pub(crate) struct Hands<'a> {
     /// By which the loop knows the source's connection.
     pub(crate) token: u64,
     pub(crate) bell: &'a Bell,
-    workers: &'a Workers,
+    pub(crate) workers: &'a Workers,
+    /// The connections that are shared.
+    #[cfg(feature = "http2")]
+    pub(crate) lines: &'a mut Lines,
     buffer: &'a mut Option<Buffer>,
 }
 
@@ -134,7 +142,13 @@ struct Core {
     buffer: Option<Buffer>,
     /// What the timer is set to.
     timer: Option<Instant>,
+    #[cfg(feature = "http2")]
+    lines: Shared,
 }
+
+/// The connections that sources share: not here while something happens there.
+#[cfg(feature = "http2")]
+type Shared = Option<Box<Lines>>;
 
 #[derive(Default)]
 struct Slot {
@@ -156,6 +170,8 @@ struct Deadlines(BinaryHeap<Reverse<(Instant, u32)>>);
 
 const WAKE: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
+/// The number of what concerns the connections that are shared.
+const SHARED: u32 = 0;
 
 impl Loop {
     pub(crate) fn new() -> io::Result<Arc<Loop>> {
@@ -163,15 +179,18 @@ impl Loop {
         let timer = Timer::new()?;
         epoll.add(&inbox.wake().entry(), WAKE)?;
         epoll.add(&timer.entry(), TIMER)?;
+        let (inbox, epoll) = (Arc::new(inbox), Arc::new(epoll));
+        #[cfg(feature = "http2")]
+        let lines = Lines::new(Bell::new(&inbox, SHARED), &epoll);
         Ok(Arc::new(Loop {
-            inbox: Arc::new(inbox),
-            epoll: Arc::new(epoll),
+            inbox,
+            epoll,
             timer,
             workers: Workers::new(),
             arrivals: Mutex::new(Arrivals {
                 new: Vec::new(),
                 spare: Vec::new(),
-                next: 0,
+                next: SHARED + 1,
             }),
             core: Mutex::new(Core {
                 slots: Vec::new(),
@@ -181,6 +200,8 @@ impl Loop {
                 numbers: Vec::new(),
                 buffer: None,
                 timer: None,
+                #[cfg(feature = "http2")]
+                lines: Some(Box::new(lines)),
             }),
             driver: AtomicUsize::new(0),
             started: AtomicBool::new(false),
@@ -403,14 +424,21 @@ impl Loop {
             core.timer = next;
             self.timer.set(next);
         }
-        if !self.inbox.fall_asleep() || !core.more.is_empty() {
+        if !self.inbox.fall_asleep() || core.has_more() {
             self.inbox.wake().set();
         }
     }
 
     fn next_time(&self, core: &Core) -> Option<Instant> {
         let growth = self.workers.grow();
-        core.deadlines.earliest().into_iter().chain(growth).min()
+        let next = core.deadlines.earliest().into_iter().chain(growth).min();
+        #[cfg(feature = "http2")]
+        let next = {
+            let lines = core.lines.as_ref();
+            let ping = lines.and_then(|lines| lines.next_time());
+            next.into_iter().chain(ping).min()
+        };
+        next
     }
 
     /// Waits, and gives each source a turn for which there is something to do.
@@ -425,7 +453,7 @@ impl Loop {
             until = Some(until.map_or(deadline, |it| it.min(deadline)));
         }
         // What there is to do already does not let the others wait.
-        if !core.more.is_empty() || !self.inbox.fall_asleep() {
+        if core.has_more() || !self.inbox.fall_asleep() {
             until = Some(Instant::now());
         }
         core.give_back_buffer();
@@ -442,6 +470,13 @@ impl Loop {
                 TIMER => {
                     self.timer.clear();
                     core.timer = None;
+                }
+                #[cfg(feature = "http2")]
+                token if token & Lines::MARK != 0 => {
+                    did = true;
+                    self.with_lines(core, |lines, floor| {
+                        lines.ready(token as u32 & !(1 << 31), floor);
+                    });
                 }
                 token => {
                     let number = token as u32;
@@ -461,6 +496,10 @@ impl Loop {
                 self.give_turn(core, number, Why::Readable);
             }
         }
+        #[cfg(feature = "http2")]
+        {
+            did |= self.look_at_lines(core);
+        }
         if core.deadlines.earliest().is_some() {
             let now = Instant::now();
             while let Some(number) = core.next_due(now) {
@@ -469,6 +508,8 @@ impl Loop {
             }
             core.compact_deadlines();
         }
+        #[cfg(feature = "http2")]
+        self.with_lines(core, |lines, floor| lines.settle(floor));
         Ok(did)
     }
 
@@ -492,6 +533,11 @@ impl Loop {
             self.settle_arrivals(core);
         }
         for number in numbers.drain(..) {
+            #[cfg(feature = "http2")]
+            if number == SHARED {
+                self.with_lines(core, |lines, floor| lines.look_at_post(floor));
+                continue;
+            }
             self.give_turn(core, number, Why::Signal);
         }
         core.numbers = numbers;
@@ -499,7 +545,60 @@ impl Loop {
     }
 
     /// A turn for the source with this number.
+    #[cfg(not(feature = "http2"))]
     fn give_turn(&self, core: &mut Core, number: u32, why: Why) {
+        let turn =
+            |life: &mut dyn Life, hands: &mut Hands<'_>| life.turn(why, hands);
+        self.give(core, number, turn);
+    }
+
+    /// A turn for the source with this number.
+    #[cfg(feature = "http2")]
+    fn give_turn(&self, core: &mut Core, number: u32, why: Why) {
+        let turn =
+            |life: &mut dyn Life, hands: &mut Hands<'_>| life.turn(why, hands);
+        self.with_lines(core, |lines, floor| {
+            self.give(floor.core, lines, number, turn);
+        });
+    }
+
+    /// Has something happen to the connections that are shared.
+    #[cfg(feature = "http2")]
+    fn with_lines<T>(
+        &self,
+        core: &mut Core,
+        act: impl FnOnce(&mut Lines, &mut Turns<'_>) -> T,
+    ) -> T {
+        let mut lines = core.lines.take().expect("put back");
+        let result = act(&mut lines, &mut Turns { event_loop: self, core });
+        core.lines = Some(lines);
+        result
+    }
+
+    /// What there is to do for them without a wait, or at a time that has come.
+    #[cfg(feature = "http2")]
+    fn look_at_lines(&self, core: &mut Core) -> bool {
+        self.with_lines(core, |lines, floor| {
+            let more = lines.has_more();
+            if more {
+                lines.read_on(floor);
+            }
+            let Some(due) = lines.next_time() else { return more };
+            let now = Instant::now();
+            if due <= now {
+                lines.due(now, floor);
+            }
+            more || due <= now
+        })
+    }
+
+    fn give(
+        &self,
+        core: &mut Core,
+        #[cfg(feature = "http2")] lines: &mut Lines,
+        number: u32,
+        turn: impl FnOnce(&mut dyn Life, &mut Hands<'_>) -> After,
+    ) {
         let Core { slots, deadlines, buffer, .. } = core;
         let Some(slot) = slots.get_mut(number as usize) else { return };
         let Some((seat, bell)) = &slot.seat else { return };
@@ -508,10 +607,12 @@ impl Loop {
             token: slot.token(number),
             bell,
             workers: &self.workers,
+            #[cfg(feature = "http2")]
+            lines,
             buffer,
         };
         let turn = |life: &mut Box<dyn Life>| {
-            let after = catch(|| life.turn(why, &mut hands));
+            let after = catch(|| turn(&mut **life, &mut hands));
             let after = after.unwrap_or_else(|| {
                 let reason = catch(|| life.broken());
                 After::Over(reason.unwrap_or(Error::Internal))
@@ -561,6 +662,8 @@ impl Loop {
             }
         }
         core.give_back_buffer();
+        #[cfg(feature = "http2")]
+        self.with_lines(core, |lines, _| lines.close());
         self.workers.end();
     }
 
@@ -652,7 +755,50 @@ impl Slot {
     }
 }
 
+/// What the connections that are shared give turns by.
+#[cfg(feature = "http2")]
+struct Turns<'a> {
+    event_loop: &'a Loop,
+    core: &'a mut Core,
+}
+
+#[cfg(feature = "http2")]
+impl Floor for Turns<'_> {
+    #[inline]
+    fn tell(&mut self, lines: &mut Lines, token: u64, news: News<'_, '_>) {
+        let number = token as u32;
+        let slot = self.core.slots.get(number as usize);
+        // Another may have its number by now.
+        if slot.is_some_and(|slot| slot.token(number) == token) {
+            let turn = |life: &mut dyn Life, hands: &mut Hands<'_>| {
+                life.told(news, hands)
+            };
+            self.event_loop.give(self.core, lines, number, turn);
+        }
+    }
+
+    fn buffer(&mut self) -> Buffer {
+        self.core.buffer.take().unwrap_or_else(Buffer::take)
+    }
+
+    fn keep(&mut self, buffer: Buffer) {
+        match &self.core.buffer {
+            Some(_) => buffer.give_back(),
+            None => self.core.buffer = Some(buffer),
+        }
+    }
+}
+
 impl Core {
+    /// Whether there is something to do without a wait.
+    fn has_more(&self) -> bool {
+        #[cfg(feature = "http2")]
+        if self.lines.as_ref().is_some_and(|lines| lines.has_more()) {
+            return true;
+        }
+        !self.more.is_empty()
+    }
+
     fn give_back_buffer(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             buffer.give_back();
@@ -735,6 +881,11 @@ mod tests {
         fn turn(&mut self, _: Why, _: &mut Hands<'_>) -> After {
             self.say("turn");
             self.turns.remove(0)()
+        }
+
+        #[cfg(feature = "http2")]
+        fn told(&mut self, _: News<'_, '_>, _: &mut Hands<'_>) -> After {
+            After::AsBefore
         }
 
         fn broken(&mut self) -> Error {
@@ -845,7 +996,7 @@ mod tests {
             member.leave(Error::None);
             assert_eq!(all(&said), ["turn", "over"]);
             assert_eq!(test.dispatch(), Ok(()));
-            assert_eq!(lock(&test.0.arrivals).next, 1);
+            assert_eq!(lock(&test.0.arrivals).next, SHARED + 2);
         }
     }
 }

@@ -29,6 +29,8 @@ use crate::source::end::End;
 use crate::source::event_loop::{After, Hands, Life, Loop, Member, Why};
 use crate::source::handler::{Handler, Questions};
 use crate::source::life::Source;
+#[cfg(feature = "http2")]
+use crate::source::lines::News;
 use crate::source::listeners::{OnEvent, OnRemoved};
 use crate::source::pull::PullHandler;
 use crate::source::push::{Callbacks, PushHandler};
@@ -720,6 +722,11 @@ impl<H: Handler + 'static> OnLoop<H> {
 impl<H: Handler> Life for OnLoop<H> {
     fn turn(&mut self, why: Why, hands: &mut Hands<'_>) -> After {
         self.driven.turn(why, hands)
+    }
+
+    #[cfg(feature = "http2")]
+    fn told(&mut self, news: News<'_, '_>, hands: &mut Hands<'_>) -> After {
+        self.driven.told(news, hands)
     }
 
     fn broken(&mut self) -> Error {

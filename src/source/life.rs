@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
-use crate::http::connection::{Connection, Read};
+use crate::http::connection::{Connection, Input, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange;
 use crate::http::opening::{Answered, Course, Opened, Opening, Stop};
@@ -350,7 +350,7 @@ impl<H: Handler> Source<H> {
             got_event: false,
         });
         // What came with the head needs neither a wait nor a buffer.
-        self.readable(&mut []).unwrap_or_else(|| self.wait_to_read())
+        self.readable(&mut [][..]).unwrap_or_else(|| self.wait_to_read())
     }
 
     /// While the source is OPEN, a loop waits for its connection from here on.
@@ -360,7 +360,7 @@ impl<H: Handler> Source<H> {
         token: u64,
     ) -> io::Result<()> {
         let stream = self.stream.as_mut().expect("an open stream");
-        let entry = stream.connection.entry();
+        let Some(entry) = stream.connection.entry() else { return Ok(()) };
         let known = stream.registration.as_ref();
         if !known.is_some_and(|known| known.is_for(&entry)) {
             // Out of the set before it is put in.
@@ -388,12 +388,13 @@ impl<H: Handler> Source<H> {
 
     /// What to wait for while the source is OPEN.
     pub(crate) fn entry(&self) -> Entry {
-        self.stream.as_ref().expect("an open stream").connection.entry()
+        let stream = self.stream.as_ref().expect("an open stream");
+        stream.connection.entry().expect("a connection of its own")
     }
 
     /// Reads once, and dispatches what that brings; None if there may be more
     /// to read at once.
-    pub(crate) fn readable(&mut self, buffer: &mut [u8]) -> Option<Next> {
+    pub(crate) fn readable(&mut self, input: impl Input) -> Option<Next> {
         let Source { shared, handler, parser, backoff, stream, .. } = self;
         let stream = stream.as_mut().expect("an open stream");
         let mut dispatch = Dispatch {
@@ -412,7 +413,8 @@ impl<H: Handler> Source<H> {
             }
             parser.feed_into(bytes, &mut dispatch)
         };
-        let read = stream.connection.read(buffer, &shared.stats, &mut sink);
+        let connection = &mut stream.connection;
+        let read = input.read_through(connection, &shared.stats, &mut sink);
         stream.got_event |= dispatch.got_event;
         // Also after an error or the end: what came before it was dispatched.
         handler.flush();
@@ -454,6 +456,16 @@ impl<H: Handler> Source<H> {
         stream.idle_end =
             timeout.and_then(|time| Instant::now().checked_add(time));
         Next::Read(stream.idle_end)
+    }
+
+    /// The stream of a connection that is shared has ended, or was lost.
+    #[cfg(feature = "http2")]
+    pub(crate) fn told(&mut self, ending: Result<(), Failure>) -> Next {
+        let stream = self.stream.as_ref().expect("an open stream");
+        match ending.and_then(|()| stream.connection.has_ended()) {
+            Ok(()) => self.ended(),
+            Err(failure) => self.lost(failure),
+        }
     }
 
     /// The idle timeout has passed.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eventsource::ffi::{Error, HttpVersion};
 use support::certificates;
+use support::event_loop::nobody_drives_in;
 use support::http2::*;
 use support::server::Server;
 use support::source::Source;
@@ -43,7 +44,7 @@ fn a_stream_goes_over_http2_as_over_http1() {
     source.message("two");
     connection.end();
     source.ended();
-    let connection = Http2::accept(&server);
+    let connection = connection.again(&server);
     assert_eq!(connection.request.header("last-event-id"), Some("7"));
 }
 
@@ -574,7 +575,7 @@ fn what_a_server_may_do_is_taken() {
         while source.event().data != "last" {}
         connection.end();
         source.ended();
-        connection.sees_a_good_bye(NO_ERROR);
+        connection.sees_the_end(&source);
     }
 }
 
@@ -663,7 +664,7 @@ fn a_stream_ends_in_order() {
         source.opened();
         source.message("one");
         source.ended();
-        connection.sees_a_good_bye(NO_ERROR);
+        connection.sees_the_end(&source);
     }
 }
 
@@ -695,9 +696,18 @@ fn the_data_are_as_long_as_the_head_says() {
 /// more, at once and unseen, whatever its method is.
 #[test]
 fn a_request_that_was_not_looked_at_is_made_once_more() {
-    for refuses in [(|it| it.reset(REFUSED_STREAM)) as fn(&mut Http2), |it| {
-        it.go_away(0, NO_ERROR)
-    }] {
+    let refuses: [fn(Http2, &Server) -> Http2; 2] = [
+        |mut it, server| {
+            it.reset(REFUSED_STREAM);
+            it.again(server)
+        },
+        |mut it, server| {
+            it.go_away(0, NO_ERROR);
+            it.sees_a_good_bye(NO_ERROR);
+            Http2::accept(server)
+        },
+    ];
+    for refuses in refuses {
         let server = Server::start();
         let source = Source::unhurried(&server.url("/"))
             .over_http2()
@@ -705,8 +715,7 @@ fn a_request_that_was_not_looked_at_is_made_once_more() {
             .start();
         let mut connection = Http2::accept(&server);
         assert_eq!(connection.body(), b"what");
-        refuses(&mut connection);
-        let mut connection = Http2::accept(&server);
+        let mut connection = refuses(connection, &server);
         assert_eq!(connection.request.method, "POST");
         assert_eq!(connection.body(), b"what");
         connection.open();
@@ -717,9 +726,9 @@ fn a_request_that_was_not_looked_at_is_made_once_more() {
     // Once, and no more.
     let server = Server::start();
     let source = connected(&server);
-    for _ in 0..2 {
-        Http2::accept(&server).reset(REFUSED_STREAM);
-    }
+    let mut connection = Http2::accept(&server);
+    connection.reset(REFUSED_STREAM);
+    connection.again(&server).reset(REFUSED_STREAM);
     let failure = source.retrying(Error::Lost);
     assert_eq!(failure.attempt, 1);
     assert!(failure.message.contains("REFUSED_STREAM"), "{failure:?}");
@@ -744,9 +753,13 @@ fn with_both(name: &str) -> std::sync::Arc<rustls::ServerConfig> {
 }
 
 /// `eventsource_set_http_version`: over https the versions are offered that
-/// the program wants.
+/// the program wants, by a source with a thread of its own.
 #[test]
 fn versions_are_offered_as_the_program_wants() {
+    nobody_drives_in(versions_are_offered);
+}
+
+fn versions_are_offered() {
     let server = Server::secure(with_both("127.0.0.1"));
     for version in [HttpVersion::Auto, HttpVersion::_1_1] {
         let source = Source::new(&server.url("/")).in_version(version).start();
@@ -770,7 +783,7 @@ fn versions_are_offered_as_the_program_wants() {
 #[test]
 fn a_server_that_has_only_http2_is_spoken_to() {
     let server = Server::secure(certificates::http2_only("127.0.0.1"));
-    let source = Source::connected(&server.url("/"));
+    let source = nobody_drives_in(|| Source::connected(&server.url("/")));
     assert!(server.accept_unasked().is_err(), "HTTP/1.1 was offered");
     for _ in 0..3 {
         let mut connection = Http2::accept(&server);
@@ -787,7 +800,7 @@ fn a_server_that_has_only_http2_is_spoken_to() {
 #[test]
 fn what_is_remembered_of_a_server_is_forgotten() {
     let server = Server::secure(certificates::http2_only("127.0.0.1"));
-    let source = Source::connected(&server.url("/"));
+    let source = nobody_drives_in(|| Source::connected(&server.url("/")));
     assert!(server.accept_unasked().is_err(), "HTTP/1.1 was offered");
     let mut connection = Http2::accept(&server);
     connection.reset(HTTP_1_1_REQUIRED);
@@ -901,10 +914,13 @@ fn a_response_may_come_before_the_request_has_gone() {
     connection.data("data: one\n\ndata: t");
     connection.data("wo\n\n");
     // More than half of the window: it is given back when it was used.
-    for _ in 0..10 {
-        connection.data([&b"data: "[..], &[b'x'; 16_000]].concat());
-        connection.data("\n\n");
-    }
+    let half = |connection: &mut Http2| {
+        for _ in 0..10 {
+            connection.data([&b"data: "[..], &[b'x'; 16_000]].concat());
+            connection.data("\n\n");
+        }
+    };
+    half(&mut connection);
     for stream in [0, STREAM] {
         let room = number(100_000);
         connection.send_frame(WINDOW_UPDATE, 0, stream, &room);
@@ -916,7 +932,12 @@ fn a_response_may_come_before_the_request_has_gone() {
     for _ in 0..10 {
         assert_eq!(source.event().data.len(), 16_000);
     }
+    // A source of a loop has done so while the request was on its way.
+    half(&mut connection);
     while connection.next(WINDOW_UPDATE).stream != STREAM {}
+    for _ in 0..10 {
+        assert_eq!(source.event().data.len(), 16_000);
+    }
     connection.data("data: three\n\n");
     source.message("three");
 }
@@ -931,14 +952,12 @@ fn a_close_ends_the_stream_and_the_connection() {
     // Before the head.
     assert_eq!(source.reconnect(), Error::None);
     connection.sees_a_reset(CANCEL);
-    connection.sees_a_good_bye(NO_ERROR);
-    let mut connection = Http2::accept(&server);
+    let mut connection = connection.again(&server);
     connection.open();
     source.opened();
     assert_eq!(source.reconnect(), Error::None);
     connection.sees_a_reset(CANCEL);
-    connection.sees_a_good_bye(NO_ERROR);
-    let mut connection = Http2::accept(&server);
+    let mut connection = connection.again(&server);
     connection.open();
     source.opened();
     source.close();
@@ -1035,7 +1054,7 @@ fn the_rest_is_as_over_http1() {
     let mut connection = Http2::accept(&server);
     let location = [(":status", "307"), ("location", "/next")];
     connection.head(END_STREAM, &location);
-    let mut connection = Http2::accept(&server);
+    let mut connection = connection.again(&server);
     assert_eq!(connection.request.target, "/next");
     let gzip = ("content-encoding", "gzip");
     connection.head(0, &[EVENT_STREAM[0], EVENT_STREAM[1], gzip]);
@@ -1049,9 +1068,10 @@ fn the_rest_is_as_over_http1() {
     source.message("one");
     connection.end();
     source.ended();
-    let mut connection = Http2::accept(&server);
+    let mut connection = connection.again(&server);
     connection.head(0, &[(":status", "403"), ("content-type", "a/b")]);
-    connection.send_frame(DATA, END_STREAM, STREAM, b"because");
+    let stream = connection.stream;
+    connection.send_frame(DATA, END_STREAM, stream, b"because");
     let failure = source.failed(Error::Status);
     assert_eq!(failure.body, "because");
     assert_eq!(failure.http_status, 403);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use eventsource::ffi::{self, Error, ReadyState};
+use eventsource::ffi::{self, Error, HttpVersion, ReadyState};
 
 use support::certificates;
 use support::event_loop::EventLoop;
@@ -677,8 +677,12 @@ fn a_flood_leaves_others_their_turns() {
 fn mute_servers_hold_up_nobody() {
     for working in Working::both() {
         let mute = Server::secure(certificates::trusted("127.0.0.1"));
-        let stuck: Vec<_> =
-            (0..60).map(|_| working.source(&mute.url("/")).start()).collect();
+        // Each with a connection of its own.
+        let stuck = || {
+            let source = working.source(&mute.url("/"));
+            source.in_version(HttpVersion::_1_1).start()
+        };
+        let stuck: Vec<_> = (0..60).map(|_| stuck()).collect();
         let taken: Vec<_> = (0..4).map(|_| mute.accept_silently()).collect();
         let server = Server::start();
         let start = Instant::now();

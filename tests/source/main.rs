@@ -30,6 +30,8 @@ mod redirects;
 mod refusals;
 mod requests;
 mod responses;
+#[cfg(feature = "http2")]
+mod sharing;
 mod spares;
 mod states;
 mod stats;

@@ -23,7 +23,7 @@ unsafe impl Send for EventLoop {}
 unsafe impl Sync for EventLoop {}
 
 thread_local! {
-    static HERE: Cell<Option<EventLoop>> = const { Cell::new(None) };
+    static HERE: Cell<Option<Option<EventLoop>>> = const { Cell::new(None) };
 }
 
 /// What drives the sources that are made from here on, if it is not a thread
@@ -32,7 +32,19 @@ pub fn of_new_sources() -> Option<EventLoop> {
     static LOOP: OnceLock<Option<EventLoop>> = OnceLock::new();
     let wanted = || std::env::var_os(ALL).is_some();
     let all = || *LOOP.get_or_init(|| wanted().then(EventLoop::started));
-    HERE.get().or_else(all)
+    HERE.get().unwrap_or_else(all)
+}
+
+/// Every source that this thread makes in `body` has a thread of its own.
+pub fn nobody_drives_in<T>(body: impl FnOnce() -> T) -> T {
+    drives_in(None, body)
+}
+
+fn drives_in<T>(driver: Option<EventLoop>, body: impl FnOnce() -> T) -> T {
+    let before = HERE.replace(Some(driver));
+    let result = body();
+    HERE.set(before);
+    result
 }
 
 impl EventLoop {
@@ -54,10 +66,7 @@ impl EventLoop {
 
     /// Every source that this thread makes in `body` is driven by the loop.
     pub fn drives_in<T>(self, body: impl FnOnce() -> T) -> T {
-        let before = HERE.replace(Some(self));
-        let result = body();
-        HERE.set(before);
-        result
+        drives_in(Some(self), body)
     }
 
     pub fn start(self) -> Error {

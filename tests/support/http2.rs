@@ -1,7 +1,11 @@
 //! A scripted server's end of a connection over HTTP/2: frames, each at the
 //! test's word, in order or not.
 
+use std::io;
+
+use super::event_loop;
 use super::server::{Connection, Request, Server};
+use super::source::Source;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -19,7 +23,7 @@ pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 pub const PADDED: u8 = 8;
 
-/// The only stream of each connection.
+/// The first stream of each connection.
 pub const STREAM: u32 = 1;
 
 /// The status 200 and the type of an event stream, for [`block`].
@@ -47,7 +51,9 @@ impl Frame {
 pub struct Http2 {
     connection: Connection,
     held: Vec<u8>,
+    /// The one that was read last, and its stream.
     pub request: Request,
+    pub stream: u32,
 }
 
 impl Http2 {
@@ -67,43 +73,91 @@ impl Http2 {
     /// Reads the head of a request, and sends nothing.
     pub fn silent(connection: Connection) -> Http2 {
         let (held, request) = (Vec::new(), Request::default());
-        let mut http2 = Http2 { connection, held, request };
+        let mut http2 = Http2 { connection, held, request, stream: 0 };
         let preface = http2.take(24);
         assert_eq!(preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let settings = http2.frame();
         assert_eq!((settings.kind, settings.flags), (SETTINGS, 0));
-        let head = http2.next(HEADERS);
-        assert_eq!(head.stream, STREAM);
-        let mut block = head.payload;
-        let mut flags = head.flags;
+        http2.next_request();
+        assert_eq!(http2.stream, STREAM);
+        http2
+    }
+
+    /// The next request: over a connection that follows this one, or, of a
+    /// source that a loop drives, over this one.
+    pub fn again(mut self, server: &Server) -> Http2 {
+        match event_loop::of_new_sources() {
+            None => {
+                self.sees_a_good_bye(0);
+                Http2::accept(server)
+            }
+            Some(_) => {
+                self.next_request();
+                self
+            }
+        }
+    }
+
+    /// The source has done with its stream, and so with the connection; if a
+    /// loop drives it, when it is closed.
+    pub fn sees_the_end(&mut self, source: &Source) {
+        if event_loop::of_new_sources().is_some() {
+            source.close();
+        }
+        self.sees_a_good_bye(0);
+    }
+
+    /// Reads the head of the next request.
+    pub fn next_request(&mut self) {
+        let head = self.next(HEADERS);
+        self.read_request(head);
+    }
+
+    /// Reads the rest of a head that begins with this frame.
+    pub fn read_request(&mut self, head: Frame) {
+        let Frame { mut flags, stream, payload: mut block, .. } = head;
         while flags & END_HEADERS == 0 {
-            let more = http2.frame();
+            let more = self.frame();
             assert_eq!(more.kind, CONTINUATION);
             block.extend(more.payload);
             flags = more.flags;
         }
-        http2.request = request_of(&block);
-        http2
+        self.stream = stream;
+        self.request = request_of(&block);
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
+        let taken = self.try_take(length).expect("bytes");
+        taken.expect("the client has closed")
+    }
+
+    /// None if the client has closed.
+    fn try_take(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {
         let mut buffer = [0; 16 << 10];
         while self.held.len() < length {
-            let read = self.connection.receive(&mut buffer).expect("bytes");
-            assert!(read > 0, "the client has closed");
+            let read = self.connection.receive(&mut buffer)?;
+            if read == 0 {
+                return Ok(None);
+            }
             self.held.extend_from_slice(&buffer[..read]);
         }
         let rest = self.held.split_off(length);
-        std::mem::replace(&mut self.held, rest)
+        Ok(Some(std::mem::replace(&mut self.held, rest)))
     }
 
     /// The next frame of the client's.
     pub fn frame(&mut self) -> Frame {
-        let head = self.take(9);
+        self.try_frame().expect("a frame").expect("the client has closed")
+    }
+
+    /// The same; None if there is none.
+    pub fn try_frame(&mut self) -> io::Result<Option<Frame>> {
+        let Some(head) = self.try_take(9)? else { return Ok(None) };
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let payload = self.take(length as usize);
-        Frame { kind: head[3], flags: head[4], stream, payload }
+        let payload = self.try_take(length as usize)?;
+        let payload = payload.expect("a whole frame");
+        Ok(Some(Frame { kind: head[3], flags: head[4], stream, payload }))
     }
 
     /// The next frame of a kind; others are passed over.
@@ -132,7 +186,7 @@ impl Http2 {
     #[track_caller]
     pub fn sees_a_reset(&mut self, code: u32) {
         let frame = self.next(RST_STREAM);
-        assert_eq!((frame.stream, frame.number(0)), (STREAM, code));
+        assert_eq!((frame.stream, frame.number(0)), (self.stream, code));
     }
 
     /// The client ends the connection, with this code.
@@ -176,7 +230,7 @@ impl Http2 {
     /// The head of a response.
     pub fn head(&mut self, flags: u8, fields: &[(&str, &str)]) {
         let flags = flags | END_HEADERS;
-        self.send_frame(HEADERS, flags, STREAM, &block(fields));
+        self.send_frame(HEADERS, flags, self.stream, &block(fields));
     }
 
     /// The head of an event stream.
@@ -186,16 +240,16 @@ impl Http2 {
 
     /// A piece of the stream.
     pub fn data(&mut self, data: impl AsRef<[u8]>) {
-        self.send_frame(DATA, 0, STREAM, data.as_ref());
+        self.send_frame(DATA, 0, self.stream, data.as_ref());
     }
 
     /// The end of the stream.
     pub fn end(&mut self) {
-        self.send_frame(DATA, END_STREAM, STREAM, &[]);
+        self.send_frame(DATA, END_STREAM, self.stream, &[]);
     }
 
     pub fn reset(&mut self, code: u32) {
-        self.send_frame(RST_STREAM, 0, STREAM, &code.to_be_bytes());
+        self.send_frame(RST_STREAM, 0, self.stream, &code.to_be_bytes());
     }
 
     pub fn go_away(&mut self, last: u32, code: u32) {
