@@ -4,7 +4,7 @@
 
 #![expect(unsafe_code, reason = "the C API is what is attacked")]
 
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::fs;
 use std::io::Write;
 use std::ptr;
@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use eventsource::ffi::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::alone;
+use support::event_loop::EventLoop;
 use support::limits::{Limit, limit};
 use support::pointer::Pointer;
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
-use support::source::Source;
+use support::source::{Handle, Source};
+use support::{alone, until};
 
 /// How much harm is done.
 const MUCH: usize = if cfg!(debug_assertions) { 64 << 20 } else { 1 << 30 };
@@ -177,6 +178,51 @@ fn a_gzip_bomb() {
             connection.send(gzip.finish().expect("memory"));
         });
         assert_eq!(said, []);
+    });
+}
+
+/// Pull mode, on a loop: what a read brings beyond the queue's capacity is as
+/// little when it was compressed, and it comes whole.
+#[test]
+fn a_gzip_bomb_of_items() {
+    alone("a_gzip_bomb_of_items", || {
+        const EVENTS: u64 = 1_000_000;
+        let head = EVENT_STREAM
+            .replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n");
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&b"data\n\n".repeat(EVENTS as usize)).expect("memory");
+        gzip.write_all(b"data: after\n\n").expect("memory");
+        let body = gzip.finish().expect("memory");
+        let event_loop = EventLoop::started();
+        let server = Server::start();
+        let source = event_loop.drives_in(|| Handle::bare(&server.url("/")));
+        assert_eq!(source.set_queue(16), Error::None);
+        assert_eq!(source.connect(), Error::None);
+        let mut connection = server.accept();
+        let before = kibibytes("VmRSS:");
+        connection.send(head);
+        connection.send(body);
+        let waiting = || source.stats().events;
+        until("a full queue", || waiting() > 16);
+        // As long as anybody wants.
+        let mut last = 0;
+        until("it reads no more", || {
+            thread::sleep(Duration::from_millis(100));
+            std::mem::replace(&mut last, waiting()) == waiting()
+        });
+        assert!(last <= 64 << 10, "{last} events wait");
+        let growth = kibibytes("VmRSS:").saturating_sub(before);
+        assert!(growth < GROWTH, "{growth} KiB");
+        let (sender, said) = channel();
+        let taker = thread::spawn(move || take_all(*source, &sender));
+        let events = said.iter().take_while(
+            |it| !matches!(it, Said::Event(data) if data == "after"),
+        );
+        assert_eq!(events.count() as u64, 1 + EVENTS, "with the open");
+        source.close();
+        taker.join().expect("a thread that takes the close");
+        source.free();
+        event_loop.free();
     });
 }
 
@@ -441,14 +487,13 @@ struct Victim {
 
 impl Victim {
     fn new(url: &str, mode: Mode, limit: usize) -> Victim {
-        let url = CString::new(url).expect("a URL");
         let (sender, said) = channel::<Said>();
         let of_taker = sender.clone();
         let sender = Box::into_raw(Box::new(sender)).cast();
-        let mut source = ptr::null_mut();
-        // SAFETY: a text, a place; the sender is never released.
+        let pointer = Pointer::new(url);
+        let source = pointer.as_ptr();
+        // SAFETY: alive; the sender is never released.
         unsafe {
-            assert_eq!(eventsource_new(url.as_ptr(), &mut source), Error::None);
             if mode == Mode::Items {
                 eventsource_set_queue(source, 16);
                 eventsource_set_comments(source, 1);
@@ -462,7 +507,6 @@ impl Victim {
             eventsource_set_max_event_size(source, limit);
             assert_eq!(eventsource_connect(source), Error::None);
         }
-        let pointer = Pointer::from(source);
         let taker = (mode == Mode::Items)
             .then(|| thread::spawn(move || take_all(pointer, &of_taker)));
         Victim { source, said, taker }

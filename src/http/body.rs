@@ -1,6 +1,6 @@
 //! The body of a response: its framing and its coding, undone in place.
 
-use std::ops::ControlFlow::{self, Break};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use http::header::HeaderMap;
 
@@ -13,23 +13,27 @@ use crate::http::coding::Gzip;
 pub(crate) struct Body {
     framing: Framing,
     gzip: Option<Box<Gzip>>,
+    /// The framing has ended before all of the coding was undone.
+    is_framed: bool,
 }
 
 impl Body {
     /// The body that a response's headers announce (RFC 9112, 6.3).
     pub(crate) fn new(headers: &HeaderMap) -> Result<Body, Failure> {
-        Ok(Body { framing: Framing::of(headers)?, gzip: Gzip::of(headers)? })
+        let (framing, gzip) = (Framing::of(headers)?, Gzip::of(headers)?);
+        Ok(Body { framing, gzip, is_framed: false })
     }
 
     /// The body of a response whose protocol frames it, and says where it ends.
     #[cfg(feature = "http2")]
     pub(crate) fn of_a_stream(headers: &HeaderMap) -> Result<Body, Failure> {
-        Ok(Body { framing: Framing::Close, gzip: Gzip::of(headers)? })
+        let (framing, gzip) = (Framing::Close, Gzip::of(headers)?);
+        Ok(Body { framing, gzip, is_framed: false })
     }
 
     /// What it means that the connection has ended here: the end of a body
     /// that has no other, or the loss of the rest.
-    pub(crate) fn closed(&self) -> Result<Progress, Failure> {
+    pub(crate) fn closed(&mut self) -> Result<Progress, Failure> {
         self.framing.closed()?;
         self.end()
     }
@@ -40,10 +44,34 @@ impl Body {
         self.framing.is_over()
     }
 
-    /// The framing has ended: so must the coding.
-    fn end(&self) -> Result<Progress, Failure> {
+    /// The framing has ended: so must the coding, when all of it is undone.
+    fn end(&mut self) -> Result<Progress, Failure> {
+        if self.has_rest() {
+            self.is_framed = true;
+            return Ok(Progress::More);
+        }
         self.gzip.as_ref().map_or(Ok(()), |gzip| gzip.closed())?;
         Ok(Progress::End)
+    }
+
+    /// Whether some of the last read is left, which is decoded before the next.
+    #[inline]
+    pub(crate) fn has_rest(&mut self) -> bool {
+        self.gzip.as_mut().is_some_and(|gzip| gzip.has_rest())
+    }
+
+    /// Decodes what is left of a read, or some of it.
+    #[cold]
+    pub(crate) fn decode_rest(
+        &mut self,
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<Progress, Failure> {
+        let gzip = self.gzip.as_mut().expect("a coding that leaves a rest");
+        match gzip.decode_rest(sink)? {
+            Break(()) => Ok(Progress::Stopped),
+            Continue(()) if self.is_framed => self.end(),
+            Continue(()) => Ok(Progress::More),
+        }
     }
 
     /// Undoes the coding of a piece of a body whose protocol frames it, as

@@ -1,6 +1,7 @@
 //! The content codings of a body, undone as it comes, whatever the protocol
 //! is that frames it.
 
+use std::mem;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
@@ -43,7 +44,9 @@ pub(crate) fn codings(headers: &HeaderMap, name: HeaderName) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// gzip (RFC 1952), undone as it comes.
+/// gzip (RFC 1952), undone as it comes. A little may become a thousand times as
+/// much: of what a read has brought as much is undone as another read might
+/// bring, and the rest is put aside.
 #[derive(Debug)]
 pub(crate) struct Gzip {
     place: Place,
@@ -54,6 +57,12 @@ pub(crate) struct Gzip {
     sum: Crc,
     /// What a step has decoded.
     decoded: Box<[u8]>,
+    /// How much has been decoded since the read.
+    amount: usize,
+    /// That was much: there may be more, in `inflate` or from a place of `rest`
+    /// on.
+    has_rest: bool,
+    rest: (Vec<u8>, usize),
 }
 
 /// Where in a gzip the next byte stands.
@@ -78,6 +87,8 @@ impl Gzip {
     /// The most that is decoded at once. After each step the sink may break
     /// off: a close waits for no more than this.
     const STEP: usize = 32 * 1024;
+    /// The most that is decoded for a read.
+    const MOST: usize = 64 * 1024;
 
     const FLAG_SUM: u8 = 2;
     const FLAG_EXTRA: u8 = 4;
@@ -92,6 +103,9 @@ impl Gzip {
             inflate: Decompress::new(false),
             sum: Crc::new(),
             decoded: vec![0; Gzip::STEP].into(),
+            amount: 0,
+            has_rest: false,
+            rest: (Vec::new(), 0),
         }
     }
 
@@ -117,6 +131,16 @@ impl Gzip {
         }
     }
 
+    /// Whether something was put aside, which is to be decoded before more is
+    /// read. If not, a read begins.
+    #[inline]
+    pub(crate) fn has_rest(&mut self) -> bool {
+        if !self.has_rest {
+            self.amount = 0;
+        }
+        self.has_rest
+    }
+
     /// Decodes a piece, and hands the result to `sink`, step by step. What
     /// came before a broken place is handed over before the failure.
     pub(crate) fn decode(
@@ -124,13 +148,47 @@ impl Gzip {
         mut piece: &[u8],
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
-        loop {
+        let flow = match self.has_rest {
+            true => Continue(()),
+            false => self.undo(&mut piece, sink)?,
+        };
+        if self.has_rest {
+            let (rest, _) = &mut self.rest;
+            rest.try_reserve(piece.len()).map_err(|_| no_memory())?;
+            rest.extend_from_slice(piece);
+        }
+        Ok(flow)
+    }
+
+    /// The same with what was put aside.
+    pub(crate) fn decode_rest(
+        &mut self,
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        (self.amount, self.has_rest) = (0, false);
+        let (rest, start) = mem::take(&mut self.rest);
+        let mut piece = &rest[start..];
+        let flow = self.undo(&mut piece, sink)?;
+        if self.has_rest {
+            let start = rest.len() - piece.len();
+            self.rest = (rest, start);
+        }
+        Ok(flow)
+    }
+
+    /// Decodes a piece until it is empty, or that was enough.
+    fn undo(
+        &mut self,
+        piece: &mut &[u8],
+        sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        while self.amount <= Gzip::MOST - Gzip::STEP {
             if self.place != Place::Data {
                 let Some((&byte, rest)) = piece.split_first() else {
                     return Ok(Continue(()));
                 };
                 self.step(byte)?;
-                piece = rest;
+                *piece = rest;
                 continue;
             }
             let (read, written) =
@@ -142,7 +200,8 @@ impl Gzip {
             );
             let read = (self.inflate.total_in() - read) as usize;
             let written = (self.inflate.total_out() - written) as usize;
-            piece = &piece[read..];
+            *piece = &piece[read..];
+            self.amount += written;
             let decoded = &mut self.decoded[..written];
             // Before the sink has the bytes: it changes them in place.
             self.sum.update(decoded);
@@ -161,6 +220,8 @@ impl Gzip {
                 _ => {}
             }
         }
+        self.has_rest = true;
+        Ok(Continue(()))
     }
 
     /// Whether the body may end here: between two members, or before the
@@ -248,6 +309,10 @@ impl Gzip {
         self.sum.reset();
         Place::Header(0)
     }
+}
+
+fn no_memory() -> Failure {
+    Failure::new(Error::System, "no memory for a compressed stream")
 }
 
 fn bad(what: &str) -> Failure {

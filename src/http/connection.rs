@@ -9,11 +9,12 @@ use http::header::HeaderMap;
 use crate::error::Error;
 use crate::failure::{Excerpt, Failure};
 use crate::http::body::Body;
+#[cfg(feature = "http2")]
 use crate::http::chunked::Progress;
 use crate::http::exchange::Rest;
 #[cfg(feature = "http2")]
 use crate::http::over_http2::Http2;
-use crate::http::reading::{broken, receive};
+use crate::http::reading::{after, broken, receive};
 use crate::http::spare::{Spare, Terms};
 use crate::net::tls::Stream;
 use crate::stats::Stats;
@@ -84,7 +85,13 @@ impl<'a, F: FnMut() -> Option<&'a mut [u8]>> Input for Pieces<F> {
         let mut read = Ok(Read::All);
         while let Some(piece) = (self.0)() {
             received += piece.len();
-            match connection.body.decode_piece(piece, sink) {
+            let body = &mut connection.body;
+            let mut progress = body.decode_piece(piece, sink);
+            // Nobody would come back for it.
+            while body.has_rest() && matches!(progress, Ok(Progress::More)) {
+                progress = body.decode_rest(sink);
+            }
+            match progress {
                 Ok(Progress::Stopped) => read = Ok(Read::Stopped),
                 Ok(_) => continue,
                 Err(failure) => read = Err(failure),
@@ -132,12 +139,15 @@ impl Connection {
     /// The stream that it comes over has ended in good order, says who reads
     /// it.
     #[cfg(feature = "http2")]
-    pub(crate) fn has_ended(&self) -> Result<(), Failure> {
+    pub(crate) fn has_ended(&mut self) -> Result<(), Failure> {
         self.body.closed().map(drop)
     }
 
     /// Whether bytes that have come may be left where a wait does not see them.
-    pub(crate) fn holds_more(&self) -> bool {
+    pub(crate) fn holds_more(&mut self) -> bool {
+        if self.body.has_rest() {
+            return true;
+        }
         let stream = match &self.wire {
             Wire::Http1(stream, ..) => stream,
             #[cfg(feature = "http2")]
@@ -158,6 +168,9 @@ impl Connection {
         stats: &Stats,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Read, Failure> {
+        if self.body.has_rest() {
+            return self.body.decode_rest(sink).map(|it| after(it, Read::More));
+        }
         let (stream, first) = match &mut self.wire {
             Wire::Http1(stream, first, _) => (stream, first),
             #[cfg(feature = "http2")]
@@ -173,7 +186,9 @@ impl Connection {
             None => match receive(stream, buffer) {
                 Ok(Some((0, next))) => return Ok(next),
                 Ok(Some((read, next))) => (&mut buffer[..read], next),
-                Ok(None) => return self.body.closed().map(|_| Read::End),
+                Ok(None) => {
+                    return self.body.closed().map(|it| after(it, Read::More));
+                }
                 Err(cause) if is_cut_off(&cause) => {
                     return Err(self.cut_off());
                 }
@@ -181,11 +196,9 @@ impl Connection {
             },
         };
         stats.received(received.len());
-        Ok(match self.body.decode(received, sink)? {
-            Progress::More => next,
-            Progress::End => Read::End,
-            Progress::Stopped => Read::Stopped,
-        })
+        let progress = self.body.decode(received, sink)?;
+        let next = if self.body.has_rest() { Read::More } else { next };
+        Ok(after(progress, next))
     }
 
     /// The connection for another request to `origin`, once the body has ended
@@ -221,7 +234,7 @@ impl Connection {
 
     /// The connection was closed without the end that TLS has. RFC 9112, 8: a
     /// body that nothing else ends is then incomplete.
-    fn cut_off(&self) -> Failure {
+    fn cut_off(&mut self) -> Failure {
         self.body.closed().err().unwrap_or_else(|| {
             let message = "the connection was closed without TLS's \
                            close_notify: the stream may have been cut off";

@@ -441,7 +441,7 @@ impl Excerpting {
     }
 
     /// All that there was, or that was waited for.
-    pub(crate) fn finish(self, has_ended: bool) -> Excerpt {
+    pub(crate) fn finish(mut self, has_ended: bool) -> Excerpt {
         let is_complete = has_ended && self.connection.has_ended().is_ok();
         self.beginning.finish(is_complete)
     }

@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::chunked::Progress;
 use crate::http::head::Head;
 use crate::http::line::{self, Line};
-use crate::http::reading::{Read, before_the_head, broken, receive};
+use crate::http::reading::{Read, after, before_the_head, broken, receive};
 use crate::http2::{Code, Event};
 use crate::net::tls::{self, Stream};
 use crate::stats::Stats;
@@ -238,6 +238,9 @@ impl Http2 {
             Read::Nothing => {}
             ended => return Ok(ended),
         }
+        if body.has_rest() {
+            return Ok(Read::More);
+        }
         Ok(self.told(next))
     }
 
@@ -264,9 +267,10 @@ impl Http2 {
             self.line.engine.consumed(self.number, first.body.len());
         }
         if first.is_whole {
-            return body.closed().map(|_| Read::End);
+            return body.closed().map(|it| after(it, Read::More));
         }
         match self.take_in(&mut first.unread, body, sink)? {
+            Read::More | Read::Nothing if body.has_rest() => Ok(Read::More),
             Read::More | Read::Nothing => Ok(Read::All),
             ended => Ok(ended),
         }
@@ -304,7 +308,7 @@ impl Http2 {
                 }
                 Some(Event::End { .. }) => {
                     self.is_over = true;
-                    return body.closed().map(|_| Read::End);
+                    return body.closed().map(|it| after(it, Read::More));
                 }
                 Some(Event::Reset { code, why, .. }) => {
                     self.is_over = true;

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::error::Error;
 use crate::failure::{Failure, in_words};
+use crate::http::chunked::Progress;
 use crate::net::tls::{self, Stream};
 
 /// What a read has brought.
@@ -23,6 +24,16 @@ pub(crate) enum Read {
     End,
     /// The sink wanted no more.
     Stopped,
+}
+
+/// What a piece of a body means, where `next` follows if the body goes on.
+#[inline]
+pub(crate) fn after(progress: Progress, next: Read) -> Read {
+    match progress {
+        Progress::More => next,
+        Progress::End => Read::End,
+        Progress::Stopped => Read::Stopped,
+    }
 }
 
 /// Reads once: how many bytes, and what follows if they end nothing. None is

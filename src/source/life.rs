@@ -444,8 +444,8 @@ impl<H: Handler> Source<H> {
     }
 
     /// Whether bytes may be left that a wait for the connection does not see.
-    fn holds_more(&self) -> bool {
-        let stream = self.stream.as_ref().expect("an open stream");
+    fn holds_more(&mut self) -> bool {
+        let stream = self.stream.as_mut().expect("an open stream");
         stream.connection.holds_more()
     }
 
@@ -461,7 +461,7 @@ impl<H: Handler> Source<H> {
     /// The stream of a connection that is shared has ended, or was lost.
     #[cfg(feature = "http2")]
     pub(crate) fn told(&mut self, ending: Result<(), Failure>) -> Next {
-        let stream = self.stream.as_ref().expect("an open stream");
+        let stream = self.stream.as_mut().expect("an open stream");
         match ending.and_then(|()| stream.connection.has_ended()) {
             Ok(()) => self.ended(),
             Err(failure) => self.lost(failure),
