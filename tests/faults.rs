@@ -11,6 +11,7 @@ use eventsource::ffi::{
     Error, eventsource_set_connect_timeout, eventsource_set_idle_timeout,
     eventsource_set_response_timeout,
 };
+use support::event_loop::EventLoop;
 use support::limits::{Amount, Limit, limit};
 use support::server::{CHUNKED, Connection, EVENT_STREAM, NOBODY, Server};
 use support::source::{Seen, Source};
@@ -404,6 +405,15 @@ fn without_descriptors_it_tries_again() {
     });
 }
 
+/// The limit of threads is none for root.
+fn become_somebody() {
+    // SAFETY: takes nothing.
+    if unsafe { libc::geteuid() } == 0 {
+        // SAFETY: takes numbers.
+        assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+    }
+}
+
 #[test]
 fn without_threads_it_tries_again() {
     alone("without_threads_it_tries_again", || {
@@ -411,12 +421,7 @@ fn without_threads_it_tries_again() {
         names::resolve("threads.test", &[server.address().ip()]);
         let source = Source::new(&server.url_at("threads.test", "/"));
         certificates::install();
-        // The limit is none for root.
-        // SAFETY: takes nothing.
-        if unsafe { libc::geteuid() } == 0 {
-            // SAFETY: takes numbers.
-            assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
-        }
+        become_somebody();
         let before = limit(Limit::Threads, 0);
         assert_eq!(source.connect(), Error::System);
         limit(Limit::Threads, before);
@@ -428,6 +433,25 @@ fn without_threads_it_tries_again() {
         connection.finish();
         source.ended();
         source.retrying(Error::System);
+        limit(Limit::Threads, before);
+        server.accept().send(EVENT_STREAM);
+        while !matches!(source.next(), Seen::Open(_)) {}
+    });
+}
+
+/// A loop connects on threads of its own: without any, an attempt fails.
+#[test]
+fn without_threads_a_loop_tries_again() {
+    alone("without_threads_a_loop_tries_again", || {
+        let server = Server::start();
+        let event_loop = EventLoop::started();
+        let source = event_loop.drives_in(|| Source::new(&server.url("/")));
+        certificates::install();
+        become_somebody();
+        let before = limit(Limit::Threads, 0);
+        let source = source.start();
+        let failure = source.retrying(Error::System);
+        assert!(failure.message.contains("no thread"), "{failure:?}");
         limit(Limit::Threads, before);
         server.accept().send(EVENT_STREAM);
         while !matches!(source.next(), Seen::Open(_)) {}

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use eventsource::ffi::{Error, ReadyState};
-use support::event_loop::EventLoop;
+use support::event_loop::{self, EventLoop};
 use support::phases::{Phase, stage};
 use support::program::scratch;
 use support::server::{CHUNKED, EVENT_STREAM, NOBODY, Server};
@@ -364,6 +364,8 @@ fn a_program_may_end_while_sources_run() {
 #[test]
 fn nothing_is_left_behind() {
     alone("nothing_is_left_behind", || {
+        // What drives all sources, if there is one, is the process's.
+        let is_on_loop = event_loop::of_new_sources().is_some();
         let threads = count("task");
         // What the process keeps, it has after the first round.
         for phase in Phase::ALL {
@@ -381,8 +383,9 @@ fn nothing_is_left_behind() {
         let before = at_rest();
         for _ in 0..200 {
             let server = Server::start();
+            let threads = count("task");
             let source = Source::new(&server.url("/"));
-            assert_eq!(count("task"), before.1, "no thread before connect");
+            assert!(count("task") <= threads, "no thread before connect");
             let source = source.start();
             let mut connection = server.accept();
             connection.send(EVENT_STREAM.to_owned() + "data: x\n\n");
@@ -398,8 +401,13 @@ fn nothing_is_left_behind() {
                 staged.sees_the_client_close();
             }
             let_names_go();
-            until(&format!("the same after {phase:?}"), || at_rest() == before);
+            // Those that connect for a loop rest for a second before they end.
+            if !is_on_loop {
+                let what = format!("the same after {phase:?}");
+                until(&what, || at_rest() == before);
+            }
         }
+        until("the same after all", || at_rest() == before);
     });
 }
 
