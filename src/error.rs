@@ -117,7 +117,7 @@ texts! {
     NotConnected: c"the source has not been connected",
     Closed: c"the source is closed",
     Callback: c"not allowed in a callback of the same object",
-    Timeout: c"time limit exceeded",
+    Timeout: c"timed out",
     System: c"out of threads, descriptors or memory",
     Resolve: c"host name not found",
     Connect: c"no connection to the host",

@@ -74,7 +74,7 @@ pub(crate) fn broken(cause: &io::Error) -> Failure {
 pub(crate) fn before_the_head(cause: &io::Error) -> Failure {
     let failure = match cause.kind() {
         io::ErrorKind::TimedOut => {
-            Failure::new(Error::Timeout, "no response in time")
+            Failure::new(Error::Timeout, "timed out before the response")
         }
         io::ErrorKind::UnexpectedEof => Failure::new(
             Error::Lost,

@@ -88,7 +88,7 @@ fn look_up(
         Ok(()) => {}
         Err(Unready::Interrupted) => return Err(NoConnection::Interrupted),
         Err(Unready::Deadline) => {
-            return Err(failure(Error::Timeout, "no answer in time").into());
+            return Err(failure(Error::Timeout, "timed out").into());
         }
         Err(Unready::System(cause)) => {
             return Err(system(cause).into());

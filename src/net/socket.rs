@@ -85,8 +85,7 @@ impl Socket {
                 }
                 Err(Unready::Deadline) if until.has_passed() => {
                     let (_, address) = attempts[0];
-                    let message =
-                        format!("connecting to {address}: no answer in time");
+                    let message = format!("connecting to {address}: timed out");
                     return Err(Failure::new(Error::Timeout, message).into());
                 }
                 Err(Unready::Deadline) => continue,
@@ -145,7 +144,7 @@ impl Socket {
             match until.at_most(Instant::now() + UNIX_RETRY).sleep() {
                 Unready::Interrupted => return Err(NoConnection::Interrupted),
                 Unready::Deadline if until.has_passed() => {
-                    let message = "its queue is full, no answer in time";
+                    let message = "its queue is full: timed out";
                     return Err(failure(Error::Timeout, &message).into());
                 }
                 Unready::Deadline => {}

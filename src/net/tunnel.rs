@@ -360,7 +360,7 @@ impl Tunnel<'_> {
         match tls::failure(cause) {
             Some(failure) => self.proxy.named(failure).into(),
             None if cause.kind() == io::ErrorKind::TimedOut => {
-                self.proxy.failure(Error::Timeout, "no answer in time").into()
+                self.proxy.failure(Error::Timeout, "timed out").into()
             }
             None => {
                 let why = format!("connection lost: {}", in_words(cause));

@@ -471,7 +471,7 @@ impl<H: Handler> Source<H> {
     /// The idle timeout has passed.
     pub(crate) fn silent(&mut self) -> Next {
         let time = self.options.idle_timeout.unwrap_or_default().as_millis();
-        let message = format!("nothing has come for {time} ms");
+        let message = format!("timed out: nothing has come for {time} ms");
         self.lost(Failure::new(Error::Timeout, message))
     }
 

@@ -333,7 +333,7 @@ fn every_error_says_what_it_means() {
         (Error::NotConnected, "the source has not been connected"),
         (Error::Closed, "the source is closed"),
         (Error::Callback, "not allowed in a callback of the same object"),
-        (Error::Timeout, "time limit exceeded"),
+        (Error::Timeout, "timed out"),
         (Error::System, "out of threads, descriptors or memory"),
         (Error::Resolve, "host name not found"),
         (Error::Connect, "no connection to the host"),
