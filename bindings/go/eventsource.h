@@ -48,10 +48,10 @@
 // A program need not look at what each of them returns: as long as a call of
 // eventsource_set_...() is refused, eventsource_connect() returns that error,
 // the first one if there are several, and the log names the function. A later
-// call of the same function that succeeds makes it good; for
-// eventsource_set_header() it must be for the same name. A NULL source is
-// refused by every function, so that an error of eventsource_new() alone has
-// to be kept.
+// call of the same function that succeeds cancels the refusal; for
+// eventsource_set_header() that call must be for the same name. Every function
+// refuses a NULL source, so that a program has to keep the error of
+// eventsource_new() only.
 //
 // Parameters for yes or no, or for one of an enumeration's numbers,
 // are of type `int`, so that the library can refuse every other number with
@@ -65,16 +65,17 @@
 // stream. While a callback runs, the source reads nothing more: the server is
 // slowed down, memory is not filled, and nothing is dropped.
 //
-// A function that takes `const eventsource *` may be called from any thread
-// at any time, callbacks included. So may eventsource_close(),
+// A function that takes `const eventsource *` may be called from any thread at
+// any time, callbacks included. So may eventsource_close(),
 // eventsource_reconnect(), eventsource_add_listener() and
-// eventsource_remove_listener(). A callback must return; it must not throw,
-// nor leave by longjmp(). It has as much stack as any thread of the program:
-// see eventsource_set_stack_size().
+// eventsource_remove_listener(). eventsource_close() may also be called in a
+// signal handler, and no other function may. A callback must return; it must
+// not throw, nor leave by longjmp(). It has as much stack as any thread of the
+// program: see eventsource_set_stack_size().
 //
 // A program with thousands of sources gives them to a loop with
 // eventsource_set_loop(): one thread then drives them all, and calls their
-// callbacks, be it one of the library's or the program's own. Where
+// callbacks. That thread is one of the library's, or the program's own. Where
 // eventsource_set_loop() does not say otherwise, "the source's thread" is that
 // of the loop.
 //
@@ -95,44 +96,47 @@
 //
 // Memory
 // ------
-// Arguments of functions are copied. Arguments of callbacks are borrowed
-// until the callback returns, and an item until the next item is asked for.
-// The library never looks at what `user_data` points to, which must live
-// until eventsource_free() has returned: no callback begins after that. A
-// listener is told earlier that it is called no more, see
+// Arguments of functions are copied. Arguments of callbacks are borrowed until
+// the callback returns, and an item until the next item is asked for. The
+// library never looks at what `user_data` points to, which must live until
+// eventsource_free() has returned: no callback begins after that. A listener
+// can learn earlier that it is called no more: see `on_removed` of
 // eventsource_add_listener().
 //
-// Where there is no memory for what a server or the program makes large
-// (events, ids, comments, URLs, headers, bodies), an event is dropped,
-// EVENTSOURCE_ERROR_TOO_LARGE, a setting is refused, EVENTSOURCE_ERROR_SYSTEM,
-// and an attempt fails with EVENTSOURCE_ERROR_SYSTEM and is made again. Where
-// there is none even for what is small, the process is aborted. Small are: the
-// objects of the library and their threads, paths, messages, what TLS needs,
-// a response's head, which has 256 KiB at most, and the receive buffers, half
-// a MiB each, which sources share.
+// A server or the program chooses how large events, ids, comments, URLs,
+// headers and bodies are. If the system has no memory for one of them, the
+// program goes on: the event is dropped with EVENTSOURCE_ERROR_TOO_LARGE, the
+// setting is refused with EVENTSOURCE_ERROR_SYSTEM, or the attempt fails with
+// EVENTSOURCE_ERROR_SYSTEM and is made again. If the system has no memory for
+// anything else, the process is aborted. That is for the objects of the
+// library and their threads, for paths, messages and TLS, for the head of a
+// response, which has 256 KiB at most, and for receive buffers, half a MiB
+// each, which sources share.
 //
 // Lifetime
 // --------
-// One call of eventsource_free() ends a source. Where it is made:
+// A program calls eventsource_free() once for each source. What the call does
+// depends on where it is made:
 //
-// - On a thread that runs no callback of the source: it waits for the callback
-//   that runs, and for `on_close`. It must not hold a lock that a callback of
-//   the source wants: both would wait for ever.
-// - In a callback of the source: it does not wait. `on_close` is called at
-//   once, and the source is released when the callback returns. Until then,
+// - On a thread that runs no callback of the source: the call waits for the
+//   callback that runs, and for `on_close`. The thread must not hold a lock
+//   that a callback of the source wants: both would wait for ever.
+// - In a callback of the source: the call does not wait. `on_close` is called
+//   at once, and the source is released when the callback returns. Until then,
 //   and in the rest of that callback, nothing may be called on the source.
 // - In a callback of another source: as on any other thread. Two sources whose
 //   callbacks free each other would wait for each other for ever.
 // - In pull mode: on the thread that has taken the close, or on any thread
-//   while none is inside eventsource_next() or eventsource_next_batch(). The
-//   descriptor is to be taken out of an event loop before.
-// - After fork(), in the child: it releases memory, and calls nothing.
+//   while none is inside eventsource_next() or eventsource_next_batch(). Take
+//   the descriptor out of the event loop first.
+// - After fork(), in the child: the call releases memory, and calls nothing.
 // - Never in a signal handler.
 //
 // From the moment that eventsource_free() may be called, no other thread may
-// begin a call with the source. So where a callback frees the source, no
-// other thread can wait for it with eventsource_wait(): it cannot know whether
-// it comes too late. Let the callback tell that thread, and free there.
+// begin a call with the source. So if a callback frees the source, no other
+// thread can call eventsource_wait(): that thread cannot know whether the
+// source still exists. Let the callback wake that thread, and free the source
+// there.
 //
 // A thread must not be cancelled (pthread_cancel(3)) inside a call of the
 // library or inside a callback.
@@ -167,14 +171,14 @@
 // eventsource_close() and eventsource_free() release memory and do nothing
 // else: no callback is called, and nothing is written to a descriptor.
 // eventsource_next(), eventsource_wait() and eventsource_reconnect() return
-// EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. So it is with loops. The
-// child calls no other function for a source or loop of its parent, and does
-// not return from the callback in which it was made. It may make sources and
-// loops of its own.
+// EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The same holds for loops.
+// The child calls no other function for a source or loop of its parent, and
+// does not return from the callback in which it was made. It may make sources
+// and loops of its own.
 //
-// Under valgrind a program is clean; one that follows https URLs is, with the
-// installed suppressions, share/eventsource/valgrind.supp. What is kept for
-// the next source when all have been freed is a few KiB, and with https the
+// valgrind has nothing to report; for https URLs it needs the installed
+// suppressions, share/eventsource/valgrind.supp. When all sources have been
+// freed, the library keeps a few KiB for the next source, and with https the
 // certificates and sessions of TLS.
 //
 // ABI
@@ -615,10 +619,10 @@ eventsource_error eventsource_new(const char *url, eventsource **source);
 // is released when the running callback has returned. Nothing may be called on
 // the source any more, not even in the rest of that callback. NULL is ignored.
 //
-// No other thread may begin a call with the source once this one may begin;
-// see Lifetime, above. A thread that is already inside eventsource_connect(),
-// eventsource_close(), eventsource_reconnect() or eventsource_wait() when a
-// callback frees the source returns safely.
+// Once this function may be called, no other thread may begin a call with the
+// source; see Lifetime, above. A thread that is already inside
+// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
+// eventsource_wait() when a callback frees the source returns safely.
 void eventsource_free(eventsource *source);
 
 // Callbacks and listeners
@@ -666,22 +670,22 @@ eventsource_error eventsource_on_comment(
 // never 0, in `*id`.
 //
 // May be called at any time, from any thread, in callbacks. Listeners of a
-// type are called in the order in which they were added, and one that was
-// added twice twice; a listener that is added while an event is dispatched is
-// first called for the next event. `message` is the type of events to which
-// the stream gives none (R57). `id` may be NULL if the listener will not be
-// removed.
+// type are called in the order in which they were added, and a listener that
+// was added twice is called twice; a listener that is added while an event is
+// dispatched is first called for the next event. `message` is the type of
+// events to which the stream gives none (R57). `id` may be NULL if the
+// listener will not be removed.
 //
 // `on_removed`, unless it is NULL, is called exactly once, when the listener
 // is called no more, so that `user_data` can be released. It is called on the
 // thread that calls eventsource_remove_listener(), before that returns; or, if
 // the listener runs at that moment, on the source's thread, as soon as the
-// listener has returned. Listeners that were not removed are when the source
-// has ended, on its thread, after `on_close`; and by eventsource_free() if the
-// source was not connected, or if they were added after its end. No lock is
-// held meanwhile. In `on_removed` nothing may be called on the source. It
-// is not called on error, nor in a child process for a source that the parent
-// has connected.
+// listener has returned. For a listener that was not removed it is called when
+// the source has ended, on the source's thread, after `on_close`; or by
+// eventsource_free(), if the source was not connected, or if the listener was
+// added after its end. No lock is held meanwhile. In `on_removed` nothing may
+// be called on the source. It is not called on error, nor in a child process
+// for a source that the parent has connected.
 //
 // EVENTSOURCE_ERROR_QUEUE if the source has a queue.
 eventsource_error eventsource_add_listener(
@@ -696,13 +700,13 @@ eventsource_error eventsource_add_listener(
 //
 // May be called at any time, from any thread, in callbacks. On the source's
 // own thread, so in callbacks, the listener is not called from here on. On
-// another thread this function does not wait: a call that runs runs to its
-// end. A listener with `on_removed` does not begin to run after this call, and
-// `on_removed` tells when `user_data` can be released. One without may still
-// begin, if it was about to; its `user_data` must live until another callback
-// of the source has begun after this call, or until eventsource_wait() or
-// eventsource_free() has returned. EVENTSOURCE_ERROR_VALUE if no listener has
-// this number.
+// another thread this function does not wait: a listener that is running runs
+// to its end. A listener with `on_removed` does not begin to run after this
+// call, and `on_removed` tells when `user_data` can be released. A listener
+// without `on_removed` may still begin, if it was about to; its `user_data`
+// must live until another callback of the source has begun after this call, or
+// until eventsource_wait() or eventsource_free() has returned.
+// EVENTSOURCE_ERROR_VALUE if no listener has this number.
 eventsource_error eventsource_remove_listener(eventsource *source, uint64_t id);
 
 // What a source asks for
@@ -778,12 +782,12 @@ eventsource_error eventsource_set_max_redirects(
 // default, for no.
 //
 // These are the cookies that they have set, and the client certificate that
-// they ask for; what the program has set for the source's URL is none of
-// theirs: see eventsource_set_trust_redirects(). Cookies are kept in memory as
-// long as the source lives, and sent back to the servers they are for, at
-// most 16 KiB of them in a request, unless the program sets or removes the
-// header `Cookie`. The source has no list of public suffixes: with
-// credentials, any site under co.uk can set a cookie for all of co.uk.
+// they ask for. Headers that the program has set are not sent to them: see
+// eventsource_set_trust_redirects(). Cookies are kept in memory as long as the
+// source lives, and sent back to the servers they are for, at most 16 KiB of
+// them in a request, unless the program sets or removes the header `Cookie`.
+// The source has no list of public suffixes: with credentials, any site under
+// co.uk can set a cookie for all of co.uk.
 //
 // Once a redirect has led to another origin, all that follows counts as
 // another origin, also if a redirect leads back to the first: the other server
@@ -926,10 +930,11 @@ eventsource_error eventsource_on_response(
 // After a connection that worked, the source waits for the reconnection time,
 // and up to a fifth more at random. A connection has worked if it brought an
 // event or an id, or was open for a second. After failed attempts half of the
-// delay is random: the first is the reconnection time to twice of it; the
-// delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
-// reconnection time if that is longer. After fifty connections in a row that
-// worked, a reconnection time below 10 ms is raised to 10 ms.
+// delay is random. The first delay is between the reconnection time and twice
+// that time; the delay doubles each time, from at least 500 ms up to 30
+// seconds, or up to the reconnection time if that is longer. After fifty
+// connections in a row that worked, a reconnection time below 10 ms is raised
+// to 10 ms.
 //
 // After a stream that ended in good order, a GET is sent over the same
 // connection if the server keeps it open and the wait is shorter than 5
@@ -1037,13 +1042,13 @@ eventsource_error eventsource_set_max_event_size(
 // whether they are all.
 //
 // By default 4096 bytes are kept of what comes within one second: enough for
-// people to see what is wrong. A program that sets a size wants the body
-// itself, so that a service that answers with JSON or with a stream, as it
-// likes, can be asked, and waits for it: from the end of the head on as long as
-// eventsource_set_response_timeout() says, 5 minutes by default, and for each
-// byte as long as eventsource_set_idle_timeout() says. What has come by then is
-// kept. Where there is no memory for all of the body, its beginning is kept.
-// EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
+// people to see what is wrong. A program that sets a size wants the whole
+// body, for example from a service that answers with JSON or with a stream, as
+// it likes. The source then waits for the body: from the end of the head on as
+// long as eventsource_set_response_timeout() says, 5 minutes by default, and
+// for each byte as long as eventsource_set_idle_timeout() says. It keeps what
+// has come by then. If the system has no memory for all of the body, its
+// beginning is kept. EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
 eventsource_error eventsource_set_max_body_size(
     eventsource *source,
     size_t bytes);
@@ -1051,12 +1056,12 @@ eventsource_error eventsource_set_max_body_size(
 // Sets the size of the stack that callbacks have, in bytes. The default, 0, is
 // the size that pthread_create() gives by default, commonly 8 MiB.
 //
-// A stack is address space: the system takes memory only for what is used of
-// the stack, and gets it back before a long wait. A smaller stack is for
-// programs that lock their memory with mlockall(), or limit their address
-// space. Look-ups of host names have a stack of the same size. The program's
-// static thread-local data are not taken out of the stack. The default is at
-// least 256 KiB, and at most 1 MiB where addresses have 32 bits.
+// A stack is address space: it takes memory only where it is used, and the
+// library returns that memory to the system before a long wait. A smaller
+// stack is for programs that lock their memory with mlockall(), or limit their
+// address space. Look-ups of host names have a stack of the same size. The
+// program's static thread-local data have their place besides. The default is
+// at least 256 KiB, and at most 1 MiB where addresses have 32 bits.
 //
 // EVENTSOURCE_ERROR_VALUE if the size is neither 0 nor at least 131072 (128
 // KiB). eventsource_connect() returns EVENTSOURCE_ERROR_SYSTEM if the system
@@ -1110,15 +1115,15 @@ eventsource_error eventsource_set_unix_socket(
 // default, lets the system choose.
 //
 // It is for the connections to servers and to proxies, and has no effect on
-// look-ups of names, nor on a Unix socket. Sockets are bound to an interface
-// that is named (SO_BINDTODEVICE), or to the address. Where the system refuses
-// the former, as Linux before 5.7 does to an ordinary user, they are bound to
-// an address of the interface; the system's routes then say which way packets
-// go, as with an address.
+// look-ups of names, nor on a Unix socket. If `interface` is a name, sockets
+// are bound to that interface (SO_BINDTODEVICE); if it is an address, to the
+// address. Linux before 5.7 lets only root bind a socket to an interface:
+// other users' sockets are then bound to an address of the interface. With an
+// address, the system's routes decide which way packets go.
 //
-// A link-local address in a URL, as in `http://[fe80::1]/`, is one of this
-// interface's link: a URL cannot name the link, and without an interface there
-// is none.
+// A link-local address, as in `http://[fe80::1]/`, is the address of a machine
+// on one link, and a URL cannot say which. The source uses the link of this
+// interface; without an interface it cannot connect.
 //
 // An interface or address that this machine does not have, or an interface
 // without an address of the server's kind, fails the attempt with
@@ -1274,14 +1279,14 @@ eventsource_error eventsource_set_http_version(
 // ----------------------------
 // eventsource_connect(3)
 
-// Starts the source's thread, or has the source's loop drive it, which
-// connects. Returns at once.
+// Starts the source, which connects: on a thread of its own, or on that of its
+// loop. Returns at once.
 //
 // A server that vanishes without closing the connection is noticed within two
 // minutes: after one minute of silence the system begins to probe the
 // connection (TCP keepalive).
 //
-// If a setting was refused, and no later call has made that good, this
+// If a setting was refused, and no later call has cancelled the refusal, this
 // function returns the error of the first such refusal (see Settings, above),
 // and starts nothing. EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
 // EVENTSOURCE_ERROR_CLOSED after eventsource_close(), EVENTSOURCE_ERROR_QUEUE

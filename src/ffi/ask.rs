@@ -116,12 +116,12 @@ pub unsafe extern "C" fn eventsource_set_max_redirects(
 /// default, for no.
 ///
 /// These are the cookies that they have set, and the client certificate that
-/// they ask for; what the program has set for the source's URL is none of
-/// theirs: see eventsource_set_trust_redirects(). Cookies are kept in memory as
-/// long as the source lives, and sent back to the servers they are for, at
-/// most 16 KiB of them in a request, unless the program sets or removes the
-/// header `Cookie`. The source has no list of public suffixes: with
-/// credentials, any site under co.uk can set a cookie for all of co.uk.
+/// they ask for. Headers that the program has set are not sent to them: see
+/// eventsource_set_trust_redirects(). Cookies are kept in memory as long as the
+/// source lives, and sent back to the servers they are for, at most 16 KiB of
+/// them in a request, unless the program sets or removes the header `Cookie`.
+/// The source has no list of public suffixes: with credentials, any site under
+/// co.uk can set a cookie for all of co.uk.
 ///
 /// Once a redirect has led to another origin, all that follows counts as
 /// another origin, also if a redirect leads back to the first: the other server

@@ -160,22 +160,22 @@ pub unsafe extern "C" fn eventsource_on_comment(
 /// never 0, in `*id`.
 ///
 /// May be called at any time, from any thread, in callbacks. Listeners of a
-/// type are called in the order in which they were added, and one that was
-/// added twice twice; a listener that is added while an event is dispatched is
-/// first called for the next event. `message` is the type of events to which
-/// the stream gives none (R57). `id` may be NULL if the listener will not be
-/// removed.
+/// type are called in the order in which they were added, and a listener that
+/// was added twice is called twice; a listener that is added while an event is
+/// dispatched is first called for the next event. `message` is the type of
+/// events to which the stream gives none (R57). `id` may be NULL if the
+/// listener will not be removed.
 ///
 /// `on_removed`, unless it is NULL, is called exactly once, when the listener
 /// is called no more, so that `user_data` can be released. It is called on the
 /// thread that calls eventsource_remove_listener(), before that returns; or, if
 /// the listener runs at that moment, on the source's thread, as soon as the
-/// listener has returned. Listeners that were not removed are when the source
-/// has ended, on its thread, after `on_close`; and by eventsource_free() if the
-/// source was not connected, or if they were added after its end. No lock is
-/// held meanwhile. In `on_removed` nothing may be called on the source. It
-/// is not called on error, nor in a child process for a source that the parent
-/// has connected.
+/// listener has returned. For a listener that was not removed it is called when
+/// the source has ended, on the source's thread, after `on_close`; or by
+/// eventsource_free(), if the source was not connected, or if the listener was
+/// added after its end. No lock is held meanwhile. In `on_removed` nothing may
+/// be called on the source. It is not called on error, nor in a child process
+/// for a source that the parent has connected.
 ///
 /// EVENTSOURCE_ERROR_QUEUE if the source has a queue.
 #[unsafe(no_mangle)]
@@ -224,13 +224,13 @@ fn listener(
 ///
 /// May be called at any time, from any thread, in callbacks. On the source's
 /// own thread, so in callbacks, the listener is not called from here on. On
-/// another thread this function does not wait: a call that runs runs to its
-/// end. A listener with `on_removed` does not begin to run after this call, and
-/// `on_removed` tells when `user_data` can be released. One without may still
-/// begin, if it was about to; its `user_data` must live until another callback
-/// of the source has begun after this call, or until eventsource_wait() or
-/// eventsource_free() has returned. EVENTSOURCE_ERROR_VALUE if no listener has
-/// this number.
+/// another thread this function does not wait: a listener that is running runs
+/// to its end. A listener with `on_removed` does not begin to run after this
+/// call, and `on_removed` tells when `user_data` can be released. A listener
+/// without `on_removed` may still begin, if it was about to; its `user_data`
+/// must live until another callback of the source has begun after this call, or
+/// until eventsource_wait() or eventsource_free() has returned.
+/// EVENTSOURCE_ERROR_VALUE if no listener has this number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_remove_listener(
     source: *mut CSource,

@@ -6,14 +6,14 @@ use super::convert::guard;
 use super::source::{CSource, handle};
 use crate::error::Error;
 
-/// Starts the source's thread, or has the source's loop drive it, which
-/// connects. Returns at once.
+/// Starts the source, which connects: on a thread of its own, or on that of its
+/// loop. Returns at once.
 ///
 /// A server that vanishes without closing the connection is noticed within two
 /// minutes: after one minute of silence the system begins to probe the
 /// connection (TCP keepalive).
 ///
-/// If a setting was refused, and no later call has made that good, this
+/// If a setting was refused, and no later call has cancelled the refusal, this
 /// function returns the error of the first such refusal (see Settings, above),
 /// and starts nothing. EVENTSOURCE_ERROR_ALREADY_CONNECTED the second time,
 /// EVENTSOURCE_ERROR_CLOSED after eventsource_close(), EVENTSOURCE_ERROR_QUEUE

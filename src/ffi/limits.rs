@@ -29,13 +29,13 @@ pub unsafe extern "C" fn eventsource_set_max_event_size(
 /// whether they are all.
 ///
 /// By default 4096 bytes are kept of what comes within one second: enough for
-/// people to see what is wrong. A program that sets a size wants the body
-/// itself, so that a service that answers with JSON or with a stream, as it
-/// likes, can be asked, and waits for it: from the end of the head on as long as
-/// eventsource_set_response_timeout() says, 5 minutes by default, and for each
-/// byte as long as eventsource_set_idle_timeout() says. What has come by then is
-/// kept. Where there is no memory for all of the body, its beginning is kept.
-/// EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
+/// people to see what is wrong. A program that sets a size wants the whole
+/// body, for example from a service that answers with JSON or with a stream, as
+/// it likes. The source then waits for the body: from the end of the head on as
+/// long as eventsource_set_response_timeout() says, 5 minutes by default, and
+/// for each byte as long as eventsource_set_idle_timeout() says. It keeps what
+/// has come by then. If the system has no memory for all of the body, its
+/// beginning is kept. EVENTSOURCE_ERROR_VALUE for more than 64 MiB.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_set_max_body_size(
     source: *mut CSource,
@@ -49,12 +49,12 @@ pub unsafe extern "C" fn eventsource_set_max_body_size(
 /// Sets the size of the stack that callbacks have, in bytes. The default, 0, is
 /// the size that pthread_create() gives by default, commonly 8 MiB.
 ///
-/// A stack is address space: the system takes memory only for what is used of
-/// the stack, and gets it back before a long wait. A smaller stack is for
-/// programs that lock their memory with mlockall(), or limit their address
-/// space. Look-ups of host names have a stack of the same size. The program's
-/// static thread-local data are not taken out of the stack. The default is at
-/// least 256 KiB, and at most 1 MiB where addresses have 32 bits.
+/// A stack is address space: it takes memory only where it is used, and the
+/// library returns that memory to the system before a long wait. A smaller
+/// stack is for programs that lock their memory with mlockall(), or limit their
+/// address space. Look-ups of host names have a stack of the same size. The
+/// program's static thread-local data have their place besides. The default is
+/// at least 256 KiB, and at most 1 MiB where addresses have 32 bits.
 ///
 /// EVENTSOURCE_ERROR_VALUE if the size is neither 0 nor at least 131072 (128
 /// KiB). eventsource_connect() returns EVENTSOURCE_ERROR_SYSTEM if the system

@@ -45,10 +45,10 @@
 //! A program need not look at what each of them returns: as long as a call of
 //! eventsource_set_...() is refused, eventsource_connect() returns that error,
 //! the first one if there are several, and the log names the function. A later
-//! call of the same function that succeeds makes it good; for
-//! eventsource_set_header() it must be for the same name. A NULL source is
-//! refused by every function, so that an error of eventsource_new() alone has
-//! to be kept.
+//! call of the same function that succeeds cancels the refusal; for
+//! eventsource_set_header() that call must be for the same name. Every function
+//! refuses a NULL source, so that a program has to keep the error of
+//! eventsource_new() only.
 //!
 //! Parameters for yes or no, or for one of an enumeration's numbers,
 //! are of type `int`, so that the library can refuse every other number with
@@ -62,16 +62,17 @@
 //! stream. While a callback runs, the source reads nothing more: the server is
 //! slowed down, memory is not filled, and nothing is dropped.
 //!
-//! A function that takes `const eventsource *` may be called from any thread
-//! at any time, callbacks included. So may eventsource_close(),
+//! A function that takes `const eventsource *` may be called from any thread at
+//! any time, callbacks included. So may eventsource_close(),
 //! eventsource_reconnect(), eventsource_add_listener() and
-//! eventsource_remove_listener(). A callback must return; it must not throw,
-//! nor leave by longjmp(). It has as much stack as any thread of the program:
-//! see eventsource_set_stack_size().
+//! eventsource_remove_listener(). eventsource_close() may also be called in a
+//! signal handler, and no other function may. A callback must return; it must
+//! not throw, nor leave by longjmp(). It has as much stack as any thread of the
+//! program: see eventsource_set_stack_size().
 //!
 //! A program with thousands of sources gives them to a loop with
 //! eventsource_set_loop(): one thread then drives them all, and calls their
-//! callbacks, be it one of the library's or the program's own. Where
+//! callbacks. That thread is one of the library's, or the program's own. Where
 //! eventsource_set_loop() does not say otherwise, "the source's thread" is that
 //! of the loop.
 //!
@@ -92,44 +93,47 @@
 //!
 //! Memory
 //! ------
-//! Arguments of functions are copied. Arguments of callbacks are borrowed
-//! until the callback returns, and an item until the next item is asked for.
-//! The library never looks at what `user_data` points to, which must live
-//! until eventsource_free() has returned: no callback begins after that. A
-//! listener is told earlier that it is called no more, see
+//! Arguments of functions are copied. Arguments of callbacks are borrowed until
+//! the callback returns, and an item until the next item is asked for. The
+//! library never looks at what `user_data` points to, which must live until
+//! eventsource_free() has returned: no callback begins after that. A listener
+//! can learn earlier that it is called no more: see `on_removed` of
 //! eventsource_add_listener().
 //!
-//! Where there is no memory for what a server or the program makes large
-//! (events, ids, comments, URLs, headers, bodies), an event is dropped,
-//! EVENTSOURCE_ERROR_TOO_LARGE, a setting is refused, EVENTSOURCE_ERROR_SYSTEM,
-//! and an attempt fails with EVENTSOURCE_ERROR_SYSTEM and is made again. Where
-//! there is none even for what is small, the process is aborted. Small are: the
-//! objects of the library and their threads, paths, messages, what TLS needs,
-//! a response's head, which has 256 KiB at most, and the receive buffers, half
-//! a MiB each, which sources share.
+//! A server or the program chooses how large events, ids, comments, URLs,
+//! headers and bodies are. If the system has no memory for one of them, the
+//! program goes on: the event is dropped with EVENTSOURCE_ERROR_TOO_LARGE, the
+//! setting is refused with EVENTSOURCE_ERROR_SYSTEM, or the attempt fails with
+//! EVENTSOURCE_ERROR_SYSTEM and is made again. If the system has no memory for
+//! anything else, the process is aborted. That is for the objects of the
+//! library and their threads, for paths, messages and TLS, for the head of a
+//! response, which has 256 KiB at most, and for receive buffers, half a MiB
+//! each, which sources share.
 //!
 //! Lifetime
 //! --------
-//! One call of eventsource_free() ends a source. Where it is made:
+//! A program calls eventsource_free() once for each source. What the call does
+//! depends on where it is made:
 //!
-//! - On a thread that runs no callback of the source: it waits for the callback
-//!   that runs, and for `on_close`. It must not hold a lock that a callback of
-//!   the source wants: both would wait for ever.
-//! - In a callback of the source: it does not wait. `on_close` is called at
-//!   once, and the source is released when the callback returns. Until then,
+//! - On a thread that runs no callback of the source: the call waits for the
+//!   callback that runs, and for `on_close`. The thread must not hold a lock
+//!   that a callback of the source wants: both would wait for ever.
+//! - In a callback of the source: the call does not wait. `on_close` is called
+//!   at once, and the source is released when the callback returns. Until then,
 //!   and in the rest of that callback, nothing may be called on the source.
 //! - In a callback of another source: as on any other thread. Two sources whose
 //!   callbacks free each other would wait for each other for ever.
 //! - In pull mode: on the thread that has taken the close, or on any thread
-//!   while none is inside eventsource_next() or eventsource_next_batch(). The
-//!   descriptor is to be taken out of an event loop before.
-//! - After fork(), in the child: it releases memory, and calls nothing.
+//!   while none is inside eventsource_next() or eventsource_next_batch(). Take
+//!   the descriptor out of the event loop first.
+//! - After fork(), in the child: the call releases memory, and calls nothing.
 //! - Never in a signal handler.
 //!
 //! From the moment that eventsource_free() may be called, no other thread may
-//! begin a call with the source. So where a callback frees the source, no
-//! other thread can wait for it with eventsource_wait(): it cannot know whether
-//! it comes too late. Let the callback tell that thread, and free there.
+//! begin a call with the source. So if a callback frees the source, no other
+//! thread can call eventsource_wait(): that thread cannot know whether the
+//! source still exists. Let the callback wake that thread, and free the source
+//! there.
 //!
 //! A thread must not be cancelled (pthread_cancel(3)) inside a call of the
 //! library or inside a callback.
@@ -164,14 +168,14 @@
 //! eventsource_close() and eventsource_free() release memory and do nothing
 //! else: no callback is called, and nothing is written to a descriptor.
 //! eventsource_next(), eventsource_wait() and eventsource_reconnect() return
-//! EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. So it is with loops. The
-//! child calls no other function for a source or loop of its parent, and does
-//! not return from the callback in which it was made. It may make sources and
-//! loops of its own.
+//! EVENTSOURCE_ERROR_SYSTEM, and eventsource_fd() -1. The same holds for loops.
+//! The child calls no other function for a source or loop of its parent, and
+//! does not return from the callback in which it was made. It may make sources
+//! and loops of its own.
 //!
-//! Under valgrind a program is clean; one that follows https URLs is, with the
-//! installed suppressions, share/eventsource/valgrind.supp. What is kept for
-//! the next source when all have been freed is a few KiB, and with https the
+//! valgrind has nothing to report; for https URLs it needs the installed
+//! suppressions, share/eventsource/valgrind.supp. When all sources have been
+//! freed, the library keeps a few KiB for the next source, and with https the
 //! certificates and sessions of TLS.
 //!
 //! ABI

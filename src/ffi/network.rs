@@ -72,15 +72,15 @@ pub unsafe extern "C" fn eventsource_set_unix_socket(
 /// default, lets the system choose.
 ///
 /// It is for the connections to servers and to proxies, and has no effect on
-/// look-ups of names, nor on a Unix socket. Sockets are bound to an interface
-/// that is named (SO_BINDTODEVICE), or to the address. Where the system refuses
-/// the former, as Linux before 5.7 does to an ordinary user, they are bound to
-/// an address of the interface; the system's routes then say which way packets
-/// go, as with an address.
+/// look-ups of names, nor on a Unix socket. If `interface` is a name, sockets
+/// are bound to that interface (SO_BINDTODEVICE); if it is an address, to the
+/// address. Linux before 5.7 lets only root bind a socket to an interface:
+/// other users' sockets are then bound to an address of the interface. With an
+/// address, the system's routes decide which way packets go.
 ///
-/// A link-local address in a URL, as in `http://[fe80::1]/`, is one of this
-/// interface's link: a URL cannot name the link, and without an interface there
-/// is none.
+/// A link-local address, as in `http://[fe80::1]/`, is the address of a machine
+/// on one link, and a URL cannot say which. The source uses the link of this
+/// interface; without an interface it cannot connect.
 ///
 /// An interface or address that this machine does not have, or an interface
 /// without an address of the server's kind, fails the attempt with

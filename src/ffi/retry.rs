@@ -18,10 +18,11 @@ use crate::source::handler::OnRetry;
 /// After a connection that worked, the source waits for the reconnection time,
 /// and up to a fifth more at random. A connection has worked if it brought an
 /// event or an id, or was open for a second. After failed attempts half of the
-/// delay is random: the first is the reconnection time to twice of it; the
-/// delay doubles each time, from at least 500 ms up to 30 seconds, or up to the
-/// reconnection time if that is longer. After fifty connections in a row that
-/// worked, a reconnection time below 10 ms is raised to 10 ms.
+/// delay is random. The first delay is between the reconnection time and twice
+/// that time; the delay doubles each time, from at least 500 ms up to 30
+/// seconds, or up to the reconnection time if that is longer. After fifty
+/// connections in a row that worked, a reconnection time below 10 ms is raised
+/// to 10 ms.
 ///
 /// After a stream that ended in good order, a GET is sent over the same
 /// connection if the server keeps it open and the wait is shorter than 5

@@ -89,10 +89,10 @@ pub unsafe extern "C" fn eventsource_new(
 /// is released when the running callback has returned. Nothing may be called on
 /// the source any more, not even in the rest of that callback. NULL is ignored.
 ///
-/// No other thread may begin a call with the source once this one may begin;
-/// see Lifetime, above. A thread that is already inside eventsource_connect(),
-/// eventsource_close(), eventsource_reconnect() or eventsource_wait() when a
-/// callback frees the source returns safely.
+/// Once this function may be called, no other thread may begin a call with the
+/// source; see Lifetime, above. A thread that is already inside
+/// eventsource_connect(), eventsource_close(), eventsource_reconnect() or
+/// eventsource_wait() when a callback frees the source returns safely.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventsource_free(source: *mut CSource) {
     let Ok(used) = shared(source) else { return };

@@ -133,7 +133,7 @@ impl Stream {
             Err(cause) => Err(match cause.kind() {
                 io::ErrorKind::TimedOut => Failure::new(
                     Error::Timeout,
-                    format!("TLS with {host}: no answer in time"),
+                    format!("TLS with {host}: timed out"),
                 ),
                 io::ErrorKind::UnexpectedEof => refused(
                     host,
@@ -316,8 +316,8 @@ impl Secure {
         Ok(read)
     }
 
-    /// A peer that hung up, and could not be written to, may have said why
-    /// before.
+    /// After a failed write, looks for a TLS alert that the peer sent before it
+    /// closed the connection, and prefers that as the cause.
     fn alert_before_reset(&mut self, cause: io::Error) -> io::Error {
         match failure(&cause).is_none().then(|| self.read_records()) {
             Some(Err(word)) if failure(&word).is_some() => word,

@@ -66,7 +66,7 @@ const NO_SECRETS: [HeaderName; 7] = [
 pub(crate) struct Request {
     /// Without one it is POST if there is a body, else GET.
     method: Option<Method>,
-    /// The program's headers; an empty place takes a default away.
+    /// Headers set by the program. `None` removes a default header.
     headers: Vec<(HeaderName, Option<HeaderValue>)>,
     body: Option<Arc<Vec<u8>>>,
     /// The last event ID string as the attempt begins (R35).
