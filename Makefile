@@ -171,6 +171,11 @@ sanitize: ## Tests sources under AddressSanitizer, and again on one loop
 	EVENTSOURCE_TEST_LOOP=1 $(SANITIZED) --test source -- \
 		$(LOOP_SKIPS:%=--skip %)
 
+# By hand: std is built once more, which takes minutes.
+tsan: TIME ?= 60
+tsan: ## Has ThreadSanitizer watch TIME seconds (60): needs nightly Rust, clang
+	tests/tsan $(TIME) $(CARGO_TARGET_DIR)/tsan
+
 # The queue's models are limited to orders with two or three preemptions. The
 # unit tests of the files that are modelled run elsewhere, without loom.
 models: ## Takes the models of models/ through every order of their threads
@@ -281,5 +286,5 @@ clean: ## Removes everything that was built
 	$(CARGO) clean
 
 .PHONY: all library rust tool help demo check format header test test-quick test-loop \
-	test-release sanitize models fuzz soak bench compare install uninstall html dist deb deb-test \
+	test-release sanitize tsan models fuzz soak bench compare install uninstall html dist deb deb-test \
 	deny parity clean
