@@ -101,6 +101,20 @@ fn the_pages_name_every_enumerator_with_its_number() {
     }
 }
 
+/// A page names the errors that the header names for its functions.
+#[test]
+fn the_pages_name_the_errors_of_their_functions() {
+    let pages = pages();
+    for function in &API.functions {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = function.doc.split(|c| !is_name(c));
+        for error in words.filter(|it| it.starts_with("EVENTSOURCE_ERROR_")) {
+            let named = pages[&function.page].contains(error);
+            assert!(named, "{}: {error}", function.name);
+        }
+    }
+}
+
 #[test]
 fn the_pages_name_every_field() {
     let pages: String = pages().into_values().collect();

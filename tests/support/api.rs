@@ -43,6 +43,8 @@ pub struct Function {
     pub parameters: Vec<String>,
     /// The page of the manual; empty for a callback.
     pub page: String,
+    /// What the header says of it.
+    pub doc: String,
 }
 
 /// The description, read once.
@@ -96,6 +98,7 @@ fn function(it: &Value) -> Function {
             format!("{kind}{space}{name}")
         }),
         page: it["page"].as_str().unwrap_or_default().to_owned(),
+        doc: text(&it["doc"]),
     }
 }
 
