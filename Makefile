@@ -194,9 +194,12 @@ soak: ## Runs a thousand sources for TIME seconds (1800), and again on one loop
 	$(SOAK)
 	EVENTSOURCE_TEST_LOOP=1 $(SOAK)
 
-bench: library ## Measures parser, streams, queue, TLS, idle memory and close
+bench: library ## Measures parser, streams, queue, TLS, idle memory, close, loops
 	$(CARGO) bench --locked --bench parser --bench stream \
 		--bench queue --bench tls --bench idle --bench close
+	$(CC) -std=c11 $(CFLAGS) -Iinclude -o $(RELEASE)/loops benches/loops.c \
+		-L$(RELEASE) -leventsource -pthread -Wl,-rpath,'$$ORIGIN'
+	$(RELEASE)/loops 1000
 
 # Fetches the other clients by name and builds them: needs libcurl's header, Go
 # and npm. SHAPES chooses the streams.

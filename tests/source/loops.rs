@@ -682,7 +682,7 @@ fn mute_servers_hold_up_nobody() {
             let source = working.source(&mute.url("/"));
             source.in_version(HttpVersion::_1_1).start()
         };
-        let stuck: Vec<_> = (0..60).map(|_| stuck()).collect();
+        let stuck: Vec<_> = (0..100).map(|_| stuck()).collect();
         let taken: Vec<_> = (0..4).map(|_| mute.accept_silently()).collect();
         let server = Server::start();
         let start = Instant::now();
