@@ -176,15 +176,16 @@ func (r *Request) SetLastEventID(id string) error {
 // a wait that grows, and another attempt, unless [WithRetry] or
 // [WithMaxAttempts] has none. To end the source instead, call [Source.Close].
 //
-// It is called on the source's thread, whether or not a goroutine ranges, and
-// may take its time: the attempt waits for it, [Source.Close] does not. It may
+// It is called on a thread that the source has of its own then, whether or not a
+// goroutine ranges, and may take its time: the attempt waits for it, while other
+// sources and [Source.Close] do not. It may
 // be called before [Connect] has returned the source. A panic in it ends the
 // program, as in a goroutine of its own.
 func OnRequest(onRequest func(*Request) error) Option {
-	return option("OnRequest", func(s *Source) C.eventsource_error {
+	return Option{"OnRequest", func(s *Source) error {
 		s.onRequest = onRequest
-		return C.eventsource_go_ask_request(s.source, s.handle())
-	})
+		return nil
+	}}
 }
 
 // Verdict is what becomes of a response.
@@ -212,10 +213,10 @@ const (
 // that count whatever the response is. It is called as the function of
 // [OnRequest] is. The response is the program's to keep.
 func OnResponse(onResponse func(*Response) Verdict) Option {
-	return option("OnResponse", func(s *Source) C.eventsource_error {
+	return Option{"OnResponse", func(s *Source) error {
 		s.onResponse = onResponse
-		return C.eventsource_go_ask_response(s.source, s.handle())
-	})
+		return nil
+	}}
 }
 
 // OnRetry has a function called that decides whether and when the source
@@ -227,18 +228,27 @@ func OnResponse(onResponse func(*Response) Verdict) Option {
 // failure.WillRetry for no change. A wait of 0 is at once. It is called as
 // the function of [OnRequest] is, before the range is told.
 func OnRetry(onRetry func(*Failure) (wait time.Duration, again bool)) Option {
-	return option("OnRetry", func(s *Source) C.eventsource_error {
+	return Option{"OnRetry", func(s *Source) error {
 		s.onRetry = onRetry
-		return C.eventsource_go_ask_retry(s.source, s.handle())
-	})
+		return nil
+	}}
 }
 
-// handle stands for the source where the library keeps it.
-func (s *Source) handle() C.uintptr_t {
-	if s.callbacks == 0 {
-		s.callbacks = cgo.NewHandle(s)
+// ask has the library ask the functions that the program has given.
+func (s *Source) ask() error {
+	s.callbacks = cgo.NewHandle(s)
+	handle := C.uintptr_t(s.callbacks)
+	var request, response, retry C.eventsource_error
+	if s.onRequest != nil {
+		request = C.eventsource_go_ask_request(s.source, handle)
 	}
-	return C.uintptr_t(s.callbacks)
+	if s.onResponse != nil {
+		response = C.eventsource_go_ask_response(s.source, handle)
+	}
+	if s.onRetry != nil {
+		retry = C.eventsource_go_ask_retry(s.source, handle)
+	}
+	return errorOf(max(request, response, retry))
 }
 
 //export eventsource_go_request
@@ -359,7 +369,8 @@ var onLog atomic.Pointer[func(LogLevel, string)]
 // all sources, up to level. Nil, the default, removes it. [LogLevel.Level] is
 // for programs that use [log/slog]; [WithLogger] logs one source.
 //
-// The function is called on any thread, and on several at a time. Lines name
+// The function is called on any thread, and on several at a time; what the line
+// is about waits for it, and so may other sources. Lines name
 // URLs without user, password and query, and hold no headers and no data.
 func SetLog(level LogLevel, log func(level LogLevel, message string)) {
 	if log == nil {

@@ -177,10 +177,13 @@ type Stats struct {
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source != nil {
+	switch {
+	case s.source != nil:
 		return statsOf(s.source)
+	case s.stats != nil:
+		return *s.stats
 	}
-	return s.stats
+	return Stats{}
 }
 
 func statsOf(source *C.eventsource) Stats {

@@ -59,11 +59,20 @@
 //
 // # Threads
 //
-// A source has a thread of the library, which is none of Go's, from [Connect]
-// to [Source.Close]. It reads ahead as far as [WithQueue] lets it; then the
-// server is slowed down, and nothing is lost. A goroutine that waits for an
-// event holds no thread: it waits in Go's network poller. All methods may be
-// called from any goroutine at any time.
+// The sources of a program share one thread of the library, which is none of
+// Go's. A source reads ahead as far as [WithQueue] lets it; then its server is
+// slowed down, and nothing is lost: the other sources go on. A goroutine that
+// waits for an event holds no thread: it waits in Go's network poller. All
+// methods may be called from any goroutine at any time.
+//
+// A source with a function of [OnRequest], [OnResponse] or [OnRetry] has a
+// thread of its own instead, from [Connect] to [Source.Close], on which that
+// function is called. So the function may take its time, and even wait for what
+// another source brings.
+//
+// Over HTTP/2 the sources of a program share connections, but for those with
+// threads of their own. An idle source takes two descriptors, its socket and one
+// more, and with the goroutine that ranges 8 KiB.
 //
 // # Memory
 //
@@ -76,8 +85,9 @@
 // callbacks, listeners and eventsource_next: there is no add_listener, since a
 // loop looks at [Event.Type], and no wait, since the range ends. [OnOpen] and
 // [OnComment] are called by the goroutine that ranges; only [OnRequest],
-// [OnResponse] and [OnRetry] run on the library's thread. The parser alone is a
-// range, too: [Read], or [Parser.Read].
+// [OnResponse] and [OnRetry] run on a thread of the library. Its loop is out of
+// sight: there is one for all sources, or for all but those. The parser alone is
+// a range, too: [Read], or [Parser.Read].
 //
 // [Connect] makes a source and connects it, so that every setting is an
 // [Option]. C's error numbers are values of type [Error]; EVENTSOURCE_ERROR_NONE
@@ -102,22 +112,6 @@ package eventsource
 /*
 #include <stdlib.h>
 #include "eventsource.h"
-
-enum { EVENTSOURCE_GO_BATCH = 256 };
-
-// What was taken from the queue at once.
-typedef struct eventsource_go_batch {
-	size_t count;
-	const eventsource_item *items[EVENTSOURCE_GO_BATCH];
-} eventsource_go_batch;
-
-static eventsource_error eventsource_go_next(
-	eventsource *source,
-	eventsource_go_batch *batch)
-{
-	return eventsource_next_batch(
-		source, 0, batch->items, EVENTSOURCE_GO_BATCH, &batch->count);
-}
 */
 import "C"
 
@@ -127,12 +121,10 @@ import (
 	"iter"
 	"log/slog"
 	"net/url"
-	"os"
 	"runtime/cgo"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 )
@@ -177,19 +169,18 @@ type Source struct {
 	// The source, for the callbacks that ask; zero if there are none.
 	callbacks cgo.Handle
 
-	// A copy of the library's descriptor, in Go's poller.
-	file *os.File
-	conn syscall.RawConn
+	// Waits for the queue, whose descriptor is fd; nil until then.
+	queues *poller
+	fd     int32
+	// Full if the queue may have got something.
+	ready chan struct{}
 
 	// Held by the goroutine that ranges, with what follows.
 	ranging sync.Mutex
-	batch   *C.eventsource_go_batch
-	// Which item of the batch is next.
-	next C.size_t
+	// Nil if nothing is left that was taken from the queue.
+	batch *batch
 	// What is likely to come again.
 	known Event
-	// Where the C text of known.Origin is.
-	origin *C.char
 	// The program was told why the source has closed itself.
 	told bool
 
@@ -206,8 +197,8 @@ type Source struct {
 	lastEventID string
 	// The attempts that OnRequest has aborted last.
 	aborted []aborted
-	// As of the end.
-	stats Stats
+	// As of the end; nil until then.
+	stats *Stats
 }
 
 // How far a source reads ahead unless WithQueue says otherwise.
@@ -250,26 +241,37 @@ func (s *Source) connect(options []Option) error {
 	}
 	s.withCredentials = C.eventsource_with_credentials(s.source) != 0
 	s.lastEventID = lastEventID(s.source)
-	s.known.LastEventID = s.lastEventID
-	s.batch = (*C.eventsource_go_batch)(C.calloc(1, C.sizeof_eventsource_go_batch))
-	if err := s.poll(); err != nil {
+	s.known = Event{Type: "message", LastEventID: s.lastEventID}
+	if err := s.askOrJoin(); err != nil {
 		return err
+	}
+	if err := s.poll(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSystem, err)
 	}
 	return errorOf(C.eventsource_connect(s.source))
 }
 
-// poll has Go's poller wait for the queue. The poller closes what it is given,
-// so it is given a copy.
-func (s *Source) poll() error {
-	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL,
-		uintptr(C.eventsource_fd(s.source)), syscall.F_DUPFD_CLOEXEC, 0)
-	if errno != 0 {
-		return fmt.Errorf("%w: %w", ErrSystem, errno)
+// poll has the poller of all wait for the queue.
+func (s *Source) poll() (err error) {
+	s.fd, s.ready = int32(C.eventsource_fd(s.source)), make(chan struct{}, 1)
+	if s.queues, err = queues(); err == nil {
+		err = s.queues.add(s)
 	}
-	s.file = os.NewFile(fd, "eventsource")
-	var err error
-	s.conn, err = s.file.SyscallConn()
 	return err
+}
+
+// askOrJoin gives the source to the loop of all, unless there are functions to
+// ask: on the loop's thread one that takes its time would delay all sources, and
+// one that waits for another source would wait for ever.
+func (s *Source) askOrJoin() error {
+	if s.onRequest != nil || s.onResponse != nil || s.onRetry != nil {
+		return s.ask()
+	}
+	shared, err := loop()
+	if err != nil {
+		return err
+	}
+	return errorOf(C.eventsource_set_loop(s.source, shared))
 }
 
 // Events returns the events of the stream as they come, and the errors.
@@ -293,73 +295,45 @@ func (s *Source) Events(ctx context.Context) iter.Seq2[Event, error] {
 			return
 		}
 		defer s.ranging.Unlock()
-		defer s.wakeWhenDone(ctx)()
 		for {
 			if ctx.Err() != nil {
 				yield(Event{}, context.Cause(ctx))
 				return
 			}
-			item, err := s.item()
-			switch {
-			case ctx.Err() != nil && item == nil:
-				continue
-			case s.closed.Load() || err == ErrClosed:
-				return
-			case err != nil:
-				yield(Event{}, err)
+			if !s.batch.left() {
+				err := s.take()
+				switch {
+				case s.closed.Load() || err == ErrClosed:
+					return
+				case err == ErrTimeout:
+					if err = s.queues.wait(s, ctx); err == nil {
+						continue
+					}
+					err = fmt.Errorf("%w: %w", ErrSystem, err)
+				}
+				if err != nil {
+					yield(Event{}, err)
+					return
+				}
+			}
+			if s.closed.Load() || !s.tell(yield) {
 				return
 			}
-			if !s.tell(item, yield) {
-				return
-			}
 		}
 	}
 }
 
-// wakeWhenDone has the poller give up when ctx is done, until what it returns
-// is called.
-func (s *Source) wakeWhenDone(ctx context.Context) func() {
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		s.file.SetReadDeadline(time.Unix(1, 0))
-		close(woken)
-	})
-	return func() {
-		if !stop() {
-			<-woken
-			s.file.SetReadDeadline(time.Time{})
-		}
-	}
-}
-
-// item takes the next item; it is the library's until the next call.
-func (s *Source) item() (*C.eventsource_item, error) {
-	if s.next == s.batch.count {
-		s.next, s.origin = 0, nil
-		var code C.eventsource_error
-		err := s.conn.Read(func(uintptr) bool {
-			code = C.eventsource_go_next(s.source, s.batch)
-			return code != C.EVENTSOURCE_ERROR_TIMEOUT
-		})
-		if err == nil {
-			err = errorOf(code)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	item := s.batch.items[s.next]
-	s.next++
-	return item, nil
-}
-
-// tell gives the program an item, and reports whether it wants more and there
-// may be more.
-func (s *Source) tell(item *C.eventsource_item, yield func(Event, error) bool) bool {
+// tell gives the program the next item, and reports whether it wants more and
+// there may be more.
+func (s *Source) tell(yield func(Event, error) bool) bool {
+	item := s.batch.item(s.batch.next)
+	s.batch.next++
 	switch item._type {
 	case C.EVENTSOURCE_ITEM_TYPE_EVENT:
-		s.dispatch(item.event)
-		return yield(s.known, nil)
+		s.know(item.event)
+		event := s.known
+		event.Data = text(item.event.data, item.event.data_len)
+		return yield(event, nil)
 	case C.EVENTSOURCE_ITEM_TYPE_OPEN:
 		s.changed()
 		s.log(slog.LevelInfo, "event stream opened",
@@ -422,21 +396,25 @@ func loggable(text string) string {
 	return shown.String()
 }
 
-// dispatch makes event the one that is known. Text that has not changed since
-// the event before is not copied again.
-func (s *Source) dispatch(event *C.eventsource_event) {
-	s.known.Type = again(s.known.Type, event._type, event.type_len)
-	s.known.Data = text(event.data, event.data_len)
-	id := s.known.LastEventID
-	s.known.LastEventID = again(id, event.last_event_id, event.last_event_id_len)
-	if s.known.LastEventID != id {
-		s.mu.Lock()
-		s.lastEventID = s.known.LastEventID
-		s.mu.Unlock()
+// know remembers what may come again with the event behind this one: text that
+// has not changed is not copied again.
+func (s *Source) know(event *C.eventsource_event) {
+	if event._type != s.batch.eventType {
+		s.batch.eventType = event._type
+		s.known.Type = again(s.known.Type, event._type, event.type_len)
 	}
-	if event.origin != s.origin {
-		s.origin = event.origin
-		s.known.Origin = C.GoString(s.origin)
+	if event.last_event_id != s.batch.lastEventID {
+		s.batch.lastEventID = event.last_event_id
+		id := again(s.known.LastEventID, event.last_event_id, event.last_event_id_len)
+		if id != s.known.LastEventID {
+			s.mu.Lock()
+			s.known.LastEventID, s.lastEventID = id, id
+			s.mu.Unlock()
+		}
+	}
+	if event.origin != s.batch.origin {
+		s.batch.origin = event.origin
+		s.known.Origin = C.GoString(event.origin)
 	}
 }
 
@@ -552,18 +530,18 @@ func (s *Source) release() {
 		s.mu.Unlock()
 		return
 	}
-	s.stats = statsOf(s.source)
+	stats := statsOf(s.source)
+	s.stats = &stats
 	source := s.source
 	s.source = nil
 	s.mu.Unlock()
 
-	if s.file != nil {
-		s.file.Close()
+	if s.queues != nil {
+		s.queues.remove(s)
 	}
 	freeing.Lock()
 	C.eventsource_free(source)
 	freeing.Unlock()
-	C.free(unsafe.Pointer(s.batch))
 	if s.callbacks != 0 {
 		s.callbacks.Delete()
 	}

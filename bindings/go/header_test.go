@@ -28,12 +28,8 @@ var unused = map[string]string{
 	"eventsource_next":            "items come in batches",
 	"eventsource_wait":            "the range ends",
 	"eventsource_parser_reset":    "each stream has a parser of its own",
-	"eventsource_loop_new":        "each source has a thread, for now",
-	"eventsource_loop_start":      "each source has a thread, for now",
-	"eventsource_loop_fd":         "each source has a thread, for now",
-	"eventsource_loop_dispatch":   "each source has a thread, for now",
-	"eventsource_loop_free":       "each source has a thread, for now",
-	"eventsource_set_loop":        "each source has a thread, for now",
+	"eventsource_loop_fd":         "the loop has a thread of the library's",
+	"eventsource_loop_dispatch":   "the loop has a thread of the library's",
 }
 
 // How the options are called whose names do not follow from C's.
@@ -41,6 +37,8 @@ var options = map[string]string{
 	"set_comments":         "OnComment",
 	"set_with_credentials": "WithCredentials",
 	"set_log":              "SetLog",
+	// Not an option: the loop of all.
+	"set_loop": "loop",
 }
 
 type named struct {

@@ -223,10 +223,11 @@ func WithMaxBodySize(bytes uint) Option {
 	})
 }
 
-// WithStackSize sets the size of the stack of the source's thread, in bytes,
-// 131072 or more; 0, the default, is what a thread has by default, commonly
-// 8 MiB of address space. Less is for programs that lock their memory. Go code
-// does not run on this stack.
+// WithStackSize sets the size of the stack of the thread that a source with
+// [OnRequest], [OnResponse] or [OnRetry] has, in bytes, 131072 or more; 0, the
+// default, is what a thread has by default, commonly 8 MiB of address space.
+// Less is for programs that lock their memory. Go code does not run on this
+// stack.
 func WithStackSize(bytes uint) Option {
 	return option("WithStackSize", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_stack_size(s.source, C.size_t(bytes))
@@ -280,9 +281,9 @@ func WithVerifyPeer(verify bool) Option {
 type HTTPVersion int
 
 const (
-	// HTTPAuto is HTTP/1.1, or HTTP/2 with a server that speaks nothing else
-	// over TLS. On a loop, where sources share connections, it is whichever the
-	// server prefers over TLS.
+	// HTTPAuto is whichever the server prefers over TLS, and HTTP/1.1 for http
+	// URLs. A source with a thread of its own, which has a connection of its own,
+	// speaks HTTP/2 only with a server that speaks nothing else.
 	HTTPAuto HTTPVersion = C.EVENTSOURCE_HTTP_AUTO
 	// HTTP11 is HTTP/1.1 and nothing else.
 	HTTP11 HTTPVersion = C.EVENTSOURCE_HTTP_1_1
@@ -376,8 +377,9 @@ func WithInterface(nameOrAddress string) Option {
 }
 
 // WithQueue sets how many events the source reads ahead: 1024 by default, and
-// never more text than one event may have. While the queue is full, the source
-// reads nothing more: the server is slowed down, and nothing is lost.
+// never more text than one event may have, but for what is left of a read of at
+// most 64 KiB. While the queue is full, the source reads nothing more: the
+// server is slowed down, and nothing is lost.
 func WithQueue(capacity uint) Option {
 	return option("WithQueue", func(s *Source) C.eventsource_error {
 		return C.eventsource_set_queue(s.source, C.size_t(capacity))
