@@ -17,7 +17,8 @@ import (
 type Event struct {
 	// Type is what the stream's `event` field said, or "message".
 	Type string
-	// Data is the stream's `data` lines, joined by line feeds.
+	// Data is the stream's `data` lines, joined by line feeds. It may share
+	// memory with that of other events: see Memory above.
 	Data string
 	// LastEventID is the last event ID string, also if this event had no `id`
 	// field; empty if there was none yet.
