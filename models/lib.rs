@@ -7,6 +7,8 @@
 
 // The library's own files.
 
+#[path = "../src/blocked.rs"]
+mod blocked;
 #[path = "../src/error.rs"]
 mod error;
 #[path = "../src/failure.rs"]
@@ -98,6 +100,47 @@ mod sys {
         }
     }
 
+    /// A socket that never brings anything, by its number.
+    #[derive(Default)]
+    struct Socket {
+        is_open: Mutex<bool>,
+        ended: Readable,
+    }
+
+    loom::lazy_static! {
+        static ref SOCKETS: [Socket; 2] = Default::default();
+    }
+
+    pub(crate) fn open(socket: RawFd) {
+        let Socket { is_open, ended } = &SOCKETS[socket as usize];
+        *is_open.lock().unwrap() = true;
+        *ended.0.0.lock().unwrap() = false;
+    }
+
+    /// Waits until somebody ends the read.
+    pub(crate) fn read(socket: RawFd) {
+        let (ended, changed) = &*SOCKETS[socket as usize].ended.0;
+        let mut ended = ended.lock().unwrap();
+        while !*ended {
+            ended = changed.wait(ended).unwrap();
+        }
+    }
+
+    pub(crate) fn end_reads(socket: RawFd) {
+        let Socket { is_open, ended } = &SOCKETS[socket as usize];
+        assert!(*is_open.lock().unwrap(), "another's by now");
+        *ended.0.0.lock().unwrap() = true;
+        ended.0.1.notify_all();
+    }
+
+    pub(crate) fn is_ended(socket: RawFd) -> bool {
+        *SOCKETS[socket as usize].ended.0.0.lock().unwrap()
+    }
+
+    pub(crate) fn close(socket: RawFd) {
+        *SOCKETS[socket as usize].is_open.lock().unwrap() = false;
+    }
+
     impl Entry {
         pub(crate) fn is_ready(&self) -> bool {
             self.is_ready
@@ -135,12 +178,12 @@ use parser::{Shares, Text};
 use seat::Seat;
 use source::batch::{Batch, Item};
 use source::queue::{Queue, Taken, Writer};
-use state::{ReadyState, State};
+use state::{Exposed, ReadyState, State};
 use wait::{Recall, Unready, Until};
 
 /// A state, and a thread that does `work` with it, as the source's does.
 fn with_thread(
-    work: impl Fn(&State) + Send + Sync + 'static,
+    work: impl Fn(&Arc<State>) + Send + Sync + 'static,
 ) -> (Arc<State>, thread::JoinHandle<()>) {
     let state = Arc::new(State::default());
     state.arm(Arc::new(sys::Wake::new().unwrap()));
@@ -244,6 +287,66 @@ fn a_close_ends_a_wait_for_room() {
         state.signal();
         state.close();
         thread.join().unwrap();
+    });
+}
+
+/// A connection whose socket has this number, and a read of it.
+fn live_and_read(state: &Arc<State>, socket: i32) {
+    sys::open(socket);
+    let exposed = Exposed::new(state, socket);
+    if !state.interrupted() {
+        // For ever, if nobody ends it.
+        sys::read(socket);
+    }
+    drop(exposed);
+    sys::close(socket);
+}
+
+#[test]
+fn a_close_ends_a_read() {
+    loom::model(|| {
+        let (state, thread) = with_thread(|state| {
+            live_and_read(state, 0);
+            assert!(state.closed_by_program());
+        });
+        state.close();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn two_requests_end_a_read() {
+    model(2, || {
+        let (state, thread) = with_thread(|state| {
+            while !state.closed_by_program() {
+                state.take_reconnect();
+                live_and_read(state, 0);
+            }
+        });
+        let other = state.clone();
+        let other = thread::spawn(move || other.reconnect());
+        state.close();
+        other.join().unwrap();
+        thread.join().unwrap();
+    });
+}
+
+/// A reconnect that the thread has met already does not end reads of the
+/// connection after it.
+#[test]
+fn a_reconnect_ends_reads_of_one_connection() {
+    loom::model(|| {
+        let (state, thread) = with_thread(|state| {
+            live_and_read(state, 0);
+            assert!(state.take_reconnect());
+            sys::open(1);
+            drop(Exposed::new(state, 1));
+            sys::close(1);
+            assert!(!sys::is_ended(1));
+        });
+        assert!(state.reconnect());
+        thread.join().unwrap();
+        assert!(!sys::is_ended(1));
     });
 }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::failure::{Failure, NoConnection};
 use crate::http::body::Body;
 use crate::http::chunked::Progress;
-use crate::http::connection::Read;
+use crate::http::connection::{Network, Read};
 use crate::http::cookies::Cookies;
 use crate::http::opening::{Course, Opening, Stop};
 use crate::http::redirect::follow;
@@ -123,7 +123,7 @@ pub fn attempt(
     let stats = Stats::default();
     let until = Until::new(&*interrupt, None);
     let failure = loop {
-        match connection.read(&mut buffer, &stats, &mut sink) {
+        match connection.read(Network::now(&mut buffer), &stats, &mut sink) {
             Ok(Read::More) => {}
             Ok(Read::All | Read::Nothing) => {
                 until.wait(connection.entry()).expect("a wait")

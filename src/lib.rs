@@ -8,8 +8,9 @@
 //! defects from the program; `error` numbers what can go wrong, `response` is
 //! the head of one, and `failure` says why a connection came to nothing;
 //! `wait` is how long blocking code may wait, and what interrupts it; `inbox`
-//! tells a loop which of its sources to look at; `state` holds the ready state,
-//! and wakes the source's thread, or its loop, wherever that waits;
+//! tells a loop which of its sources to look at; `blocked` has the socket that a
+//! source's thread reads; `state` holds the ready state, and wakes the source's
+//! thread, or its loop, wherever that waits;
 //! `stats` counts; `sync` has locks and atomics, `pool` what all sources share,
 //! `memory` what may be lacking; `url` and `userinfo` are what a URL says.
 //!
@@ -28,6 +29,7 @@
 //!
 //! [`ffi`] is the C door, and its text is the header.
 
+mod blocked;
 mod credentials;
 mod error;
 mod failure;

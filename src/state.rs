@@ -12,8 +12,10 @@
 //! agree about (the queue's descriptor, the listeners' version), and on the
 //! processors in use its loads cost what relaxed ones cost.
 
+use std::os::fd::RawFd;
 use std::sync::OnceLock;
 
+use crate::blocked::Blocked;
 use crate::inbox::Bell;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -58,7 +60,14 @@ const READY_STATE: u8 = 3;
 pub(crate) struct State {
     word: AtomicU8,
     alarm: OnceLock<Alarm>,
+    /// What the source's thread reads.
+    blocked: Blocked,
 }
+
+/// A socket whose reads end when a close or a reconnect is pending, until this
+/// is dropped, which comes before the socket is closed.
+#[derive(Debug)]
+pub(crate) struct Exposed(Arc<State>);
 
 /// What wakes whoever drives the source.
 #[derive(Debug)]
@@ -116,20 +125,52 @@ impl State {
 
     /// The program's close. Legal from any thread, twice, and never waits.
     pub(crate) fn close(&self) {
-        let before = self.word.swap(CLOSED | CLOSED_BY_PROGRAM, SeqCst);
-        if before & CLOSED_BY_PROGRAM == 0 {
-            self.signal();
+        if !self.closed_by_program() {
+            self.interrupt(|| {
+                self.word.swap(CLOSED | CLOSED_BY_PROGRAM, SeqCst);
+                true
+            });
         }
     }
 
     /// The program wants the connection dropped and a new one made at once.
     /// The source is CONNECTING from here on; false if it is CLOSED.
     pub(crate) fn reconnect(&self) -> bool {
-        let pending = self.change(|_| Some(CONNECTING | RECONNECT));
-        if pending {
-            self.signal();
+        if self.word.load(SeqCst) & RECONNECT != 0 {
+            // The attempt that satisfies one satisfies both.
+            return true;
         }
-        pending
+        self.interrupt(|| self.change(|_| Some(CONNECTING | RECONNECT)))
+    }
+
+    /// Makes a request, and ends whatever the source's thread does. `request`
+    /// says whether there is one.
+    fn interrupt(&self, request: impl FnOnce() -> bool) -> bool {
+        // Held before the request is made: the thread may satisfy that at once,
+        // and its next connection is no business of this one.
+        let held = self.blocked.hold();
+        let made = request();
+        if let Some(socket) = held.socket()
+            && made
+            && !self.belongs_to_parent_process()
+        {
+            sys::end_reads(socket);
+        }
+        drop(held);
+        // In any case: the thread may wait for that.
+        self.signal();
+        made
+    }
+
+    /// Waits until nobody holds the socket. That takes others no longer than a
+    /// system call.
+    fn wait_for_holders(&self) {
+        let mut entries = [self.wake().entry()];
+        while self.blocked.is_held() && !self.belongs_to_parent_process() {
+            // Where this cannot wait, it asks again and again.
+            let _ = sys::poll(&mut entries, None);
+            self.wake().clear();
+        }
     }
 
     /// The thread's: takes the pending reconnect, if there is one.
@@ -189,6 +230,24 @@ impl State {
         {
             alarm.ring();
         }
+    }
+}
+
+impl Exposed {
+    /// The thread's: requests of other threads end reads of `socket`, those that
+    /// have been made already excepted.
+    pub(crate) fn new(state: &Arc<State>, socket: RawFd) -> Exposed {
+        while !state.blocked.put(socket) {
+            state.wait_for_holders();
+        }
+        Exposed(state.clone())
+    }
+}
+
+impl Drop for Exposed {
+    fn drop(&mut self) {
+        self.0.blocked.remove();
+        self.0.wait_for_holders();
     }
 }
 

@@ -183,13 +183,13 @@ fn an_item_without_memory_is_dropped() {
         let comments = eventsource_set_comments;
         assert_eq!(source.set(comments, 1), Error::None);
         assert_eq!(source.set_queue(1), Error::None);
-        // The second attempt finds a receive buffer that the first has left.
+        // The second attempt finds the receive buffer that the first has needed.
         let source = given(source, &[usize::MAX, LITTLE]).start();
         let mut connection = server.accept();
         connection.send(EVENT_STREAM);
-        connection.send("data: x\n\n");
         source.opened();
-        source.message("x");
+        connection.send(format!("data: {long}\n\n"));
+        source.message(&long);
         connection.finish();
         source.ended();
         let mut connection = server.accept();

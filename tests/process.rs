@@ -165,6 +165,61 @@ fn cpu_time() -> i64 {
     }
 }
 
+/// The number of the system call that the only source's thread is in.
+fn call_of_the_source() -> Option<libc::c_long> {
+    for task in std::fs::read_dir("/proc/self/task").expect("/proc") {
+        let read = |name| {
+            let path = task.as_ref().expect("a thread").path().join(name);
+            std::fs::read_to_string(path)
+        };
+        if read("comm").is_ok_and(|it| it.trim() == "eventsource") {
+            let call = read("syscall").ok()?;
+            return call.split(' ').next()?.parse().ok();
+        }
+    }
+    None
+}
+
+/// A thread that gets small events waits for them by reading: one system call
+/// for each. A receive buffer is not held for that, so that for large ones it
+/// waits before it reads.
+#[test]
+fn a_small_event_takes_one_system_call() {
+    alone("a_small_event_takes_one_system_call", || {
+        let waits = |by_reading| {
+            until("the source's system call", || {
+                call_of_the_source()
+                    .is_some_and(|it| (it == libc::SYS_recvfrom) == by_reading)
+            });
+        };
+        for secure in [false, true] {
+            let server = match secure {
+                false => Server::start(),
+                true => Server::secure(certificates::trusted("127.0.0.1")),
+            };
+            let source = Source::connected(&server.url("/"));
+            let mut connection = server.accept();
+            connection.send(CHUNKED);
+            source.opened();
+            for _ in 0..2 {
+                connection.chunk("data: small\n\n");
+                source.message("small");
+                waits(true);
+                let large = "x".repeat(50_000);
+                connection.chunk(format!("data: {large}\n\n"));
+                source.message(&large);
+                waits(false);
+            }
+            connection.chunk("data: small\n\n");
+            source.message("small");
+            waits(true);
+            source.close();
+            source.closed(Error::None);
+            connection.sees_the_client_close();
+        }
+    });
+}
+
 /// Fork: the parent's stream goes on.
 #[test]
 fn a_childs_free_leaves_the_stream_alone() {

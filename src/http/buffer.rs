@@ -1,5 +1,6 @@
 //! Receive buffers, lent to whoever reads.
 
+use crate::memory;
 use crate::pool::Pool;
 
 static POOL: Pool<Buffer> = Pool::new(8);
@@ -20,6 +21,15 @@ impl Buffer {
     pub(crate) fn take() -> Buffer {
         let spare = POOL.take();
         spare.unwrap_or_else(|| Buffer(vec![0; Buffer::PAGE + Buffer::SIZE]))
+    }
+
+    /// The same, unless there is no memory for it.
+    pub(crate) fn try_take() -> Option<Buffer> {
+        let new = || {
+            let size = Buffer::PAGE + Buffer::SIZE;
+            memory::is_there(size).then(Buffer::take)
+        };
+        POOL.take().map_or_else(new, Some)
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {

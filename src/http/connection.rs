@@ -16,6 +16,7 @@ use crate::http::exchange::Rest;
 use crate::http::over_http2::Http2;
 use crate::http::reading::{after, broken, receive};
 use crate::http::spare::{Spare, Terms};
+use crate::net::socket::Socket;
 use crate::net::tls::Stream;
 use crate::stats::Stats;
 use crate::sys::{Entry, Interest};
@@ -46,7 +47,7 @@ enum Wire {
 
 /// What a read takes from.
 pub(crate) trait Input {
-    /// Hands what there is to `sink`, piece by piece, without waiting.
+    /// Hands what there is to `sink`, piece by piece.
     fn read_through(
         self,
         connection: &mut Connection,
@@ -56,7 +57,20 @@ pub(crate) trait Input {
 }
 
 /// The network, by way of a buffer.
-impl Input for &mut [u8] {
+pub(crate) struct Network<'a> {
+    pub(crate) buffer: &'a mut [u8],
+    /// The read waits, as far as [`Connection::socket`] lets it.
+    pub(crate) waits: bool,
+}
+
+impl<'a> Network<'a> {
+    /// What has come.
+    pub(crate) fn now(buffer: &'a mut [u8]) -> Network<'a> {
+        Network { buffer, waits: false }
+    }
+}
+
+impl Input for Network<'_> {
     #[inline]
     fn read_through(
         self,
@@ -143,6 +157,16 @@ impl Connection {
         self.body.closed().map(drop)
     }
 
+    /// What a read may wait for. Over HTTP/2 there may be something to send
+    /// meanwhile.
+    pub(crate) fn socket(&self) -> Option<&Socket> {
+        match &self.wire {
+            Wire::Http1(stream, ..) => Some(stream.socket()),
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) | Wire::Shared => None,
+        }
+    }
+
     /// Whether bytes that have come may be left where a wait does not see them.
     pub(crate) fn holds_more(&mut self) -> bool {
         if self.body.has_rest() {
@@ -155,16 +179,17 @@ impl Connection {
             #[cfg(feature = "http2")]
             Wire::Shared => return false,
         };
-        !stream.short_read_is_all()
+        stream.may_hold_more()
     }
 
-    /// Reads once, without waiting, and hands what that brought to `sink`,
-    /// piece by piece. The first time that is what came with the head, and
-    /// needs no wait before it; afterwards it is read into `buffer`.
+    /// Reads once, and hands what that brought to `sink`, piece by piece. The
+    /// first time that is what came with the head, and needs no wait before it;
+    /// afterwards it is the network. A read that has waited in vain brings
+    /// [`Read::Nothing`].
     #[inline]
     pub(crate) fn read(
         &mut self,
-        buffer: &mut [u8],
+        Network { buffer, waits }: Network<'_>,
         stats: &Stats,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Read, Failure> {
@@ -183,7 +208,7 @@ impl Connection {
         let mut first = first.take();
         let (received, next) = match &mut first {
             Some(first) => (&mut first[..], Read::All),
-            None => match receive(stream, buffer) {
+            None => match receive(stream, buffer, waits) {
                 Ok(Some((0, next))) => return Ok(next),
                 Ok(Some((read, next))) => (&mut buffer[..read], next),
                 Ok(None) => {
@@ -221,7 +246,7 @@ impl Connection {
         let stats = Stats::default();
         for read in 0..READS {
             let mut sink = |_: &mut [u8]| ControlFlow::Continue(());
-            match self.read(&mut buffer, &stats, &mut sink) {
+            match self.read(Network::now(&mut buffer), &stats, &mut sink) {
                 Ok(Read::End) => return self.into_spare(origin),
                 Ok(Read::More) => {}
                 // What came with the head.
@@ -261,7 +286,7 @@ impl Connection {
         let mut is_complete = false;
         // A server that always has more is not waited for.
         while until.check().is_ok() {
-            match self.read(&mut buffer, &stats, &mut sink) {
+            match self.read(Network::now(&mut buffer), &stats, &mut sink) {
                 Ok(Read::More) => {}
                 Ok(Read::All | Read::Nothing) => {
                     let end =

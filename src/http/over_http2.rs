@@ -135,7 +135,7 @@ impl Http2 {
             }
             // None is held while there is nothing to read.
             let mut buffer = vec![0; INPUT];
-            let received = receive(&mut self.line.stream, &mut buffer);
+            let received = receive(&mut self.line.stream, &mut buffer, false);
             let mut bytes = match received.map_err(|it| no_response(&it))? {
                 None => return Err(self.line.closed_early().into()),
                 Some((0, Read::More)) => continue,
@@ -219,19 +219,20 @@ impl Http2 {
             stats.received(first.body.len() + first.unread.len());
             return self.read_first(&mut first, body, sink);
         }
-        let (received, next) = match receive(&mut self.line.stream, buffer) {
-            Ok(Some((0, next))) => {
-                // It may have become ready to be written to.
-                self.line.flush();
-                return Ok(self.told(next));
-            }
-            Ok(Some((read, next))) => (&mut buffer[..read], next),
-            Ok(None) => return Err(self.line.closed()),
-            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(self.line.closed());
-            }
-            Err(cause) => return Err(broken(&cause)),
-        };
+        let (received, next) =
+            match receive(&mut self.line.stream, buffer, false) {
+                Ok(Some((0, next))) => {
+                    // It may have become ready to be written to.
+                    self.line.flush();
+                    return Ok(self.told(next));
+                }
+                Ok(Some((read, next))) => (&mut buffer[..read], next),
+                Ok(None) => return Err(self.line.closed()),
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(self.line.closed());
+                }
+                Err(cause) => return Err(broken(&cause)),
+            };
         stats.received(received.len());
         match self.take_in(received, body, sink)? {
             Read::More => self.has_heard = true,

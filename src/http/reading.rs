@@ -15,10 +15,6 @@ pub(crate) enum Read {
     /// There is no more for now: the connection can be waited for.
     All,
     /// The same, and nothing of the body has come since the last wait.
-    #[cfg_attr(
-        not(feature = "http2"),
-        expect(dead_code, reason = "only HTTP/2 has other bytes")
-    )]
     Nothing,
     /// The body has ended in good order.
     End,
@@ -38,23 +34,26 @@ pub(crate) fn after(progress: Progress, next: Read) -> Read {
 
 /// Reads once: how many bytes, and what follows if they end nothing. None is
 /// the end of what comes; `UnexpectedEof` is one that anybody on the way may
-/// have made.
+/// have made. With `waits` the read waits, as far as the socket lets it.
 #[inline]
 pub(crate) fn receive(
     stream: &mut Stream,
     buffer: &mut [u8],
+    waits: bool,
 ) -> io::Result<Option<(usize, Read)>> {
     /// A read that brings less than this has most likely emptied the socket;
     /// after a larger one it pays to ask again.
     const LITTLE: usize = 8 * 1024;
 
-    match stream.read(buffer) {
+    let room = buffer.len();
+    match stream.receive(buffer, waits) {
         Ok(0) => Ok(None),
         Ok(read) => {
-            let all = read < LITTLE && stream.short_read_is_all();
+            let all = read < LITTLE.min(room) && !stream.may_hold_more();
             Ok(Some((read, if all { Read::All } else { Read::More })))
         }
         Err(cause) => match cause.kind() {
+            io::ErrorKind::WouldBlock if waits => Ok(Some((0, Read::Nothing))),
             io::ErrorKind::WouldBlock => Ok(Some((0, Read::All))),
             io::ErrorKind::Interrupted => Ok(Some((0, Read::More))),
             _ => Err(cause),

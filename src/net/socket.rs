@@ -1,9 +1,9 @@
 //! Sockets, connected and read so that closing the source wakes every wait.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use socket2::{
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
 use crate::net::interface::Interface;
-use crate::sys::{Entry, Interest};
+use crate::sys::{self, Entry, Interest};
 use crate::wait::{Unready, Until};
 
 /// How long an address is tried alone before the next one is tried beside
@@ -34,8 +34,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// tells nobody when there is some.
 const UNIX_RETRY: Duration = Duration::from_millis(50);
 
-/// A connected socket. Reading and writing never wait; waiting is a call of
-/// its own.
+/// A connected socket. Writing never waits, and reading only where that is said;
+/// other waits are a call of their own.
 #[derive(Debug)]
 pub(crate) struct Socket(Socket2);
 
@@ -162,11 +162,29 @@ impl Socket {
     pub(crate) fn entry(&self, interest: Interest) -> Entry {
         Entry::new(self.0.as_fd(), interest)
     }
-}
 
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+    /// The number by which another thread may end a read that waits.
+    pub(crate) fn number(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// From here on a read may wait, no longer than `time`.
+    pub(crate) fn let_reads_wait(
+        &self,
+        time: Option<Duration>,
+    ) -> io::Result<()> {
+        self.0.set_read_timeout(time)?;
+        self.0.set_nonblocking(false)
+    }
+
+    /// Reads what has come: `WouldBlock` if nothing has. With `waits` that is
+    /// after the time of [`Socket::let_reads_wait`].
+    pub(crate) fn read(
+        &self,
+        buffer: &mut [u8],
+        waits: bool,
+    ) -> io::Result<usize> {
+        sys::receive(self.0.as_fd(), buffer, waits)
     }
 }
 
@@ -174,7 +192,8 @@ impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Without the flag a server that has gone would end the program by
         // SIGPIPE, whose disposition is the program's own business.
-        self.0.send_with_flags(bytes, libc::MSG_NOSIGNAL)
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        self.0.send_with_flags(bytes, flags)
     }
 
     fn flush(&mut self) -> io::Result<()> {

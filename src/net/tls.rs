@@ -28,6 +28,24 @@ pub(crate) enum Stream {
 pub(crate) struct Secure {
     tls: ClientConnection,
     below: Stream,
+    /// As far as is known nothing has come that was not read.
+    is_empty: bool,
+}
+
+/// What TLS reads its records from.
+struct Below<'a> {
+    stream: &'a mut Stream,
+    waits: bool,
+    /// The last read has brought less than there was room for.
+    is_empty: bool,
+}
+
+impl Read for Below<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.receive(buffer, self.waits)?;
+        self.is_empty = read < buffer.len() && !self.stream.may_hold_more();
+        Ok(read)
+    }
 }
 
 /// What is to be spoken over TLS (RFC 7301).
@@ -118,7 +136,7 @@ impl Stream {
         let offers = offer.names();
         let tls = ClientConnection::new_with_alpn(terms.config, name, offers)
             .map_err(|cause| refused(host, &reason(&cause)))?;
-        let mut secure = Secure { tls, below: self };
+        let mut secure = Secure { tls, below: self, is_empty: false };
         let done = secure.handshake(until);
         match done.map_err(|cause| secure.alert_before_reset(cause)) {
             Ok(()) => Ok(Stream::Secure(Box::new(secure))),
@@ -151,9 +169,19 @@ impl Stream {
     /// to be asked again at once; zero is the end. `UnexpectedEof` is one
     /// that anybody on the way may have made: TLS has an end of its own.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, false)
+    }
+
+    /// The same. With `waits` it is read until something comes, which may be
+    /// nothing that fills the buffer: see [`Socket::let_reads_wait`].
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        waits: bool,
+    ) -> io::Result<usize> {
         match self {
-            Stream::Plain(socket) => socket.read(buffer),
-            Stream::Secure(secure) => secure.read(buffer),
+            Stream::Plain(socket) => socket.read(buffer, waits),
+            Stream::Secure(secure) => secure.read(buffer, waits),
         }
     }
 
@@ -176,10 +204,13 @@ impl Stream {
         }
     }
 
-    /// Whether a read that did not fill its buffer has emptied the stream,
-    /// so that it can be waited for without asking once more.
-    pub(crate) fn short_read_is_all(&self) -> bool {
-        matches!(self, Stream::Plain(_))
+    /// Whether bytes may have come that a wait for the socket does not see,
+    /// after a read that did not fill its buffer.
+    pub(crate) fn may_hold_more(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Secure(secure) => !secure.is_empty,
+        }
     }
 
     /// Reads what comes, waiting for it; zero is the end.
@@ -231,9 +262,14 @@ impl Stream {
 
     /// What to wait for with poll.
     pub(crate) fn entry(&self, interest: Interest) -> Entry {
+        self.socket().entry(interest)
+    }
+
+    /// What everything travels over.
+    pub(crate) fn socket(&self) -> &Socket {
         match self {
-            Stream::Plain(socket) => socket.entry(interest),
-            Stream::Secure(secure) => secure.below.entry(interest),
+            Stream::Plain(socket) => socket,
+            Stream::Secure(secure) => secure.below.socket(),
         }
     }
 }
@@ -278,7 +314,7 @@ impl Secure {
         self.flush_all(until)?;
         while self.tls.is_handshaking() {
             until.check()?;
-            match self.read_records() {
+            match self.read_records(false) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => self.flush_all(until)?,
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
@@ -296,30 +332,50 @@ impl Secure {
         Ok(())
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8], waits: bool) -> io::Result<usize> {
         match self.tls.reader().read(buffer) {
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
             // `UnexpectedEof` if the peer has left without close_notify.
-            read => return read,
+            read => return self.has_read(read, buffer.len()),
         }
-        self.read_records()?;
+        self.read_records(waits)?;
         // A key update's answer; if it cannot go now, it goes with the next.
         let _ = self.flush();
-        // Records without data can come without end: the caller looks at its
-        // deadline before it asks again.
-        Err(io::ErrorKind::Interrupted.into())
+        match self.tls.reader().read(buffer) {
+            // Records without data can come without end: the caller looks at
+            // its deadline before it asks again.
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            read => self.has_read(read, buffer.len()),
+        }
     }
 
-    fn read_records(&mut self) -> io::Result<usize> {
-        let read = self.tls.read_tls(&mut self.below)?;
-        self.tls.process_new_packets().map_err(io::Error::other)?;
+    /// After a read with so much room, which may have left something.
+    fn has_read(
+        &mut self,
+        read: io::Result<usize>,
+        room: usize,
+    ) -> io::Result<usize> {
+        self.is_empty &= read.as_ref().is_ok_and(|read| *read < room);
+        read
+    }
+
+    fn read_records(&mut self, waits: bool) -> io::Result<usize> {
+        let stream = &mut self.below;
+        let mut below = Below { stream, waits, is_empty: false };
+        let read = self.tls.read_tls(&mut below)?;
+        self.is_empty = below.is_empty;
+        let state = self.tls.process_new_packets();
+        // The end has come with the last bytes, and is to be read, too.
+        self.is_empty &= !state.map_err(io::Error::other)?.peer_has_closed();
         Ok(read)
     }
 
     /// After a failed write, looks for a TLS alert that the peer sent before it
     /// closed the connection, and prefers that as the cause.
     fn alert_before_reset(&mut self, cause: io::Error) -> io::Error {
-        match failure(&cause).is_none().then(|| self.read_records()) {
+        match failure(&cause).is_none().then(|| self.read_records(false)) {
             Some(Err(word)) if failure(&word).is_some() => word,
             _ => cause,
         }

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::failure::{Failure, NoConnection, in_words};
+use crate::http::connection::Network;
 #[cfg(feature = "http2")]
 use crate::http::connection::Pieces;
 #[cfg(feature = "http2")]
@@ -128,7 +129,7 @@ impl<H: Handler> Driven<H> {
     fn read(&mut self, hands: &mut Hands<'_>) -> Option<Next> {
         let start = self.pace.begin();
         let buffer = &mut hands.buffer()[..self.pace.budget()];
-        let next = self.source.readable(buffer);
+        let next = self.source.readable(Network::now(buffer));
         self.pace.end(start, next.is_none());
         next
     }

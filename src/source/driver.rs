@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::http::buffer::Buffer;
+use crate::http::connection::Network;
 use crate::source::handler::Handler;
-use crate::source::life::{Next, Source};
+use crate::source::life::{LITTLE, Next, Source};
 use crate::source::queue::Writer;
 use crate::state::State;
 use crate::sys;
@@ -26,6 +27,9 @@ pub(crate) fn drive<H: Handler>(
                 opened
             }
             Next::NotMade(failure) => step(source, |it| it.not_made(*failure)),
+            Next::Read(_) if source.waits_by_reading() => step(source, |it| {
+                it.wait_and_read().unwrap_or_else(|| read(it))
+            }),
             Next::Read(deadline) => {
                 let waited = wait(source, state, deadline);
                 step(source, |source| match waited {
@@ -80,14 +84,27 @@ fn wait<H: Handler>(
 
 /// Reads all there is.
 fn read<H: Handler>(source: &mut Source<H>) -> Next {
-    let mut buffer = Buffer::take();
-    let next = loop {
-        if let Some(next) = source.readable(buffer.bytes()) {
-            break next;
-        }
+    let Some(mut buffer) = Buffer::try_take() else {
+        return read_by_little(source);
     };
+    let next = read_into(source, buffer.bytes());
     buffer.give_back();
     next
+}
+
+/// The same, where there is no memory for a buffer.
+#[cold]
+#[inline(never)]
+fn read_by_little<H: Handler>(source: &mut Source<H>) -> Next {
+    read_into(source, &mut [0; LITTLE])
+}
+
+fn read_into<H: Handler>(source: &mut Source<H>, buffer: &mut [u8]) -> Next {
+    loop {
+        if let Some(next) = source.readable(Network::now(buffer)) {
+            break next;
+        }
+    }
 }
 
 /// Waits until the queue has room again; a close or a reconnect ends the wait.

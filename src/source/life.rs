@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 use crate::failure::{Failure, LastFailure, NoConnection, RetryPlan, in_words};
-use crate::http::connection::{Connection, Input, Read};
+use crate::http::connection::{Connection, Input, Network, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange;
 use crate::http::opening::{Answered, Course, Opened, Opening, Stop};
@@ -24,7 +24,7 @@ use crate::settings::retry::{Reached, Retry, advice, retry_after};
 use crate::source::backoff::Backoff;
 use crate::source::handler::Handler;
 use crate::source::shared::Shared;
-use crate::state::State;
+use crate::state::{Exposed, State};
 use crate::stats::Stats;
 use crate::sys::{Entry, Epoll, Registration};
 use crate::url::HttpUrl;
@@ -86,12 +86,20 @@ pub(crate) struct Source<H> {
     spare: Option<Box<Spare>>,
 }
 
+/// A source that waits holds no receive buffer; for so many bytes there is room
+/// on its stack.
+pub(crate) const LITTLE: usize = 1024;
+
 /// An event stream being read.
 struct Stream {
     /// How a loop waits for the connection. Dropped before that: the number of
     /// its descriptor is given to the next at once.
     registration: Option<Registration>,
+    /// The same for a thread that waits by reading.
+    exposed: Option<Exposed>,
     connection: Connection,
+    /// The last read has brought something, and no more than [`LITTLE`].
+    brings_little: bool,
     /// Of its response.
     status: u16,
     origin: CString,
@@ -109,8 +117,9 @@ impl Stream {
 
     /// The connection, if the server keeps it.
     fn into_spare(self) -> Option<Box<Spare>> {
-        // Out of the loop's set, first.
+        // Out of the loop's set, and out of the hands of other threads, first.
         drop(self.registration);
+        drop(self.exposed);
         let origin = self.origin.into_string().ok()?;
         self.connection.into_spare(origin)
     }
@@ -342,7 +351,9 @@ impl<H: Handler> Source<H> {
         let origin = CString::new(response.url.origin()).unwrap_or_default();
         self.stream = Some(Stream {
             registration: None,
+            exposed: None,
             connection,
+            brings_little: false,
             status: response.status,
             origin,
             opened: Instant::now(),
@@ -350,7 +361,8 @@ impl<H: Handler> Source<H> {
             got_event: false,
         });
         // What came with the head needs neither a wait nor a buffer.
-        self.readable(&mut [][..]).unwrap_or_else(|| self.wait_to_read())
+        self.readable(Network::now(&mut []))
+            .unwrap_or_else(|| self.wait_to_read())
     }
 
     /// While the source is OPEN, a loop waits for its connection from here on.
@@ -392,6 +404,40 @@ impl<H: Handler> Source<H> {
         stream.connection.entry().expect("a connection of its own")
     }
 
+    /// Whether a thread is to wait for the connection by
+    /// [`Source::wait_and_read`], which takes one system call, not two.
+    pub(crate) fn waits_by_reading(&mut self) -> bool {
+        let stream = self.stream.as_ref().expect("an open stream");
+        stream.brings_little && (stream.exposed.is_some() || self.expose())
+    }
+
+    /// Lets reads of the connection wait, for others to end them; false if they
+    /// are not to wait.
+    fn expose(&mut self) -> bool {
+        /// Of an idle timeout. The system's own are up to an eighth late, and a
+        /// few milliseconds: the last quarter is waited for otherwise.
+        const LEAST: Duration = Duration::from_secs(1);
+
+        let stream = self.stream.as_mut().expect("an open stream");
+        let Some(socket) = stream.connection.socket() else { return false };
+        let idle = self.options.idle_timeout;
+        if idle.is_some_and(|idle| idle < LEAST)
+            || socket.let_reads_wait(idle.map(|idle| idle / 4 * 3)).is_err()
+        {
+            return false;
+        }
+        let exposed = Exposed::new(&self.shared.state, socket.number());
+        stream.exposed = Some(exposed);
+        // What was asked for before that ends no read.
+        !self.is_interrupted()
+    }
+
+    /// The same as [`Source::readable`], but waits until there is something to
+    /// read. A close, a reconnect and most of the idle timeout end that.
+    pub(crate) fn wait_and_read(&mut self) -> Option<Next> {
+        self.readable(Network { buffer: &mut [0; LITTLE], waits: true })
+    }
+
     /// Reads once, and dispatches what that brings; None if there may be more
     /// to read at once.
     pub(crate) fn readable(&mut self, input: impl Input) -> Option<Next> {
@@ -413,8 +459,11 @@ impl<H: Handler> Source<H> {
             }
             parser.feed_into(bytes, &mut dispatch)
         };
-        let connection = &mut stream.connection;
-        let read = input.read_through(connection, &shared.stats, &mut sink);
+        let (connection, stats) = (&mut stream.connection, &shared.stats);
+        let before = stats.bytes.get();
+        let read = input.read_through(connection, stats, &mut sink);
+        let brought = stats.bytes.get() - before;
+        stream.brings_little = 0 < brought && brought < LITTLE as u64;
         stream.got_event |= dispatch.got_event;
         // Also after an error or the end: what came before it was dispatched.
         handler.flush();

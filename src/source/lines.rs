@@ -429,7 +429,8 @@ impl Lines {
             let shared = self.shared(line).and_then(|it| it.line.as_mut());
             let Some(open) = shared else { break false };
             let room = &mut buffer.bytes()[..left];
-            let (received, next) = match receive(&mut open.stream, room) {
+            let (received, next) = match receive(&mut open.stream, room, false)
+            {
                 Ok(Some((0, Read::More))) => {
                     // Records without data may come without end.
                     left -= 64;

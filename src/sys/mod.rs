@@ -9,6 +9,7 @@ mod errno;
 mod interfaces;
 mod poll;
 mod process;
+mod socket;
 mod stack;
 mod thread;
 mod wake;
@@ -18,6 +19,7 @@ pub(crate) use errno::keep_errno;
 pub(crate) use interfaces::{index_of_interface, interface_addresses};
 pub(crate) use poll::{Entry, Interest, poll};
 pub(crate) use process::process_id;
+pub(crate) use socket::{end_reads, receive};
 pub(crate) use stack::release_dead_stack;
 pub(crate) use thread::{
     LEAST_STACK, default_stack, here, spawn, stack_as_here,

@@ -92,6 +92,37 @@ fn a_silent_stream_is_lost() {
     }
 }
 
+/// Idle: no sooner and little later, also where the time is long enough for the
+/// system to measure a part of it.
+#[test]
+fn the_time_of_a_silence_is_exact() {
+    const TIME: Duration = Duration::from_millis(1600);
+    for secure in [false, true] {
+        let server = match secure {
+            false => Server::start(),
+            true => Server::secure(certificates::trusted("127.0.0.1")),
+        };
+        let source = Source::new(&server.url("/"))
+            .with(ffi::eventsource_set_idle_timeout, TIME.as_millis() as u64)
+            .start();
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM.to_owned() + "data: first\n\n");
+        source.opened();
+        source.message("first");
+        // Whichever part of the time is over.
+        for part in [TIME / 10, TIME / 100 * 85] {
+            std::thread::sleep(part);
+            connection.send("data: more\n\n");
+            source.message("more");
+        }
+        let last = source.last_call().expect("an event");
+        source.retrying(Error::Timeout);
+        let silence = source.last_call().expect("a failure") - last;
+        assert!(silence >= TIME - Duration::from_millis(1), "{silence:?}");
+        assert!(silence < TIME * 2, "{silence:?}");
+    }
+}
+
 /// Idle: every byte counts, of comments and of half a line, with TLS too; the
 /// time that callbacks take does not.
 #[test]

@@ -285,6 +285,26 @@ fn every_end_of_the_connection_reestablishes() {
     server.accept();
 }
 
+/// RFC 8446, 6.1: what ends a body may come with its last bytes. Then nothing
+/// follows that could be waited for.
+#[test]
+fn the_end_of_tls_needs_no_end_of_the_connection() {
+    for first in ["", "data: first\n\n"] {
+        let server = Server::secure(certificates::trusted("127.0.0.1"));
+        let source =
+            Source::new(&server.url("/")).with_retry(Retry::Never).start();
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM.to_owned() + first);
+        source.opened();
+        if !first.is_empty() {
+            source.message("first");
+        }
+        connection.send_last("data: last\n\n");
+        source.message("last");
+        source.closed(Error::Ended);
+    }
+}
+
 /// RFC 9112, 8: where nothing but the close ends a body, a close without
 /// close_notify may be anybody's. A body that has ended by its framing needs
 /// none.

@@ -476,6 +476,14 @@ impl Connection {
         let _ = self.stream.socket().shutdown(Shutdown::Write);
     }
 
+    /// Writes bytes, and with them the end that TLS has, but no FIN.
+    pub fn send_last(&mut self, bytes: impl AsRef<[u8]>) {
+        let Stream::Tls(tls) = &mut self.stream else { panic!("no TLS") };
+        tls.conn.writer().write_all(bytes.as_ref()).expect("room");
+        tls.conn.send_close_notify();
+        tls.flush().expect("a client that reads");
+    }
+
     /// Sends FIN, and stays to see what the client does.
     pub fn half_close(&self) {
         self.stream.socket().shutdown(Shutdown::Write).expect("a connection");
