@@ -103,11 +103,15 @@ fn a_thousand_sources_stay_as_large_as_they_are() {
         assert!(descriptors <= 2 * SOURCES, "{sample:?}");
     }
     let third = samples.len() / 3;
-    let most = |samples: &[Sample]| {
-        samples.iter().map(|it| it.resident).max().expect("some")
+    let size = |samples: &[Sample]| {
+        let sizes = samples.iter().map(|it| it.resident);
+        // On a loop the most is that of the threads that connect, and they
+        // are as many as the machine is busy.
+        let size = if is_on_loop { sizes.min() } else { sizes.max() };
+        size.expect("some")
     };
     let (second, last) =
-        (most(&samples[third..2 * third]), most(&samples[2 * third..]));
+        (size(&samples[third..2 * third]), size(&samples[2 * third..]));
     assert!(last <= second + GROWTH, "{second} KiB have become {last} KiB");
     drop(sources);
     assert_nothing_is_left(&before);
