@@ -20,12 +20,19 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     // call has an error for it.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     INSIDE.set(outer);
-    // Not by the hook: where it runs, locks may be held, and the program's log
-    // callback may want them.
+    if result.is_err() {
+        log_what_was_said();
+    }
+    result.ok()
+}
+
+/// Not by the hook: where it runs, locks may be held, and the program's log
+/// callback may want them.
+#[cold]
+fn log_what_was_said() {
     if let Some(said) = SAID.take() {
         log::error!("defect of the library: {said}");
     }
-    result.ok()
 }
 
 /// Keeps std from writing to the program's standard error.

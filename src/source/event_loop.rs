@@ -138,7 +138,7 @@ struct Core {
     more: Vec<u32>,
     events: Events,
     numbers: Vec<u32>,
-    /// Lent to those who read, and given back before a wait.
+    /// Lent to those who read, and given back when a source has left.
     buffer: Option<Buffer>,
     /// What the timer is set to.
     timer: Option<Instant>,
@@ -456,7 +456,6 @@ impl Loop {
         if core.has_more() || !self.inbox.fall_asleep() {
             until = Some(Instant::now());
         }
-        core.give_back_buffer();
         let mut events = std::mem::take(&mut core.events);
         let waited = self.epoll.wait(&mut events, until);
         self.inbox.awake();
@@ -649,6 +648,8 @@ impl Loop {
         let seat = slot.seat.take();
         lock(&self.arrivals).spare.push(number);
         drop(seat);
+        // It may have been the last one.
+        core.give_back_buffer();
     }
 
     /// The end of the loop: nobody is left in it.
