@@ -123,8 +123,8 @@ pub(crate) struct Handle {
     /// How many calls of `close` are under way: those hold nothing else that
     /// would keep the source from being released.
     closing: AtomicUsize,
-    /// Taken by the source's thread.
-    setup: Mutex<Option<Setup>>,
+    /// Taken by the source's thread; apart, as it is not needed for long.
+    setup: Mutex<Option<Box<Setup>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     with_credentials: AtomicBool,
     /// In pull mode: the ready state as of the item last taken.
@@ -145,7 +145,7 @@ impl Handle {
         let options = UniqueArc::new(Options::new(url)?);
         // A URL is ASCII once serialized, and has no NUL.
         let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
-        let setup = Setup {
+        let setup = Box::new(Setup {
             options,
             callbacks: Box::default(),
             questions: Questions::default(),
@@ -153,7 +153,7 @@ impl Handle {
             stack: None,
             event_loop: None,
             refused: Vec::new(),
-        };
+        });
         Ok(Handle {
             url,
             shared: Arc::new(Shared::new()),
@@ -201,9 +201,9 @@ impl Handle {
     /// What may be set, unless the source has been connected.
     fn settings<'a>(
         &self,
-        setup: &'a mut Option<Setup>,
+        setup: &'a mut Option<Box<Setup>>,
     ) -> Result<&'a mut Setup, Error> {
-        let setup = setup.as_mut().filter(|_| !self.is_connected());
+        let setup = setup.as_deref_mut().filter(|_| !self.is_connected());
         setup.ok_or(Error::AlreadyConnected)
     }
 
@@ -365,7 +365,7 @@ impl Handle {
     fn join(
         self: &Arc<Self>,
         event_loop: &Arc<Loop>,
-        mut setup: MutexGuard<'_, Option<Setup>>,
+        mut setup: MutexGuard<'_, Option<Box<Setup>>>,
     ) -> Result<(), Error> {
         if self.queue.get().is_some() && !event_loop.is_started() {
             return Err(Error::Queue);
@@ -442,10 +442,10 @@ impl Handle {
     #[inline(never)]
     fn push_source(
         &self,
-        setup: &mut Option<Setup>,
+        setup: &mut Option<Box<Setup>>,
     ) -> Box<Source<PushHandler>> {
         let setup = setup.take().expect("a source connects once");
-        let Setup { options, callbacks, questions, .. } = setup;
+        let Setup { options, callbacks, questions, .. } = *setup;
         let comments = callbacks.comment.is_some();
         let shared = self.shared.clone();
         let handler = PushHandler::new(shared.clone(), callbacks, questions);
@@ -456,12 +456,12 @@ impl Handle {
     #[inline(never)]
     fn pull_source(
         &self,
-        setup: &mut Option<Setup>,
+        setup: &mut Option<Box<Setup>>,
         queue: &Arc<Queue>,
         may_wait: bool,
     ) -> Box<Source<PullHandler>> {
         let setup = setup.take().expect("a source connects once");
-        let Setup { options, questions, comments, .. } = setup;
+        let Setup { options, questions, comments, .. } = *setup;
         let shared = self.shared.clone();
         let queue = Writer::new(queue.clone());
         let handler =
