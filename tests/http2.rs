@@ -10,6 +10,7 @@ use std::process::Command;
 
 use eventsource::ffi::{Error, HttpVersion};
 use support::certificates;
+use support::event_loop::EventLoop;
 use support::ports::free_address;
 use support::program::{Program, path, scratch, succeed};
 use support::server::{CHUNKED, Server};
@@ -68,14 +69,62 @@ impl Front {
     }
 
     /// Follows streams through it, over TLS, and without if it speaks HTTP/2
-    /// there.
+    /// there; with a thread for each source, and with a loop.
     fn is_followed(&self, front: Program, speaks_it_openly: bool) {
-        let port = self.secure.port();
-        self.follows(&format!("https://localhost:{port}/path?query"));
-        if speaks_it_openly {
-            self.follows(&format!("http://{}/path?query", self.plain));
+        let secure = format!("https://localhost:{}", self.secure.port());
+        let plain = format!("http://{}", self.plain);
+        let event_loop = EventLoop::started();
+        for origin in [Some(secure), speaks_it_openly.then_some(plain)] {
+            let Some(origin) = origin else { continue };
+            let url = format!("{origin}/path?query");
+            self.follows(&url);
+            event_loop.drives_in(|| self.follows(&url));
+            event_loop.drives_in(|| self.shares(&origin));
         }
+        event_loop.free();
         self.is_lost_with(front);
+    }
+
+    /// Follows many streams over one connection.
+    fn shares(&self, origin: &str) {
+        const SOURCES: usize = 20;
+
+        let ask = |number| self.source(&format!("{origin}/{number}")).start();
+        let mut sources: Vec<_> = (0..SOURCES).map(ask).collect();
+        let mut connections: Vec<_> = (0..SOURCES)
+            .map(|_| {
+                let mut connection = self.server.accept();
+                connection.send(CHUNKED);
+                let target = connection.request.target.clone();
+                connection.chunk(format!("id: 1\ndata: {target}\n\n"));
+                connection
+            })
+            .collect();
+        for (number, source) in sources.iter().enumerate() {
+            assert_eq!(source.opened().http_version, 20);
+            source.message(&format!("/{number}"));
+        }
+        // One that is closed, and one that comes back, disturb no other.
+        let number = connections[0].request.target[1..].parse::<usize>();
+        let number = number.expect("a number");
+        connections.remove(0).chunk("");
+        sources[number].ended();
+        let mut connection = self.server.accept();
+        assert_eq!(connection.request.target, format!("/{number}"));
+        assert_eq!(connection.request.header("last-event-id"), Some("1"));
+        connection.send(CHUNKED);
+        connection.chunk("data: again\n\n");
+        sources[number].opened();
+        sources[number].message("again");
+        drop(sources.remove(number));
+        for (place, connection) in connections.iter_mut().enumerate() {
+            connection.chunk(format!("data: {place}\n\n"));
+        }
+        for source in &sources {
+            let data = source.event().data;
+            assert!(data.parse::<usize>().is_ok(), "{data}");
+        }
+        drop(sources);
     }
 
     fn follows(&self, url: &str) {

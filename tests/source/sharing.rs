@@ -318,7 +318,11 @@ fn a_full_queue_stalls_one_stream() {
 #[test]
 fn a_connection_that_goes_away_has_a_successor() {
     let shared = Shared::new();
-    let (first, mut old) = shared.first();
+    let first = shared.source("/first").with_reconnection_time(3_600_000);
+    let first = first.start();
+    let mut old = Http2::accept(&shared.server);
+    old.open();
+    first.opened();
     old.go_away(1, NO_ERROR);
     data(&mut old, 1, "data: one\n\n");
     first.message("one");
@@ -332,10 +336,11 @@ fn a_connection_that_goes_away_has_a_successor() {
         new.data(format!("data: new {round}\n\n"));
         second.message(&format!("new {round}"));
     }
-    // The last stream of the old one takes it along.
+    // The last stream of the old one takes it along, though a source waits.
     old.end();
     first.ended();
     old.sees_a_good_bye(NO_ERROR);
+    assert_eq!(first.reconnect(), Error::None);
     new.next_request();
     assert_eq!(new.request.target, "/first");
     new.open();
@@ -454,6 +459,12 @@ fn a_server_with_http1_is_asked_over_http1() {
             source.message("one");
         }
         assert!(!server.is_asked(), "as many as there are sources");
+        // Others do not wait for one another any more.
+        let more = event_loop.drives_in(|| {
+            [(); 2].map(|()| Source::connected(&server.url("/")))
+        });
+        let silent = [(); 2].map(|()| server.accept_silently());
+        drop((more, silent));
         drop(sources);
         event_loop.free();
     }
