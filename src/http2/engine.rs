@@ -465,7 +465,14 @@ impl Engine {
                         return Ok(None);
                     }
                     let piece = take(bytes, left);
-                    self.place = Place::Data(left - piece.len(), padding);
+                    let left = left - piece.len();
+                    // So that the short way is open to the next frame.
+                    let is_over = left + padding == 0
+                        && !self.frame.has(flag::END_STREAM);
+                    self.place = match is_over {
+                        true => Place::Head,
+                        false => Place::Data(left, padding),
+                    };
                     // A stream that was cancelled between two pieces.
                     if let Some(index) = self.find(self.frame.stream) {
                         return Ok(Some(self.data(index, piece)));
