@@ -1,5 +1,6 @@
 //! What has happened to a source, as pull mode shows it.
 
+use std::collections::TryReserveError;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -56,7 +57,9 @@ pub(super) struct Taken {
     batch: Batch,
     items: Vec<CItem>,
     events: Vec<CEvent>,
-    // No batch has more than one of these: it is handed over with them.
+    /// There is a response or a failure among them, as the last: there is place
+    /// for one.
+    has_rare: bool,
     response: Option<CResponse>,
     failure_text: Option<FailureText>,
     failure: Option<CFailure>,
@@ -72,27 +75,52 @@ impl Taken {
         timeout: Option<Duration>,
         room: &mut [MaybeUninit<*const CItem>],
     ) -> Result<usize, Error> {
-        handle.next(&mut self.batch, timeout)?;
-        let most = room.len().min(self.batch.left() + 1);
         self.items.clear();
         self.events.clear();
-        self.response = None;
-        self.failure = None;
-        self.failure_text = None;
-        self.last_event_id = Id::default();
+        // Before any item is taken, which would be lost.
+        self.reserve(1).map_err(|_| Error::System)?;
+        // The short way is that of most items.
+        if !handle.take_more(&mut self.batch) {
+            handle.next(&mut self.batch, timeout)?;
+        }
+        if self.has_rare {
+            self.forget_rare();
+        }
         // What points to them must not move.
-        self.items.reserve(most);
-        self.events.reserve(most);
-        for (index, place) in room.iter_mut().enumerate() {
+        let most = room.len().min(self.batch.left() + 1);
+        let most = match self.reserve(most) {
+            Ok(()) => most,
+            Err(_) => 1,
+        };
+        for (index, place) in room[..most].iter_mut().enumerate() {
             if index > 0 && !handle.take_more(&mut self.batch) {
                 break;
             }
             place.write(self.show(handle));
+            if self.has_rare {
+                break;
+            }
         }
         Ok(self.items.len())
     }
 
+    /// Makes room for so many items.
+    fn reserve(&mut self, items: usize) -> Result<(), TryReserveError> {
+        self.items.try_reserve(items)?;
+        self.events.try_reserve(items)
+    }
+
+    #[cold]
+    fn forget_rare(&mut self) {
+        self.has_rare = false;
+        self.response = None;
+        self.failure = None;
+        self.failure_text = None;
+        self.last_event_id = Id::default();
+    }
+
     /// Shows the item that was taken last.
+    #[inline]
     fn show(&mut self, handle: &Handle) -> *const CItem {
         let mut item = CItem {
             r#type: ItemType::Event,
@@ -109,6 +137,7 @@ impl Taken {
                     keep(&mut self.events, CEvent::new(&event, origin));
             }
             Item::Open(response) => {
+                self.has_rare = true;
                 item.r#type = ItemType::Open;
                 item.response = self.response.insert(CResponse::new(response));
             }
@@ -118,6 +147,7 @@ impl Taken {
                 item.comment_len = length(comment);
             }
             Item::Error(cause, plan) => {
+                self.has_rare = true;
                 let text = self.failure_text.insert(FailureText::new(cause));
                 self.last_event_id = handle.last_event_id();
                 let id = self.last_event_id.text();

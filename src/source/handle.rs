@@ -524,6 +524,7 @@ impl Handle {
     }
 
     /// Takes the next item into `batch`, waiting for it until the timeout.
+    #[inline(never)]
     pub(crate) fn next(
         &self,
         batch: &mut Batch,
@@ -566,6 +567,7 @@ impl Handle {
     }
 
     /// Takes the next item if it is in `batch` already.
+    #[inline]
     pub(crate) fn take_more(&self, batch: &mut Batch) -> bool {
         let queue = self.queue.get();
         let more = queue.is_some_and(|queue| queue.take_more(batch));
@@ -576,6 +578,7 @@ impl Handle {
     }
 
     /// The source is now as of the item just taken.
+    #[inline]
     fn taken(&self, batch: &Batch) {
         if let Some((id, shared)) = batch.sets_last_event_id() {
             self.shared.take_last_event_id(id, shared);

@@ -47,9 +47,14 @@ impl PullHandler {
     /// After each item: while the queue is full, nothing more is parsed.
     #[inline]
     fn wait_for_room(&mut self) {
-        if self.queue.is_full() && self.may_wait {
-            driver::wait_for_room(&self.shared.state, &mut self.queue);
+        while self.queue.is_full() && self.may_wait {
+            self.sleep_until_there_is_room();
         }
+    }
+
+    #[cold]
+    fn sleep_until_there_is_room(&mut self) {
+        driver::wait_for_room(&self.shared.state, &mut self.queue);
     }
 }
 
@@ -90,8 +95,13 @@ impl Handler for PullHandler {
         self.wait_for_room();
     }
 
+    #[inline]
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        self.large_event(event, &Shares::default(), origin);
+        // Most events have nothing large, which is known here at compile time.
+        if !self.queue.event(event, &Shares::default(), origin) {
+            self.no_memory();
+        }
+        self.wait_for_room();
     }
 
     fn large_event(

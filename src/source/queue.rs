@@ -3,8 +3,10 @@
 //! Items cross from the source's thread to the program's in batches, one for
 //! all that a read has brought: the lock between the two is taken for a batch,
 //! not for an item. The descriptor is written and cleared with the lock held,
-//! and so is readable exactly while an item waits. Only a close of the program
-//! takes no lock, see [`Queue::announce_close`]. The writer says when the
+//! and so is readable exactly while an item waits, for a program that has asked
+//! for the descriptor; for any other it is written when somebody sleeps. Only a
+//! close of the program takes no lock, see [`Queue::announce_close`]. The writer
+//! says when the
 //! queue is full; whoever drives the source then reads nothing until it has
 //! room again.
 
@@ -20,7 +22,7 @@ use crate::failure::{Failure, LastFailure, RetryPlan};
 use crate::memory::copy;
 use crate::parser::{Event, Id, Shares, Text};
 use crate::response::Response;
-use crate::source::batch::{Batch, Kept, Name, Size};
+use crate::source::batch::{Batch, Kept, Names, Place, Rare, Size};
 use crate::state::State;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
@@ -39,7 +41,7 @@ pub(crate) enum Taken {
 /// The program's end, and what both ends share.
 pub(crate) struct Queue {
     shared: Mutex<Shared>,
-    /// Readable while `Shared::waits`, and from a close of the program on
+    /// Readable while `Shared::raised`, and from a close of the program on
     /// until `close_taken`.
     wake: Wake,
     /// Wakes the source's thread.
@@ -56,24 +58,37 @@ struct Shared {
     held: Size,
     /// An item is left in one of these.
     waits: bool,
+    /// The program waits for the descriptor by itself: it is raised exactly
+    /// while an item waits.
+    watched: bool,
+    /// A thread of the program waits in [`Queue::wait`]. While none does, and
+    /// the descriptor is not watched, nobody sees what it shows.
+    awaited: bool,
+    /// The descriptor is readable.
+    raised: bool,
     /// The source's thread sleeps until there is room.
     full: bool,
     /// The source's thread sleeps until all has been taken.
     untaken: bool,
-    /// The last item has been put.
-    closed: bool,
+    /// For the last item, until that is put.
+    last: Option<Batch>,
 }
 
 impl Queue {
     pub(crate) fn new(state: Arc<State>) -> io::Result<Queue> {
+        let mut batches = VecDeque::new();
+        batches.try_reserve(Shared::SPARE)?;
         let shared = Mutex::new(Shared {
-            batches: VecDeque::new(),
+            batches,
             limit: Size::default(),
             held: Size::default(),
             waits: false,
+            watched: false,
+            awaited: false,
+            raised: false,
             full: false,
             untaken: false,
-            closed: false,
+            last: Some(Batch::for_the_close()?),
         });
         let close_taken = AtomicBool::new(false);
         Ok(Queue { shared, wake: Wake::new()?, state, close_taken })
@@ -89,7 +104,17 @@ impl Queue {
         self.lock().limit.bytes = bytes;
     }
 
+    /// The descriptor, for the program to wait for.
     pub(crate) fn fd(&self) -> RawFd {
+        let mut shared = self.lock();
+        if !mem::replace(&mut shared.watched, true) {
+            let waits = shared.waits;
+            self.show(&mut shared, waits);
+            if self.close_taken.load(SeqCst) {
+                // It may have been announced without the lock.
+                self.wake.clear();
+            }
+        }
         self.wake.fd()
     }
 
@@ -112,7 +137,7 @@ impl Queue {
             }
             match shared.batches.pop_front() {
                 Some(next) => *batch = next,
-                None if shared.closed => return Taken::End,
+                None if shared.last.is_none() => return Taken::End,
                 None => return Taken::Nothing,
             }
         }
@@ -122,6 +147,7 @@ impl Queue {
 
     /// Takes the next item of `batch`, if it has one: nothing that was taken
     /// of it before goes.
+    #[inline]
     pub(crate) fn take_more(&self, batch: &mut Batch) -> bool {
         let more = batch.left() > 0 && !self.state.closed_by_program();
         if more {
@@ -130,29 +156,43 @@ impl Queue {
         more
     }
 
+    #[inline]
     fn step(&self, batch: &mut Batch) {
-        batch.next += 1;
+        batch.step();
         if batch.left() == 0 {
-            let mut shared = self.lock();
-            if batch.closes() {
-                self.close_taken.store(true, SeqCst);
-            }
-            // Now, for a loop that looks at nothing but the descriptor.
-            self.release(&mut shared, batch.size());
+            self.finish(batch);
         }
+    }
+
+    /// The last item of the batch has been taken.
+    fn finish(&self, batch: &Batch) {
+        let mut shared = self.lock();
+        if batch.closes() {
+            self.close_taken.store(true, SeqCst);
+        }
+        // Now, for a loop that looks at nothing but the descriptor.
+        self.release(&mut shared, batch.size());
     }
 
     /// Waits until there may be something to take; false if it is the deadline
     /// that came.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        let ready = sys::poll(&mut [self.wake.entry()], deadline)? > 0;
-        if ready {
-            let shared = self.lock();
-            if !shared.waits {
-                // So that what the program or a child of it has written there
-                // does not end the next wait, too.
-                self.clear();
-            }
+        let mut shared = self.lock();
+        if !shared.watched {
+            shared.awaited = true;
+            let waits = shared.waits;
+            self.show(&mut shared, waits);
+        }
+        drop(shared);
+        let ready = sys::poll(&mut [self.wake.entry()], deadline);
+        let mut shared = self.lock();
+        shared.awaited = false;
+        let ready = ready? > 0;
+        if ready && !shared.waits {
+            // So that what the program or a child of it has written there
+            // does not end the next wait, too.
+            shared.raised = false;
+            self.clear();
         }
         Ok(ready)
     }
@@ -167,9 +207,9 @@ impl Queue {
         if self.state.closed_by_program() {
             shared.batches.retain(Batch::closes);
         }
-        if !mem::replace(&mut shared.closed, true) {
-            let mut last = Batch::default();
-            last.push(Kept::Close(reason), None);
+        if let Some(mut last) = shared.last.take() {
+            let is_put = last.push(Kept::Close(reason), None);
+            debug_assert!(is_put, "there is memory for it");
             self.put(shared, last);
         }
     }
@@ -200,6 +240,7 @@ impl Queue {
         }
     }
 
+    /// Puts a batch; there is memory for it.
     fn put(&self, shared: &mut Shared, batch: Batch) {
         shared.held.items += batch.size().items;
         shared.held.bytes += batch.size().bytes;
@@ -229,8 +270,19 @@ impl Queue {
     }
 
     fn set_waits(&self, shared: &mut Shared, waits: bool) {
-        if mem::replace(&mut shared.waits, waits) != waits {
-            if waits { self.wake.set() } else { self.clear() }
+        let changes = mem::replace(&mut shared.waits, waits) != waits;
+        if changes && (shared.watched || shared.awaited) {
+            self.show(shared, waits);
+        }
+    }
+
+    /// Makes the descriptor readable, or not.
+    fn show(&self, shared: &mut Shared, waits: bool) {
+        let shown = mem::replace(&mut shared.raised, waits);
+        match waits {
+            true if !shown => self.wake.set(),
+            false if shown => self.clear(),
+            _ => {}
         }
     }
 
@@ -245,6 +297,9 @@ impl Queue {
 }
 
 impl Shared {
+    /// How many batches may be put at any time: one, and the last item.
+    const SPARE: usize = 2;
+
     /// How much more may be put.
     fn room(&self) -> Size {
         let (limit, held) = (self.limit, self.held);
@@ -269,6 +324,11 @@ pub(crate) struct Writer {
     full: bool,
     /// The last event ID string changes with the next item.
     new_last_event_id: Option<Id>,
+    /// What the event before had, which is likely to come again. None if it
+    /// was not in this batch, or if the last event ID string has changed.
+    names: Option<Names>,
+    /// Of the events that came last.
+    origin: Option<std::sync::Arc<CStr>>,
     /// The last event ID string, with its NUL, if it is a long one.
     long_id: Option<std::sync::Arc<Vec<u8>>>,
 }
@@ -287,6 +347,8 @@ impl Writer {
             reconnects: 0,
             full: false,
             new_last_event_id: None,
+            names: None,
+            origin: None,
             long_id: None,
         }
     }
@@ -298,11 +360,13 @@ impl Writer {
 
     pub(crate) fn open(&mut self, response: &Response) {
         self.begin();
-        self.put(Kept::Open(Box::new(response.clone())));
-        self.hand_over();
+        // No origin but this one until the next.
+        self.origin = None;
+        self.put_rare(Rare::Open(Box::new(response.clone())));
     }
 
     /// False if there is no memory for it: it was not put, but for its id.
+    #[inline]
     #[must_use]
     pub(crate) fn event(
         &mut self,
@@ -311,54 +375,74 @@ impl Writer {
         origin: &CStr,
     ) -> bool {
         self.begin();
-        let size = |text: Text<'_>, is_shared| match is_shared {
-            true => 0,
-            false => text.bytes_with_nul().len(),
-        };
-        let bytes = size(event.event_type, shares.event_type.is_some())
-            + size(event.data, shares.text.is_some());
-        if !self.batch.reserve(bytes) {
-            if event.sets_last_event_id {
-                self.last_event_id(event.last_event_id, shares);
+        let names = match self.names {
+            Some(known)
+                if !event.sets_last_event_id
+                    && self.batch.event_type(known) == event.event_type =>
+            {
+                Some(known)
             }
+            _ => self.new_names(event, shares, origin),
+        };
+        let kept = match shares.text {
+            None => self.batch.add(event.data).map(Kept::Event),
+            Some((text, start)) => {
+                self.batch.share(text, start, true).map(Kept::LargeEvent)
+            }
+        };
+        let is_put = match (names, kept) {
+            (Some(_), Some(kept)) => self.batch.push(kept, names),
+            _ => false,
+        };
+        if !is_put {
+            self.not_put(event, shares);
             return false;
         }
-        let batch = &mut self.batch;
-        if batch.origin.is_none() {
-            batch.origin = Some(origin.into());
-        }
-        // What the event before had is likely to come again.
-        let before = batch.last_event_names();
-        let event_type = match before {
-            Some((known, _)) if batch.name(known) == event.event_type => known,
-            _ => match shares.event_type {
-                None => batch.add_name(event.event_type),
-                Some(event_type) => batch.share(event_type, 0, true),
-            },
-        };
-        let new_id =
-            self.new_last_event_id.take().is_some() || event.sets_last_event_id;
-        let last_event_id = match before {
-            Some((_, known)) if !new_id => known,
-            _ => match self.add_id(event.last_event_id, shares, new_id) {
-                Some(id) => id,
-                None => return false,
-            },
-        };
-        let batch = &mut self.batch;
-        let kept = match shares.text {
-            None => {
-                let data = batch.add(event.data);
-                Kept::Event { event_type, last_event_id, data }
-            }
-            Some((text, start)) => {
-                let data = batch.share(text, start, true);
-                Kept::LargeEvent { event_type, last_event_id, data }
-            }
-        };
-        batch.push(kept, new_id.then_some(last_event_id));
+        self.names = names;
         self.make_room();
         true
+    }
+
+    /// There is no memory for an event; its id counts all the same.
+    #[cold]
+    fn not_put(&mut self, event: &Event<'_>, shares: &Shares<'_>) {
+        if event.sets_last_event_id {
+            self.last_event_id(event.last_event_id, shares);
+        }
+    }
+
+    /// Adds type and ID of an event to the batch, if there is memory for them.
+    #[inline(never)]
+    fn new_names(
+        &mut self,
+        event: &Event<'_>,
+        shares: &Shares<'_>,
+        origin: &CStr,
+    ) -> Option<Names> {
+        if self.batch.origin.is_none() {
+            let origin = self.origin.get_or_insert_with(|| origin.into());
+            self.batch.origin = Some(origin.clone());
+        }
+        let before = self.names.map(|names| {
+            let is_same = self.batch.event_type(names) == event.event_type;
+            (is_same, self.batch.places(names))
+        });
+        let event_type = match (before, shares.event_type) {
+            (Some((true, (known, _))), _) => known,
+            (_, Some(event_type)) => {
+                Place::Shared(self.batch.share(event_type, 0, true)?)
+            }
+            (_, None) => Place::Here(self.batch.add(event.event_type)?),
+        };
+        let is_pending = self.new_last_event_id.is_some();
+        let is_new = is_pending || event.sets_last_event_id;
+        let id = match before {
+            Some((_, (_, id))) if !is_new => id,
+            _ => self.add_id(event.last_event_id, shares, is_new)?,
+        };
+        let names = self.batch.name(event_type, id, is_new)?;
+        self.new_last_event_id = None;
+        Some(names)
     }
 
     /// False if there is no memory for it: it was not put.
@@ -369,17 +453,19 @@ impl Writer {
         shares: &Shares<'_>,
     ) -> bool {
         self.begin();
-        if let Some((text, start)) = shares.text {
-            let comment = self.batch.share(text, start, true);
-            self.put(Kept::LargeComment(comment));
-            return true;
+        let kept = match shares.text {
+            None => self.batch.add(comment).map(Kept::Comment),
+            Some((text, start)) => {
+                self.batch.share(text, start, true).map(Kept::LargeComment)
+            }
+        };
+        let id = self.pending_id();
+        let is_put = kept.is_some_and(|kept| self.batch.push(kept, id));
+        if is_put {
+            self.new_last_event_id = None;
+            self.make_room();
         }
-        let enough = self.batch.reserve(comment.bytes_with_nul().len());
-        if enough {
-            let comment = self.batch.add(comment);
-            self.put(Kept::Comment(comment));
-        }
-        enough
+        is_put
     }
 
     pub(crate) fn last_event_id(&mut self, id: Text<'_>, shares: &Shares<'_>) {
@@ -388,13 +474,13 @@ impl Writer {
         // when the source comes back.
         let enough = new.keep(id, shares.last_event_id);
         self.new_last_event_id = enough.then_some(new);
+        self.names = None;
     }
 
     pub(crate) fn error(&mut self, failure: &Failure, plan: RetryPlan) {
         self.begin();
         let failure = failure.clone();
-        self.put(Kept::Error(Box::new(LastFailure { failure, plan })));
-        self.hand_over();
+        self.put_rare(Rare::Error(Box::new(LastFailure { failure, plan })));
     }
 
     /// Puts what has come since the last time.
@@ -402,10 +488,17 @@ impl Writer {
         if self.batch.left() == 0 {
             return;
         }
-        self.usual = self.batch.capacity();
-        let batch = mem::take(&mut self.batch);
         let mut shared = self.queue.lock();
-        if shared.closed {
+        if shared.batches.try_reserve(Shared::SPARE).is_err() {
+            // Until one of those that wait has been taken.
+            shared.full = true;
+            self.full = true;
+            return;
+        }
+        self.usual = self.batch.capacity();
+        self.names = None;
+        let batch = mem::take(&mut self.batch);
+        if shared.last.is_none() {
             return;
         }
         self.queue.put(&mut shared, batch);
@@ -431,7 +524,8 @@ impl Writer {
     /// is signalled when it has.
     pub(crate) fn is_taken(&self) -> bool {
         let mut shared = self.queue.lock();
-        shared.untaken = shared.held.items > 0;
+        let held = shared.held.items + self.batch.left();
+        shared.untaken = held > 0;
         !shared.untaken
     }
 
@@ -441,25 +535,50 @@ impl Writer {
         shared.full = false;
         self.full = false;
         self.room = shared.room();
+        drop(shared);
+        // What there was no memory to put.
+        self.hand_over();
     }
 
     /// Before anything is added to the batch.
+    #[inline]
     fn begin(&mut self) {
         if self.batch.left() == 0 {
-            self.batch = Batch::with_capacity(self.usual);
-            self.batch.reconnects = self.reconnects;
+            self.begin_batch();
         }
     }
 
-    fn put(&mut self, kept: Kept) {
-        let id = self.new_last_event_id.take();
-        let id = id.and_then(|id| {
-            let last_event_id = id.shared();
-            let shares = Shares { last_event_id, ..Shares::default() };
-            self.add_id(id.text(), &shares, true)
-        });
-        self.batch.push(kept, id);
-        self.make_room();
+    #[inline(never)]
+    fn begin_batch(&mut self) {
+        self.batch = Batch::with_capacity(self.usual);
+        self.batch.reconnects = self.reconnects;
+        self.names = None;
+    }
+
+    /// Puts an item that seldom comes, at once.
+    fn put_rare(&mut self, rare: Rare) {
+        if !self.batch.has_room() {
+            // A new batch needs less at once than a larger one.
+            self.hand_over();
+            self.begin();
+        }
+        let id = self.pending_id();
+        let is_put = self.batch.push_rare(rare, id);
+        debug_assert!(is_put, "there was memory for what is in it");
+        self.new_last_event_id = None;
+        self.hand_over();
+    }
+
+    /// Names for an item that is no event, if the last event ID string changes
+    /// with it, and if there is memory for them.
+    fn pending_id(&mut self) -> Option<Names> {
+        let id = self.new_last_event_id.take()?;
+        let last_event_id = id.shared();
+        let shares = Shares { last_event_id, ..Shares::default() };
+        let place = self.add_id(id.text(), &shares, true);
+        let names = place.and_then(|id| self.batch.name(id, id, true));
+        self.new_last_event_id = Some(id);
+        names
     }
 
     /// Adds the last event ID string to the batch, if there is memory for it.
@@ -468,11 +587,11 @@ impl Writer {
         id: Text<'_>,
         shares: &Shares<'_>,
         is_new: bool,
-    ) -> Option<Name> {
+    ) -> Option<Place> {
         let text = id.bytes_with_nul();
         if text.len() < Writer::LONG_ID {
             self.long_id = None;
-            return Some(self.batch.add_name(id));
+            return self.batch.add(id).map(Place::Here);
         }
         let known = self.long_id.take().filter(|_| !is_new);
         let is_first = known.is_none();
@@ -481,14 +600,73 @@ impl Writer {
             (None, Some(shared)) => shared.clone(),
             (None, None) => std::sync::Arc::new(copy(text).ok()?),
         };
-        let name = self.batch.share(&id, 0, is_first);
+        let shared = self.batch.share(&id, 0, is_first);
         self.long_id = Some(id);
-        Some(name)
+        shared.map(Place::Shared)
     }
 
+    #[inline]
     fn make_room(&mut self) {
         if !self.batch.size().leaves_room(self.room) {
             self.hand_over();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> (Arc<Queue>, Writer) {
+        let queue = Arc::new(Queue::new(Arc::default()).expect("a queue"));
+        queue.set_capacity(10);
+        queue.set_max_bytes(1000);
+        let writer = Writer::new(queue.clone());
+        (queue, writer)
+    }
+
+    fn put(writer: &mut Writer) {
+        let text = Text::with_nul(b"x\0");
+        assert!(writer.comment(text, &Shares::default()));
+        writer.hand_over();
+    }
+
+    fn is_raised(queue: &Queue) -> bool {
+        let now = Some(Instant::now());
+        sys::poll(&mut [queue.wake.entry()], now).expect("poll") > 0
+    }
+
+    /// A write to the descriptor is a system call, which a program that waits
+    /// in `eventsource_next` needs only when it sleeps.
+    #[test]
+    fn the_descriptor_is_left_alone_until_somebody_looks() {
+        let (queue, mut writer) = queue();
+        put(&mut writer);
+        assert!(!is_raised(&queue), "nobody waits");
+        queue.fd();
+        assert!(is_raised(&queue), "an item waits");
+        let mut batch = Batch::default();
+        assert_eq!(queue.take(&mut batch), Taken::Item);
+        assert!(!is_raised(&queue), "it has been taken");
+        put(&mut writer);
+        assert!(is_raised(&queue), "another waits");
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_woken() {
+        let (queue, mut writer) = queue();
+        let sleeper = queue.clone();
+        let thread = std::thread::spawn(move || {
+            let mut batch = Batch::default();
+            while queue.take(&mut batch) == Taken::Nothing {
+                assert!(queue.wait(None).expect("poll"));
+            }
+        });
+        while !sleeper.lock().awaited {
+            std::thread::yield_now();
+        }
+        put(&mut writer);
+        thread.join().expect("an item");
+        assert!(!sleeper.lock().awaited);
     }
 }
