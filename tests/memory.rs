@@ -7,9 +7,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::CString;
-use std::ptr;
+use std::ops::ControlFlow::Continue;
+use std::{iter, ptr};
 
 use eventsource::ffi::*;
+use eventsource::parser::{Item, Parser};
 use support::callbacks::{Asking, Callback, Callbacks};
 use support::pointer::Pointer;
 use support::server::{EVENT_STREAM, Server};
@@ -205,6 +207,31 @@ fn an_item_without_memory_is_dropped() {
         source.close();
         source.closed(Error::None);
     }
+}
+
+/// Memory: an event that has no limit, and comes in pieces, is dropped when
+/// there is no memory for the next line of its data.
+#[test]
+fn an_event_without_a_limit_is_dropped() {
+    let line = format!("data: {}\n", "x".repeat(SMALL / 8));
+    let mut parser = Parser::new();
+    parser.set_max_event_size(0);
+    let mut said = Vec::with_capacity(10);
+    let pieces = iter::repeat_n(&*line, 10).chain(["\n", "data: after\n\n"]);
+    for piece in pieces {
+        let mut piece = piece.as_bytes().to_vec();
+        short_of_memory(|| {
+            let _ = parser.feed(&mut piece, |item| {
+                said.push(match item {
+                    Item::Event(event) => event.data.bytes().len(),
+                    Item::TooLarge => 0,
+                    other => panic!("{other:?}"),
+                });
+                Continue(())
+            });
+        });
+    }
+    assert_eq!(said, [0, "after".len()]);
 }
 
 /// Waits until an item waits, and takes none.

@@ -576,7 +576,9 @@ impl Parser {
                 self.data = Data::InPiece { start, end };
                 end - start
             }
-            Data::Own { start } => self.add_own_data(start, &piece[from..to]),
+            Data::Own { start } => {
+                return self.add_own_data(start, &piece[from..to]);
+            }
             Data::TooLarge => return,
         };
         if size - 1 > self.max_data {
@@ -585,17 +587,13 @@ impl Parser {
     }
 
     #[inline(never)]
-    fn add_own_data(&mut self, start: usize, value: &[u8]) -> usize {
+    fn add_own_data(&mut self, start: usize, value: &[u8]) {
         let size = self.own_data.len() - start + value.len();
-        // Not even to be dropped.
-        if size - 1 > self.max_data {
-            return size;
-        }
         let end = self.own_data.len() - 1;
         self.own_data[end] = b'\n';
-        match append(&mut self.own_data, value) {
-            true => size,
-            false => usize::MAX,
+        // What is to be dropped is not even kept.
+        if size - 1 > self.max_data || !append(&mut self.own_data, value) {
+            self.drop_data();
         }
     }
 
