@@ -498,12 +498,6 @@ impl Program {
     fn readable(&self) -> bool {
         self.queue.wait(Some(Instant::now())).unwrap()
     }
-
-    /// It waits by the descriptor from here on, as an event loop does.
-    fn watch(self) -> Program {
-        self.queue.fd();
-        self
-    }
 }
 
 /// A queue for so many items, and a thread that does `work` at its other end.
@@ -598,7 +592,6 @@ fn the_descriptor_is_readable_exactly_while_an_item_waits() {
             put(writer, state, b"b");
             hand_over(writer, state);
         });
-        program = program.watch();
         assert_eq!(program.next(), Some(Took::Comment(b'a')));
         assert!(program.readable(), "the batch has another");
         assert_eq!(program.next(), Some(Took::Comment(b'b')));
@@ -610,32 +603,13 @@ fn the_descriptor_is_readable_exactly_while_an_item_waits() {
     });
 }
 
-/// Until the program asks for the descriptor nobody sees what it shows.
-#[test]
-fn a_descriptor_that_is_asked_for_late_shows_what_waits() {
-    model(3, || {
-        let (_, mut program, thread) = with_writer(4, |writer, state| {
-            put(writer, state, b"a");
-            hand_over(writer, state);
-        });
-        program = program.watch();
-        if program.readable() {
-            assert!(program.next().is_some(), "it is readable");
-        }
-        thread.join().unwrap();
-        assert!(program.readable(), "the last waits");
-        while program.next().is_some() {}
-        assert!(!program.readable());
-    });
-}
-
 /// From the moment that the close has returned, only the last item comes; and
 /// the writer, full or not, comes to an end.
 #[test]
 fn after_a_close_from_a_third_thread_only_the_close_comes() {
     // Two batches of one item, and one of two that the program may have begun.
-    for (capacity, watches) in [(1, false), (1, true), (2, true)] {
-        model(2, move || close_from_a_third_thread(capacity, watches));
+    for capacity in [1, 2] {
+        model(2, move || close_from_a_third_thread(capacity));
     }
 }
 
@@ -645,15 +619,12 @@ fn close(state: &State, queue: &Queue) {
     queue.announce_close();
 }
 
-fn close_from_a_third_thread(capacity: usize, watches: bool) {
+fn close_from_a_third_thread(capacity: usize) {
     let (state, mut program, thread) =
         with_writer(capacity, |writer, state| {
             put(writer, state, b"a");
             put(writer, state, b"b");
         });
-    if watches {
-        program = program.watch();
-    }
     let closed = Arc::new(AtomicBool::new(false));
     let (tell, queue) = (closed.clone(), program.queue.clone());
     let closer = thread::spawn(move || {
@@ -675,8 +646,7 @@ fn close_from_a_third_thread(capacity: usize, watches: bool) {
     assert!(all.starts_with(before), "{before:?}");
     closer.join().unwrap();
     thread.join().unwrap();
-    // Whoever has not looked before sees what is left of the close: nothing.
-    assert!(!program.watch().readable());
+    assert!(!program.readable());
 }
 
 /// One close finds the other one half done: each makes the descriptor
@@ -684,8 +654,7 @@ fn close_from_a_third_thread(capacity: usize, watches: bool) {
 #[test]
 fn two_closes_at_once_are_one() {
     model(3, || {
-        let (state, program, thread) = with_writer(1, |_, _| {});
-        let mut program = program.watch();
+        let (state, mut program, thread) = with_writer(1, |_, _| {});
         let (other, queue) = (state.clone(), program.queue.clone());
         let closer = thread::spawn(move || close(&other, &queue));
         close(&state, &program.queue);

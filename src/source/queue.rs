@@ -3,10 +3,8 @@
 //! Items cross from the source's thread to the program's in batches, one for
 //! all that a read has brought: the lock between the two is taken for a batch,
 //! not for an item. The descriptor is written and cleared with the lock held,
-//! and so is readable exactly while an item waits, for a program that has asked
-//! for the descriptor; for any other it is written when somebody sleeps. Only a
-//! close of the program takes no lock, see [`Queue::announce_close`]. The writer
-//! says when the
+//! and so is readable exactly while an item waits. Only a close of the program
+//! takes no lock, see [`Queue::announce_close`]. The writer says when the
 //! queue is full; whoever drives the source then reads nothing until it has
 //! room again.
 
@@ -41,7 +39,7 @@ pub(crate) enum Taken {
 /// The program's end, and what both ends share.
 pub(crate) struct Queue {
     shared: Mutex<Shared>,
-    /// Readable while `Shared::raised`, and from a close of the program on
+    /// Readable while `Shared::waits`, and from a close of the program on
     /// until `close_taken`.
     wake: Wake,
     /// Wakes the source's thread.
@@ -58,14 +56,6 @@ struct Shared {
     held: Size,
     /// An item is left in one of these.
     waits: bool,
-    /// The program waits for the descriptor by itself: it is raised exactly
-    /// while an item waits.
-    watched: bool,
-    /// A thread of the program waits in [`Queue::wait`]. While none does, and
-    /// the descriptor is not watched, nobody sees what it shows.
-    awaited: bool,
-    /// The descriptor is readable.
-    raised: bool,
     /// The source's thread sleeps until there is room.
     full: bool,
     /// The source's thread sleeps until all has been taken.
@@ -83,9 +73,6 @@ impl Queue {
             limit: Size::default(),
             held: Size::default(),
             waits: false,
-            watched: false,
-            awaited: false,
-            raised: false,
             full: false,
             untaken: false,
             last: Some(Batch::for_the_close()?),
@@ -104,17 +91,9 @@ impl Queue {
         self.lock().limit.bytes = bytes;
     }
 
-    /// The descriptor, for the program to wait for.
+    /// The descriptor, for the program to wait for. No lock is taken: a signal
+    /// handler may ask for it.
     pub(crate) fn fd(&self) -> RawFd {
-        let mut shared = self.lock();
-        if !mem::replace(&mut shared.watched, true) {
-            let waits = shared.waits;
-            self.show(&mut shared, waits);
-            if self.close_taken.load(SeqCst) {
-                // It may have been announced without the lock.
-                self.wake.clear();
-            }
-        }
         self.wake.fd()
     }
 
@@ -177,22 +156,14 @@ impl Queue {
     /// Waits until there may be something to take; false if it is the deadline
     /// that came.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<bool> {
-        let mut shared = self.lock();
-        if !shared.watched {
-            shared.awaited = true;
-            let waits = shared.waits;
-            self.show(&mut shared, waits);
-        }
-        drop(shared);
-        let ready = sys::poll(&mut [self.wake.entry()], deadline);
-        let mut shared = self.lock();
-        shared.awaited = false;
-        let ready = ready? > 0;
-        if ready && !shared.waits {
-            // So that what the program or a child of it has written there
-            // does not end the next wait, too.
-            shared.raised = false;
-            self.clear();
+        let ready = sys::poll(&mut [self.wake.entry()], deadline)? > 0;
+        if ready {
+            let shared = self.lock();
+            if !shared.waits {
+                // So that what the program or a child of it has written there
+                // does not end the next wait, too.
+                self.clear();
+            }
         }
         Ok(ready)
     }
@@ -270,19 +241,8 @@ impl Queue {
     }
 
     fn set_waits(&self, shared: &mut Shared, waits: bool) {
-        let changes = mem::replace(&mut shared.waits, waits) != waits;
-        if changes && (shared.watched || shared.awaited) {
-            self.show(shared, waits);
-        }
-    }
-
-    /// Makes the descriptor readable, or not.
-    fn show(&self, shared: &mut Shared, waits: bool) {
-        let shown = mem::replace(&mut shared.raised, waits);
-        match waits {
-            true if !shown => self.wake.set(),
-            false if shown => self.clear(),
-            _ => {}
+        if mem::replace(&mut shared.waits, waits) != waits {
+            if waits { self.wake.set() } else { self.clear() }
         }
     }
 
@@ -610,63 +570,5 @@ impl Writer {
         if !self.batch.size().leaves_room(self.room) {
             self.hand_over();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue() -> (Arc<Queue>, Writer) {
-        let queue = Arc::new(Queue::new(Arc::default()).expect("a queue"));
-        queue.set_capacity(10);
-        queue.set_max_bytes(1000);
-        let writer = Writer::new(queue.clone());
-        (queue, writer)
-    }
-
-    fn put(writer: &mut Writer) {
-        let text = Text::with_nul(b"x\0");
-        assert!(writer.comment(text, &Shares::default()));
-        writer.hand_over();
-    }
-
-    fn is_raised(queue: &Queue) -> bool {
-        let now = Some(Instant::now());
-        sys::poll(&mut [queue.wake.entry()], now).expect("poll") > 0
-    }
-
-    /// A write to the descriptor is a system call, which a program that waits
-    /// in `eventsource_next` needs only when it sleeps.
-    #[test]
-    fn the_descriptor_is_left_alone_until_somebody_looks() {
-        let (queue, mut writer) = queue();
-        put(&mut writer);
-        assert!(!is_raised(&queue), "nobody waits");
-        queue.fd();
-        assert!(is_raised(&queue), "an item waits");
-        let mut batch = Batch::default();
-        assert_eq!(queue.take(&mut batch), Taken::Item);
-        assert!(!is_raised(&queue), "it has been taken");
-        put(&mut writer);
-        assert!(is_raised(&queue), "another waits");
-    }
-
-    #[test]
-    fn a_thread_that_sleeps_is_woken() {
-        let (queue, mut writer) = queue();
-        let sleeper = queue.clone();
-        let thread = std::thread::spawn(move || {
-            let mut batch = Batch::default();
-            while queue.take(&mut batch) == Taken::Nothing {
-                assert!(queue.wait(None).expect("poll"));
-            }
-        });
-        while !sleeper.lock().awaited {
-            std::thread::yield_now();
-        }
-        put(&mut writer);
-        thread.join().expect("an item");
-        assert!(!sleeper.lock().awaited);
     }
 }
