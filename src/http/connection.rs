@@ -99,13 +99,7 @@ impl<'a, F: FnMut() -> Option<&'a mut [u8]>> Input for Pieces<F> {
         let mut read = Ok(Read::All);
         while let Some(piece) = (self.0)() {
             received += piece.len();
-            let body = &mut connection.body;
-            let mut progress = body.decode_piece(piece, sink);
-            // Nobody would come back for it.
-            while body.has_rest() && matches!(progress, Ok(Progress::More)) {
-                progress = body.decode_rest(sink);
-            }
-            match progress {
+            match connection.body.decode_piece(piece, sink) {
                 Ok(Progress::Stopped) => read = Ok(Read::Stopped),
                 Ok(_) => continue,
                 Err(failure) => read = Err(failure),
@@ -113,7 +107,10 @@ impl<'a, F: FnMut() -> Option<&'a mut [u8]>> Input for Pieces<F> {
             break;
         }
         stats.received(received);
-        read
+        match read {
+            Ok(Read::All) if connection.body.has_rest() => Ok(Read::More),
+            read => read,
+        }
     }
 }
 

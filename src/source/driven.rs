@@ -34,12 +34,13 @@ pub(crate) struct Driven<H> {
     /// back.
     #[cfg(feature = "http2")]
     ticket: Option<Ticket>,
-    /// What has come of that while the queue was full.
+    /// What has come of that while the queue was full, or what came before it
+    /// was being decoded.
     #[cfg(feature = "http2")]
     held: Option<Box<Held>>,
 }
 
-/// What waits for room in the queue.
+/// What waits for room in the queue, or for what came before it.
 #[cfg(feature = "http2")]
 #[derive(Default)]
 struct Held {
@@ -87,7 +88,12 @@ impl<H: Handler> Driven<H> {
         let source = &mut self.source;
         let next = match (&self.stage, why) {
             (Stage::New, _) => Some(source.begin()),
-            (Stage::Reading, Why::Readable) => self.read(hands),
+            (Stage::Reading, Why::Readable) => {
+                let next = self.read(hands);
+                #[cfg(feature = "http2")]
+                let next = self.catch_up(next, hands);
+                next
+            }
             (Stage::Opening(attempt), _) if source.is_interrupted() => {
                 // Left to its worker, and its answer is dropped.
                 attempt.recall.raise();
@@ -116,7 +122,7 @@ impl<H: Handler> Driven<H> {
             (Stage::Full, _) if source.has_room() => {
                 let next = source.resumed();
                 #[cfg(feature = "http2")]
-                let next = self.use_held(hands).unwrap_or(next);
+                let next = self.catch_up(next, hands);
                 next
             }
             // A signal for something that is over, or that is awaited still.
@@ -218,23 +224,25 @@ impl<H: Handler> Driven<H> {
         {
             ticket.stream = None;
         }
+        let is_behind = self.is_behind();
         let source = &mut self.source;
         let next = match (&self.stage, news) {
-            (Stage::Reading, News::Data(data)) => self.take_in(data, hands),
+            (Stage::Reading, News::Data(data)) if !is_behind => {
+                self.take_in(data, hands)
+            }
             (_, _) if source.is_interrupted() => Some(source.begin()),
+            (_, News::Data(data)) if is_behind => match self.hold(data) {
+                Ok(()) => return After::AsBefore,
+                Err(failure) => Some(self.source.told(Err(failure))),
+            },
+            (_, news) if is_behind => {
+                self.held.get_or_insert_default().ending = ending(news);
+                return After::AsBefore;
+            }
             (Stage::Reading, news) => match ending(news) {
                 Some(ending) => Some(source.told(ending)),
                 None => return After::AsBefore,
             },
-            (Stage::Full, News::Data(data)) => match self.hold(data) {
-                Ok(()) => return After::AsBefore,
-                Err(failure) => Some(self.source.told(Err(failure))),
-            },
-            (Stage::Full, news) => {
-                let held = self.held.get_or_insert_default();
-                held.ending = ending(news);
-                return After::AsBefore;
-            }
             (Stage::Riding(_), news) => {
                 return self.ride(hands, |ride, way| ride.told(news, way));
             }
@@ -252,8 +260,16 @@ impl<H: Handler> Driven<H> {
         self.source.readable(Pieces(|| data.next(lines)))
     }
 
-    /// Keeps what the queue has no room for: one window at most, as no more is
-    /// asked for.
+    /// Whether what comes has to wait.
+    fn is_behind(&mut self) -> bool {
+        match self.stage {
+            Stage::Full => true,
+            Stage::Reading => self.held.is_some() || self.source.holds_more(),
+            _ => false,
+        }
+    }
+
+    /// Keeps what has to wait: one window at most, as no more is asked for.
     fn hold(&mut self, data: Data<'_, '_>) -> Result<(), Failure> {
         let held = self.held.get_or_insert_default();
         let bytes = data.into_first();
@@ -264,9 +280,25 @@ impl<H: Handler> Driven<H> {
         Ok(())
     }
 
-    /// There is room for some of what was held; None if nothing was.
-    fn use_held(&mut self, hands: &mut Hands<'_>) -> Option<Option<Next>> {
-        let mut held = self.held.take()?;
+    /// Goes on to what was held, if nothing is left of what came before it.
+    fn catch_up(
+        &mut self,
+        next: Option<Next>,
+        hands: &mut Hands<'_>,
+    ) -> Option<Next> {
+        let next = next.or_else(|| self.source.read_on());
+        match self.held.take_if(|_| matches!(next, Some(Next::Read(_)))) {
+            Some(held) => self.use_held(held, hands),
+            None => next,
+        }
+    }
+
+    /// There may be room for some of what was held.
+    fn use_held(
+        &mut self,
+        mut held: Box<Held>,
+        hands: &mut Hands<'_>,
+    ) -> Option<Next> {
         while held.used < held.bytes.len() {
             let left = held.bytes.len() - held.used;
             let length = left.min(Pace::MOST);
@@ -278,18 +310,18 @@ impl<H: Handler> Driven<H> {
                 hands.lines.consumed(ticket, length);
             }
             match next {
-                None | Some(Next::Read(_)) => {}
-                Some(Next::Room) => {
+                Some(Next::Read(_)) => {}
+                None | Some(Next::Room) => {
                     self.held = Some(held);
-                    return Some(Some(Next::Room));
+                    return next;
                 }
-                over => return Some(over),
+                over => return over,
             }
         }
-        Some(match held.ending {
+        match held.ending {
             Some(ending) => Some(self.source.told(ending)),
             None => self.source.read_on(),
-        })
+        }
     }
 
     /// Has the attempt made, over a connection that is shared if there is one

@@ -493,7 +493,7 @@ impl<H: Handler> Source<H> {
     }
 
     /// Whether bytes may be left that a wait for the connection does not see.
-    fn holds_more(&mut self) -> bool {
+    pub(crate) fn holds_more(&mut self) -> bool {
         let stream = self.stream.as_mut().expect("an open stream");
         stream.connection.holds_more()
     }

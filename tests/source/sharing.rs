@@ -1,11 +1,14 @@
 //! HTTP/2: sources of a loop that share connections.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use eventsource::ffi::{self, Error, HttpVersion, ReadyState};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use support::certificates;
 use support::event_loop::EventLoop;
@@ -79,7 +82,11 @@ impl Drop for Shared {
 
 /// A piece of a stream that is not the one read last.
 fn data(connection: &mut Http2, stream: u32, data: &str) {
-    connection.send_frame(DATA, 0, stream, data.as_bytes());
+    data_of(connection, stream, data.as_bytes());
+}
+
+fn data_of(connection: &mut Http2, stream: u32, data: &[u8]) {
+    connection.send_frame(DATA, 0, stream, data);
 }
 
 /// R25, R35. Sources of one server have streams of one connection; what comes is
@@ -308,6 +315,50 @@ fn a_full_queue_stalls_one_stream() {
     while connection.next(WINDOW_UPDATE).stream != stream {}
     connection.send_frame(DATA, END_STREAM, stream, b"data: last\n\n");
     slow.message("last");
+    slow.ended();
+    slow.close();
+    slow.closed(Error::None);
+}
+
+/// What a little gzip brings is a little at a time, too, with a full queue behind
+/// it; what comes after it has its turn, and so has the end.
+#[test]
+fn a_little_gzip_does_not_bring_much_at_once() {
+    const EVENTS: usize = 100_000;
+    const LITTLE: u64 = 64 * 1024;
+
+    let shared = Shared::new();
+    let (first, mut connection) = shared.first();
+    let slow = shared.source("/slow").pulling();
+    assert_eq!(slow.set_queue(16), Error::None);
+    let slow = slow.start();
+    connection.next_request();
+    let stream = connection.stream;
+    let gzip = ("content-encoding", "gzip");
+    connection.head(0, &[EVENT_STREAM[0], EVENT_STREAM[1], gzip]);
+    slow.opened();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&b"data\n\n".repeat(EVENTS)).expect("memory");
+    gzip.flush().expect("memory");
+    data_of(&mut connection, stream, &mem::take(gzip.get_mut()));
+    for number in 0..3 {
+        write!(gzip, "data: {number}\n\n").expect("memory");
+        gzip.flush().expect("memory");
+        data_of(&mut connection, stream, &mem::take(gzip.get_mut()));
+    }
+    let rest = gzip.finish().expect("memory");
+    connection.send_frame(DATA, END_STREAM, stream, &rest);
+    // It was the slow one's turn before.
+    data(&mut connection, 1, "data: one\n\n");
+    first.message("one");
+    let events = slow.stats().events;
+    assert!((16..LITTLE).contains(&events), "{events} events at once");
+    for _ in 0..EVENTS {
+        slow.message("");
+    }
+    for number in 0..3 {
+        slow.message(&number.to_string());
+    }
     slow.ended();
     slow.close();
     slow.closed(Error::None);
