@@ -139,14 +139,16 @@ test-quick: ## Tests sources and the parser: a minute, needs cargo alone
 LOOP_SUITES = source faults look_ups process proxies http2 interfaces keepalive
 # What a loop does otherwise: a queue that takes more than its capacity, a thread
 # for each source, a wait for another source in a callback, a wake-up that a loop
-# which is awake does not need; and a child's sources, as the loop is its
-# parent's.
+# which is awake does not need; a child's sources, as the loop is its parent's;
+# and what a thread does alone, which waits in its reads.
 LOOP_SKIPS = pulling::a_full_queue_slows_the_server_down \
 	pulling::a_queue_is_full_of_text \
 	states::callbacks_come_on_a_thread_of_the_source \
 	waiting::waits_inside_a_callback_of_another_source \
 	closing::frees_while_close_returns \
-	without_threads_it_tries_again a_child_has_sources_of_its_own
+	without_threads_it_tries_again a_child_has_sources_of_its_own \
+	a_small_event_takes_one_system_call \
+	timeouts::the_time_of_a_silence_is_exact
 test-loop: export EVENTSOURCE_TEST_LOOP = 1
 test-loop: ## Tests sources with one loop that drives all of them
 	$(CARGO) test --locked --no-fail-fast $(LOOP_SUITES:%=--test %) -- \
