@@ -125,9 +125,9 @@ pub fn attempt(
     let failure = loop {
         match connection.read(Network::now(&mut buffer), &stats, &mut sink) {
             Ok(Read::More) => {}
-            Ok(Read::All | Read::Nothing) => {
-                until.wait(connection.entry()).expect("a wait")
-            }
+            Ok(Read::All | Read::Nothing) => until
+                .wait(connection.entry().expect("its own"))
+                .expect("a wait"),
             Ok(Read::End) => break Failure::new(Error::Ended, "ended"),
             Ok(Read::Stopped) => break Failure::new(Error::Closed, "enough"),
             Err(failure) => break failure,
