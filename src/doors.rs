@@ -51,10 +51,14 @@ pub fn decode(headers: &[(&str, &str)], pieces: &[&[u8]]) -> (Vec<u8>, Ending) {
     let mut body = Body::new(&map).expect("a body that can be decoded");
     let mut decoded = Vec::new();
     for piece in pieces {
-        let progress = body.decode(&mut piece.to_vec(), &mut |part| {
+        let mut sink = |part: &mut [u8]| {
             decoded.extend_from_slice(part);
             Continue(())
-        });
+        };
+        let mut progress = body.decode(&mut piece.to_vec(), &mut sink);
+        while body.has_rest() && matches!(progress, Ok(Progress::More)) {
+            progress = body.decode_rest(&mut sink);
+        }
         match progress {
             Ok(Progress::More) => {}
             Ok(Progress::End) => return (decoded, Ending::End),
