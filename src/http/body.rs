@@ -54,10 +54,18 @@ impl Body {
         Ok(Progress::End)
     }
 
+    /// A read begins.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        if let Some(gzip) = &mut self.gzip {
+            gzip.begin();
+        }
+    }
+
     /// Whether some of the last read is left, which is decoded before the next.
     #[inline]
-    pub(crate) fn has_rest(&mut self) -> bool {
-        self.gzip.as_mut().is_some_and(|gzip| gzip.has_rest())
+    pub(crate) fn has_rest(&self) -> bool {
+        self.gzip.as_ref().is_some_and(|gzip| gzip.has_rest())
     }
 
     /// Decodes what is left of a read, or some of it.

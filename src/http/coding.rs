@@ -131,13 +131,15 @@ impl Gzip {
         }
     }
 
+    /// A read begins.
+    pub(crate) fn begin(&mut self) {
+        self.amount = 0;
+    }
+
     /// Whether something was put aside, which is to be decoded before more is
-    /// read. If not, a read begins.
+    /// read.
     #[inline]
-    pub(crate) fn has_rest(&mut self) -> bool {
-        if !self.has_rest {
-            self.amount = 0;
-        }
+    pub(crate) fn has_rest(&self) -> bool {
         self.has_rest
     }
 
@@ -165,7 +167,8 @@ impl Gzip {
         &mut self,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, Failure> {
-        (self.amount, self.has_rest) = (0, false);
+        self.begin();
+        self.has_rest = false;
         let (rest, start) = mem::take(&mut self.rest);
         let mut piece = &rest[start..];
         let flow = self.undo(&mut piece, sink)?;

@@ -95,6 +95,7 @@ impl<'a, F: FnMut() -> Option<&'a mut [u8]>> Input for Pieces<F> {
         stats: &Stats,
         sink: &mut impl FnMut(&mut [u8]) -> ControlFlow<()>,
     ) -> Result<Read, Failure> {
+        connection.body.begin();
         let mut received = 0;
         let mut read = Ok(Read::All);
         while let Some(piece) = (self.0)() {
@@ -165,7 +166,7 @@ impl Connection {
     }
 
     /// Whether bytes that have come may be left where a wait does not see them.
-    pub(crate) fn holds_more(&mut self) -> bool {
+    pub(crate) fn holds_more(&self) -> bool {
         if self.body.has_rest() {
             return true;
         }
@@ -193,6 +194,7 @@ impl Connection {
         if self.body.has_rest() {
             return self.body.decode_rest(sink).map(|it| after(it, Read::More));
         }
+        self.body.begin();
         let (stream, first) = match &mut self.wire {
             Wire::Http1(stream, first, _) => (stream, first),
             #[cfg(feature = "http2")]

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::failure::{Excerpt, Failure, NoConnection};
 use crate::http::connection::Connection;
 #[cfg(feature = "http2")]
-use crate::http::connection::{Beginning, Input, Pieces, Read};
+use crate::http::connection::{Beginning, Input, Network, Pieces, Read};
 use crate::http::cookies::Cookies;
 use crate::http::exchange::{self, Rest, Route};
 #[cfg(feature = "http2")]
@@ -429,8 +429,12 @@ impl Excerpting {
         // Of no stream that the program follows.
         let stats = Stats::default();
         let mut piece = Some(piece);
-        let read =
+        let mut read =
             Pieces(|| piece.take()).read_through(connection, &stats, &mut sink);
+        // As much as is wanted.
+        while matches!(read, Ok(Read::More)) {
+            read = connection.read(Network::now(&mut []), &stats, &mut sink);
+        }
         matches!(read, Ok(Read::All))
     }
 

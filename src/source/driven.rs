@@ -261,7 +261,7 @@ impl<H: Handler> Driven<H> {
     }
 
     /// Whether what comes has to wait.
-    fn is_behind(&mut self) -> bool {
+    fn is_behind(&self) -> bool {
         match self.stage {
             Stage::Full => true,
             Stage::Reading => self.held.is_some() || self.source.holds_more(),

@@ -493,8 +493,8 @@ impl<H: Handler> Source<H> {
     }
 
     /// Whether bytes may be left that a wait for the connection does not see.
-    pub(crate) fn holds_more(&mut self) -> bool {
-        let stream = self.stream.as_mut().expect("an open stream");
+    pub(crate) fn holds_more(&self) -> bool {
+        let stream = self.stream.as_ref().expect("an open stream");
         stream.connection.holds_more()
     }
 

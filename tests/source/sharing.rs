@@ -364,6 +364,32 @@ fn a_little_gzip_does_not_bring_much_at_once() {
     slow.closed(Error::None);
 }
 
+/// Of a refused response's body as much comes as is wanted, however little it
+/// was when it was compressed.
+#[test]
+fn a_refused_body_that_is_compressed_is_whole() {
+    let text = "because ".repeat(20_000);
+    let shared = Shared::new();
+    let (_first, mut connection) = shared.first();
+    for (most, is_whole) in [(text.len(), true), (text.len() - 1, false)] {
+        let source = shared
+            .source("/refused")
+            .with(ffi::eventsource_set_max_body_size, most)
+            .start();
+        connection.next_request();
+        let head = [(":status", "403"), ("content-encoding", "gzip")];
+        connection.head(0, &head);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(text.as_bytes()).expect("memory");
+        let stream = connection.stream;
+        let body = gzip.finish().expect("memory");
+        connection.send_frame(DATA, END_STREAM, stream, &body);
+        let failure = source.failed(Error::Status);
+        assert_eq!(failure.body_complete, is_whole);
+        assert!(failure.body == text[..most], "{}", failure.body.len());
+    }
+}
+
 /// A server that goes away is asked for no more streams; those that it has go on
 /// beside those of another connection.
 #[test]
