@@ -1,15 +1,17 @@
 //! The life of a source that a loop drives: its steps, a turn at a time.
 //! `driver.rs` is the same for a source with a thread of its own.
 
+use std::io;
+use std::sync::{Arc, Mutex};
+
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection, in_words};
+use crate::failure::{Failure, NoConnection};
 use crate::http::connection::Network;
 #[cfg(feature = "http2")]
 use crate::http::connection::Pieces;
 #[cfg(feature = "http2")]
 use crate::http::line;
 use crate::http::opening::{Opening, Stop};
-use crate::panic::catch;
 use crate::source::event_loop::{After, Hands, Why};
 use crate::source::handler::Handler;
 use crate::source::life::{Next, Source};
@@ -20,10 +22,9 @@ use crate::source::pace::Pace;
 use crate::source::post::Ticket;
 #[cfg(feature = "http2")]
 use crate::source::ride::{Onward, Ride, Way};
+use crate::source::workers;
 use crate::sync::lock;
 use crate::wait::{Interrupt, Recall};
-use std::io;
-use std::sync::{Arc, Mutex};
 
 /// A source, and what it waits for.
 pub(crate) struct Driven<H> {
@@ -418,18 +419,7 @@ fn submit(mut opening: Box<Opening>, hands: &Hands<'_>) -> Arc<Attempt> {
         if recall.is_raised() {
             return;
         }
-        // It has a descriptor only while it is under way.
-        let opened = match thread.and_then(|()| recall.arm()) {
-            Ok(()) => catch(|| opening.run()).unwrap_or_else(|| {
-                let message = "defect of the library";
-                Err(Failure::new(Error::Internal, message).into())
-            }),
-            Err(cause) => {
-                let why = in_words(&cause);
-                let message = format!("no thread or descriptor: {why}");
-                Err(Failure::new(Error::System, message).into())
-            }
-        };
+        let opened = workers::run(thread, &recall, || opening.run());
         *lock(&own.opened) = Some(opened);
         bell.ring();
     }));

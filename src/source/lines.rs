@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use http::Request;
 
 use crate::error::Error;
-use crate::failure::{Failure, NoConnection, in_words};
+use crate::failure::{Failure, NoConnection};
 use crate::http::buffer::Buffer;
 use crate::http::exchange::{self, Route};
 use crate::http::line::Line;
@@ -25,11 +25,10 @@ use crate::http::reading::{Read, before_the_head, broken, receive};
 use crate::http2::{Broken, Code, Engine, Event, Head};
 use crate::inbox::Bell;
 use crate::net::tls::{self, Stream};
-use crate::panic::catch;
 use crate::source::carrier::{Carrier, Rider, STREAMS, Sending};
 use crate::source::groups::Groups;
 use crate::source::post::{Crowd, Letter, Post, Ticket, Waiting};
-use crate::source::workers::Workers;
+use crate::source::workers::{self, Workers};
 use crate::sys::{Epoll, Registration};
 use crate::url::HttpUrl;
 use crate::wait::{Interrupt, Recall};
@@ -326,19 +325,12 @@ impl Lines {
         route.interrupt = recall.clone();
         let post = self.post.clone();
         workers.submit(Box::new(move |thread: io::Result<()>| {
-            let dialled = || match thread.and_then(|()| recall.arm()) {
-                _ if recall.is_raised() => Err(NoConnection::Interrupted),
-                Ok(()) => exchange::dial_to_share(&route),
-                Err(cause) => {
-                    let why = in_words(&cause);
-                    let message = format!("no thread or descriptor: {why}");
-                    Err(Failure::new(Error::System, message).into())
-                }
+            let result = match recall.is_raised() {
+                true => Err(NoConnection::Interrupted),
+                false => workers::run(thread, &recall, || {
+                    exchange::dial_to_share(&route)
+                }),
             };
-            let result = catch(dialled).unwrap_or_else(|| {
-                let message = "defect of the library";
-                Err(Failure::new(Error::Internal, message).into())
-            });
             post.put(Letter::Dialled { group, crowd, result });
         }));
     }

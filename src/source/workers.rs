@@ -8,8 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+use crate::failure::{Failure, NoConnection, in_words};
+use crate::panic::catch;
 use crate::sync::lock;
 use crate::sys;
+use crate::wait::Recall;
 
 /// Something to do, told whether there was a thread for it. It does not panic.
 pub(crate) type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -37,6 +41,26 @@ struct Jobs {
     /// When the last job was taken, or the first one came.
     taken: Instant,
     closed: bool,
+}
+
+/// Does the work of an attempt's job, which `recall` ends. It has a descriptor
+/// only while it is under way.
+pub(crate) fn run<T>(
+    thread: io::Result<()>,
+    recall: &Recall,
+    work: impl FnOnce() -> Result<T, NoConnection>,
+) -> Result<T, NoConnection> {
+    match thread.and_then(|()| recall.arm()) {
+        Ok(()) => catch(work).unwrap_or_else(|| {
+            let message = "defect of the library";
+            Err(Failure::new(Error::Internal, message).into())
+        }),
+        Err(cause) => {
+            let why = in_words(&cause);
+            let message = format!("no thread or descriptor: {why}");
+            Err(Failure::new(Error::System, message).into())
+        }
+    }
 }
 
 impl Workers {
