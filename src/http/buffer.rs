@@ -18,18 +18,20 @@ impl Buffer {
     /// the original.
     const PAGE: usize = 4096;
 
+    const ALL: usize = Buffer::PAGE + Buffer::SIZE;
+
+    fn new() -> Buffer {
+        Buffer(vec![0; Buffer::ALL])
+    }
+
     pub(crate) fn take() -> Buffer {
-        let spare = POOL.take();
-        spare.unwrap_or_else(|| Buffer(vec![0; Buffer::PAGE + Buffer::SIZE]))
+        POOL.take().unwrap_or_else(Buffer::new)
     }
 
     /// The same, unless there is no memory for it.
     pub(crate) fn try_take() -> Option<Buffer> {
-        let new = || {
-            let size = Buffer::PAGE + Buffer::SIZE;
-            memory::is_there(size).then(Buffer::take)
-        };
-        POOL.take().map_or_else(new, Some)
+        let new = || memory::is_there(Buffer::ALL).then(Buffer::new);
+        POOL.take().or_else(new)
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {

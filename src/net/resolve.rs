@@ -144,7 +144,7 @@ impl Drop for Place {
 impl Table {
     /// After fork(), a child has none of its parent's threads.
     fn of_this_process(table: &mut Option<Table>) -> &mut Table {
-        let process_id = std::process::id();
+        let process_id = sys::process_id();
         if table.as_ref().is_none_or(|it| it.process_id != process_id) {
             *table = Some(Table {
                 process_id,

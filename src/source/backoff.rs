@@ -2,8 +2,9 @@
 //! its own.
 
 use std::hash::{BuildHasher, RandomState};
-use std::process;
 use std::time::Duration;
+
+use crate::sys;
 
 /// The shortest wait after two failed attempts in a row, in milliseconds.
 const FLOOR: u64 = 500;
@@ -93,7 +94,7 @@ impl Backoff {
 /// behind on the program's main thread, and be the same in a child of the
 /// process.
 fn random() -> fastrand::Rng {
-    fastrand::Rng::with_seed(RandomState::new().hash_one(process::id()))
+    fastrand::Rng::with_seed(RandomState::new().hash_one(sys::process_id()))
 }
 
 #[cfg(test)]
