@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -69,6 +69,12 @@ impl Interrupt for Recall {
     fn flag(&self) -> Option<Arc<AtomicBool>> {
         Some(self.raised.clone())
     }
+}
+
+/// When a time is over that begins now. Without one it is never, and so for one
+/// that is longer than the clock can count.
+pub(crate) fn deadline(time: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(time?)
 }
 
 /// How long blocking code may wait: until a deadline, and never past an

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::HeaderMap;
 
@@ -20,7 +20,7 @@ use crate::net::socket::Socket;
 use crate::net::tls::Stream;
 use crate::stats::Stats;
 use crate::sys::{Entry, Interest};
-use crate::wait::Until;
+use crate::wait::{Until, deadline};
 
 pub(crate) use crate::http::reading::Read;
 
@@ -288,8 +288,7 @@ impl Connection {
             match self.read(Network::now(&mut buffer), &stats, &mut sink) {
                 Ok(Read::More) => {}
                 Ok(Read::All | Read::Nothing) => {
-                    let end =
-                        idle.and_then(|idle| Instant::now().checked_add(idle));
+                    let end = deadline(idle);
                     let until = end.map_or(until, |end| until.at_most(end));
                     let waited = self.entry().map(|entry| until.wait(entry));
                     if !matches!(waited, Some(Ok(()))) {

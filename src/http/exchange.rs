@@ -41,7 +41,7 @@ use crate::settings::version::HttpVersion;
 use crate::sync::lock;
 use crate::sys::Interest;
 use crate::url::HttpUrl;
-use crate::wait::{Interrupt, Interrupted, Until};
+use crate::wait::{self, Interrupt, Interrupted, Until};
 
 /// Room for what ureq adds to the head of a request.
 const OUTPUT: usize = 1024;
@@ -330,7 +330,7 @@ fn over_http1(
         stream: Some(stream),
         interrupt: route.interrupt.clone(),
         response_timeout: route.response_timeout,
-        deadline: deadline(route.response_timeout),
+        deadline: wait::deadline(route.response_timeout),
         refused: false,
         secure: route.url.is_secure(),
         buffers,
@@ -440,7 +440,7 @@ fn dial(
     if !url.is_secure() {
         network.trust.check_plain(route.peer)?;
     }
-    let until = Until::new(&**interrupt, deadline(route.connect_timeout));
+    let until = Until::new(&**interrupt, wait::deadline(route.connect_timeout));
     let interface = network.interface.as_ref();
     let stream = if let Some(path) = &network.unix_socket {
         Stream::Plain(Socket::connect_unix(path, until)?)
@@ -462,10 +462,6 @@ fn dial(
         }
         false => Ok(stream),
     }
-}
-
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(timeout?)
 }
 
 /// [`dial`] looks names up itself, where the failure can be told and the
@@ -559,7 +555,7 @@ impl Transport for Wire {
             Err(cause) if gone(&cause) => self.refused = true,
             sent => sent?,
         }
-        self.deadline = self::deadline(self.response_timeout);
+        self.deadline = wait::deadline(self.response_timeout);
         Ok(())
     }
 

@@ -32,7 +32,7 @@ use crate::stats::Stats;
 use crate::sync::lock;
 use crate::url::HttpUrl;
 use crate::userinfo::UserInfo;
-use crate::wait::{Interrupt, Until};
+use crate::wait::{Interrupt, Until, deadline};
 
 /// An attempt that has yet to be made, or to go on.
 #[derive(Debug)]
@@ -354,8 +354,7 @@ impl Opening {
             Some(0) => return None,
             Some(size) => (size, response_timeout, idle_timeout),
         };
-        let end = time.and_then(|time| Instant::now().checked_add(time));
-        Some((size, end, idle))
+        Some((size, deadline(time), idle))
     }
 }
 
@@ -440,8 +439,7 @@ impl Excerpting {
 
     /// How long to wait for the next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let idle = self.idle.and_then(|idle| Instant::now().checked_add(idle));
-        self.end.into_iter().chain(idle).min()
+        self.end.into_iter().chain(deadline(self.idle)).min()
     }
 
     /// All that there was, or that was waited for.

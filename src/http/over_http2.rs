@@ -3,7 +3,7 @@
 use std::io;
 use std::mem;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Request;
 
@@ -19,7 +19,7 @@ use crate::net::tls::{self, Stream};
 use crate::stats::Stats;
 use crate::sys::Entry;
 use crate::url::HttpUrl;
-use crate::wait::{Interrupt, Interrupted, Until};
+use crate::wait::{Interrupt, Interrupted, Until, deadline};
 
 /// The most of a request's body that waits to be written.
 const OUTPUT: usize = 64 * 1024;
@@ -35,10 +35,7 @@ pub(crate) struct Times<'a> {
 impl<'a> Times<'a> {
     /// From now on.
     fn until(&self) -> Until<'a> {
-        let timeout = self.response_timeout;
-        let deadline =
-            timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Until::new(self.interrupt, deadline)
+        Until::new(self.interrupt, deadline(self.response_timeout))
     }
 }
 

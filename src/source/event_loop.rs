@@ -26,6 +26,7 @@ use crate::source::seat::Seat;
 use crate::source::workers::{Job, Workers};
 use crate::sync::{lock, try_lock};
 use crate::sys::{self, Epoll, Events, Timer};
+use crate::wait::deadline;
 
 /// What a loop drives.
 pub(crate) trait Life: Send {
@@ -276,8 +277,7 @@ impl Loop {
             return Err(Error::Callback);
         }
         let core = self.try_drive().ok_or(Error::Busy)?;
-        let deadline = timeout.map(|time| Instant::now().checked_add(time));
-        self.dispatch_until(core, deadline.flatten())
+        self.dispatch_until(core, deadline(timeout))
     }
 
     /// The core, if nobody has it, and no thread of the library's will.
@@ -346,9 +346,7 @@ impl Loop {
         if self.is_driven_here() {
             return Err(Error::Callback);
         }
-        // A time longer than the clock can count is one for ever.
-        let deadline =
-            timeout.and_then(|time| Instant::now().checked_add(time));
+        let deadline = deadline(timeout);
         let left =
             || deadline.map(|it| it.saturating_duration_since(Instant::now()));
         loop {
@@ -474,7 +472,7 @@ impl Loop {
                 token if token & Lines::MARK != 0 => {
                     did = true;
                     self.with_lines(core, |lines, floor| {
-                        lines.ready(token as u32 & !(1 << 31), floor);
+                        lines.ready((token & !Lines::MARK) as u32, floor);
                     });
                 }
                 token => {

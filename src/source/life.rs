@@ -28,6 +28,7 @@ use crate::state::{Exposed, State};
 use crate::stats::Stats;
 use crate::sys::{Entry, Epoll, Registration};
 use crate::url::HttpUrl;
+use crate::wait::deadline;
 
 /// What is to be waited for, and which step follows. After an interrupt it is
 /// [`Source::begin`], whatever was waited for.
@@ -501,9 +502,7 @@ impl<H: Handler> Source<H> {
     fn wait_to_read(&mut self) -> Next {
         let timeout = self.options.idle_timeout;
         let stream = self.stream.as_mut().expect("an open stream");
-        // A time longer than the clock can count is one for ever.
-        stream.idle_end =
-            timeout.and_then(|time| Instant::now().checked_add(time));
+        stream.idle_end = deadline(timeout);
         Next::Read(stream.idle_end)
     }
 
@@ -626,8 +625,7 @@ impl<H: Handler> Source<H> {
         if delay >= Spare::LIFE {
             self.spare = None;
         }
-        // A wait longer than the clock can count is one for ever.
-        Next::Wait(Instant::now().checked_add(delay))
+        Next::Wait(deadline(Some(delay)))
     }
 
     /// The stream has ended, and one was wanted: no failure.

@@ -18,6 +18,7 @@ use crate::settings::version::HttpVersion;
 use crate::source::lines::{Lines, News, Place};
 use crate::source::post::{Ticket, Waiting};
 use crate::source::workers::Workers;
+use crate::wait::deadline;
 
 /// What a ride has the use of.
 pub(crate) struct Way<'a> {
@@ -93,7 +94,6 @@ impl Ride {
         if !exchange::can_be_shared(&route) || spoken == Some(Alpn::Http1) {
             return Onward::Alone(opening);
         }
-        let now = Instant::now();
         let own = route.client_certificate;
         let before = way.ticket.as_ref().map(|ticket| ticket.line);
         match way.lines.find(&route, before) {
@@ -107,9 +107,7 @@ impl Ride {
                 let ticket = way.ticket.as_mut().expect("boarded");
                 let Way { lines, token, .. } = way;
                 if lines.ask(ticket, *token, &request, &route.url, body) {
-                    let deadline = opening.options.response_timeout;
-                    let deadline =
-                        deadline.and_then(|time| now.checked_add(time));
+                    let deadline = deadline(opening.options.response_timeout);
                     let stage = Stage::Asked;
                     let ride = Ride { opening, own, stage };
                     return Onward::Wait(Box::new(ride), deadline);
@@ -121,8 +119,7 @@ impl Ride {
         let Way { lines, workers, token, .. } = way;
         let (waiting, dials) = lines.wait(route, waiting, *token, workers);
         // Whoever connects for it knows the same deadline.
-        let timeout = timeout.filter(|_| !dials);
-        let deadline = timeout.and_then(|time| now.checked_add(time));
+        let deadline = deadline(timeout.filter(|_| !dials));
         let stage = Stage::Waiting(waiting);
         Onward::Wait(Box::new(Ride { opening, own, stage }), deadline)
     }
