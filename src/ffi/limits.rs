@@ -53,7 +53,7 @@ pub unsafe extern "C" fn eventsource_set_max_body_size(
 /// library returns that memory to the system before a long wait. A smaller
 /// stack is for programs that lock their memory with mlockall(), or limit their
 /// address space. Look-ups of host names have a stack of the same size. The
-/// program's static thread-local data have their place besides. The default is
+/// program's static thread-local data are not taken out of it. The default is
 /// at least 256 KiB, and at most 1 MiB where addresses have 32 bits.
 ///
 /// EVENTSOURCE_ERROR_VALUE if the size is neither 0 nor at least 131072 (128

@@ -142,15 +142,16 @@ pub unsafe extern "C" fn eventsource_loop_free(r#loop: *mut CLoop) {
 ///   while its queue is full does not wait for room either: its last items are
 ///   put behind those that wait.
 ///
-/// Over HTTP/2, sources of a loop share connections if scheme, host and port are
-/// the same, and all that is set about the way there: version of HTTP, proxy,
-/// Unix socket, interface and TLS. Each has a stream of its own on them, which
-/// opens, ends and comes back by itself; 100 streams, or as many as the server
-/// allows, are on one connection. A source whose queue is full holds up its own
-/// stream alone. A connection that breaks is lost to each of its sources. When
-/// the last of its sources is closed, it is closed, too; one that waits to
-/// reconnect keeps it. Of its bytes, those of a source's stream count as the
-/// source's, without what frames them.
+/// Sources of a loop that use HTTP/2 share connections, if their URLs have the
+/// same scheme, host and port, and if the same was set for the version of HTTP,
+/// the proxy, the Unix socket, the interface and TLS. Each source has a stream
+/// of its own on the connection, which opens, ends and is reestablished by
+/// itself. A connection carries 100 streams, or as many as the server allows. A
+/// source whose queue is full holds up its own stream only. When a connection
+/// breaks, each of its sources has lost its stream. A connection is closed when
+/// the last of its sources is closed; a source that waits to reconnect keeps it
+/// open. `bytes` of eventsource_stats counts what the source's stream brought,
+/// without the frames' heads.
 ///
 /// eventsource_connect() returns EVENTSOURCE_ERROR_QUEUE if the source has a
 /// queue and the loop has not been started, and EVENTSOURCE_ERROR_CLOSED if the

@@ -91,8 +91,8 @@ impl Queue {
         self.lock().limit.bytes = bytes;
     }
 
-    /// The descriptor, for the program to wait for. No lock is taken: a signal
-    /// handler may ask for it.
+    /// The descriptor, for the program to wait for. No lock is taken: a thread
+    /// that asks in a signal handler may hold it already.
     pub(crate) fn fd(&self) -> RawFd {
         self.wake.fd()
     }
