@@ -9,6 +9,7 @@ pub(crate) mod interface;
 mod pem;
 pub(crate) mod pins;
 pub(crate) mod proxy;
+mod refusal;
 pub(crate) mod resolve;
 pub(crate) mod socket;
 pub(crate) mod tls;

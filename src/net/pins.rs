@@ -12,8 +12,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 
 use crate::error::Error;
-use crate::net::authorities::Refusal;
 use crate::net::certificate::PublicKey;
+use crate::net::refusal::Refusal;
 
 /// What stands before a hash, as curl has it (CURLOPT_PINNEDPUBLICKEY).
 const PREFIX: &str = "sha256//";

@@ -5,7 +5,7 @@ use rustls::{
     AlertDescription, CertificateError, OtherError, PeerIncompatible,
 };
 
-use crate::net::authorities::Refusal;
+use crate::net::refusal::Refusal;
 
 /// What to tell of an error.
 pub(super) fn reason(cause: &rustls::Error) -> String {

@@ -10,8 +10,8 @@ use rustls::pki_types::{
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
-use crate::net::authorities::Refusal;
 use crate::net::certificate::PublicKey;
+use crate::net::refusal::Refusal;
 
 /// Signatures that cannot be checked here, and are offered all the same: a
 /// server whose key makes no other would refuse the handshake.
