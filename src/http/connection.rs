@@ -14,7 +14,7 @@ use crate::http::chunked::Progress;
 use crate::http::exchange::Rest;
 #[cfg(feature = "http2")]
 use crate::http::over_http2::Http2;
-use crate::http::reading::{after, broken, receive};
+use crate::http::reading::{after, behind_the_head, broken, receive};
 use crate::http::spare::{Spare, Terms};
 use crate::net::socket::Socket;
 use crate::net::tls::Stream;
@@ -206,7 +206,7 @@ impl Connection {
         };
         let mut first = first.take();
         let (received, next) = match &mut first {
-            Some(first) => (&mut first[..], Read::All),
+            Some(first) => (&mut first[..], behind_the_head(stream)),
             None => match receive(stream, buffer, waits) {
                 Ok(Some((0, next))) => return Ok(next),
                 Ok(Some((read, next))) => (&mut buffer[..read], next),

@@ -13,7 +13,9 @@ use crate::http::body::Body;
 use crate::http::chunked::Progress;
 use crate::http::head::Head;
 use crate::http::line::{self, Line};
-use crate::http::reading::{Read, after, before_the_head, broken, receive};
+use crate::http::reading::{
+    Read, after, before_the_head, behind_the_head, broken, receive,
+};
 use crate::http2::{Code, Event};
 use crate::net::tls::{self, Stream};
 use crate::stats::Stats;
@@ -269,7 +271,9 @@ impl Http2 {
         }
         match self.take_in(&mut first.unread, body, sink)? {
             Read::More | Read::Nothing if body.has_rest() => Ok(Read::More),
-            Read::More | Read::Nothing => Ok(Read::All),
+            Read::More | Read::Nothing => {
+                Ok(behind_the_head(&self.line.stream))
+            }
             ended => Ok(ended),
         }
     }

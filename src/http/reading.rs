@@ -61,6 +61,12 @@ pub(crate) fn receive(
     }
 }
 
+/// What follows the bytes that came with a head: TLS may have received more
+/// than the head's buffer had room for.
+pub(crate) fn behind_the_head(stream: &Stream) -> Read {
+    if stream.may_hold_more() { Read::More } else { Read::All }
+}
+
 /// What it means that an open connection cannot be read.
 pub(crate) fn broken(cause: &io::Error) -> Failure {
     tls::failure(cause).unwrap_or_else(|| {

@@ -105,7 +105,7 @@ impl<H: Handler> Driven<H> {
                 let Some(opened) = lock(&attempt.opened).take() else {
                     return After::AsBefore;
                 };
-                Some(source.opened(opened))
+                source.opened(opened)
             }
             #[cfg(feature = "http2")]
             (Stage::Riding(_), Why::Due) => {
@@ -152,7 +152,7 @@ impl<H: Handler> Driven<H> {
                 }
                 Some(Next::Open(opening)) => match self.open(opening, hands) {
                     Ok(after) => return after,
-                    Err(next) => Some(next),
+                    Err(next) => next,
                 },
                 Some(Next::NotMade(failure)) => {
                     Some(self.source.not_made(*failure))
@@ -190,7 +190,7 @@ impl<H: Handler> Driven<H> {
         &mut self,
         opening: Box<Opening>,
         hands: &mut Hands<'_>,
-    ) -> Result<After, Next> {
+    ) -> Result<After, Option<Next>> {
         self.stage = Stage::Opening(submit(opening, hands));
         Ok(After::Wait(None))
     }
@@ -331,7 +331,7 @@ impl<H: Handler> Driven<H> {
         &mut self,
         opening: Box<Opening>,
         hands: &mut Hands<'_>,
-    ) -> Result<After, Next> {
+    ) -> Result<After, Option<Next>> {
         // What it waited for before is given up first.
         self.stage = Stage::New;
         self.held = None;
@@ -358,7 +358,7 @@ impl<H: Handler> Driven<H> {
         let onward = step(ride, &mut self.way(hands));
         match self.go_on(onward, hands) {
             Ok(after) => after,
-            Err(next) => self.follow(Some(next), hands),
+            Err(next) => self.follow(next, hands),
         }
     }
 
@@ -366,7 +366,7 @@ impl<H: Handler> Driven<H> {
         &mut self,
         onward: Onward,
         hands: &mut Hands<'_>,
-    ) -> Result<After, Next> {
+    ) -> Result<After, Option<Next>> {
         match onward {
             Onward::Wait(ride, deadline) => {
                 self.stage = Stage::Riding(ride);

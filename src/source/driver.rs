@@ -24,7 +24,7 @@ pub(crate) fn drive<H: Handler>(
                 let opened = step(source, |it| it.opened(opening.run()));
                 // Connecting has used some 60 KiB of it.
                 sys::release_dead_stack();
-                opened
+                opened.unwrap_or_else(|| step(source, read))
             }
             Next::NotMade(failure) => step(source, |it| it.not_made(*failure)),
             Next::Read(_) if source.waits_by_reading() => step(source, |it| {
@@ -66,10 +66,10 @@ pub(crate) fn drive<H: Handler>(
 /// Takes a step of the life, by a call of its own: what a step takes does not
 /// stay on the stack for as long as the source waits.
 #[inline(never)]
-fn step<H: Handler>(
+fn step<H: Handler, N>(
     source: &mut Source<H>,
-    step: impl FnOnce(&mut Source<H>) -> Next,
-) -> Next {
+    step: impl FnOnce(&mut Source<H>) -> N,
+) -> N {
     step(source)
 }
 

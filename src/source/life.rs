@@ -304,9 +304,12 @@ impl<H: Handler> Source<H> {
     }
 
     /// The attempt has come to its end, or to a response.
-    pub(crate) fn opened(&mut self, stop: Result<Stop, NoConnection>) -> Next {
-        match stop {
-            Ok(Stop::Opened(opened)) => self.announce(opened),
+    pub(crate) fn opened(
+        &mut self,
+        stop: Result<Stop, NoConnection>,
+    ) -> Option<Next> {
+        Some(match stop {
+            Ok(Stop::Opened(opened)) => return self.announce(opened),
             Ok(Stop::Answered(answered)) => self.answered(answered),
             Err(NoConnection::Interrupted) => self.begin(),
             Err(NoConnection::Failed(_)) if self.state().interrupted() => {
@@ -318,7 +321,7 @@ impl<H: Handler> Source<H> {
                 self.forget_redirects();
                 self.follow_up(failure, Reached::Nothing, false)
             }
-        }
+        })
     }
 
     /// A response has come, and the program decides what becomes of it.
@@ -331,7 +334,7 @@ impl<H: Handler> Source<H> {
     }
 
     /// § 9.2.3, "announce the connection" (R25).
-    fn announce(&mut self, opened: Opened) -> Next {
+    fn announce(&mut self, opened: Opened) -> Option<Next> {
         let Opened { response, connection, became_get, left_origin } = opened;
         self.shared.stats.time_to_headers.set(self.started.elapsed());
         // Where the program has sent this attempt, the next one does not begin.
@@ -343,7 +346,7 @@ impl<H: Handler> Source<H> {
         }
         self.is_get |= became_get;
         if !self.state().open() {
-            return self.begin();
+            return Some(self.begin());
         }
         log::info!("{}: open", response.url.loggable());
         self.shared.stats.connects.add(1);
@@ -363,7 +366,6 @@ impl<H: Handler> Source<H> {
         });
         // What came with the head needs neither a wait nor a buffer.
         self.readable(Network::now(&mut []))
-            .unwrap_or_else(|| self.wait_to_read())
     }
 
     /// While the source is OPEN, a loop waits for its connection from here on.

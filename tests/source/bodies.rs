@@ -729,6 +729,23 @@ fn decodes_gzip_as_it_comes() {
     }
 }
 
+/// The same of what came with the head, though it is more than one read undoes:
+/// nothing more may come for hours.
+#[test]
+fn undoes_all_of_the_gzip_that_came_with_the_head() {
+    // Packed to more than a KiB, and to less than a head's buffer has room for.
+    let noise: String = (0..400).map(|it| format!("{it:x}")).collect();
+    let data = noise + &"x".repeat(500_000);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    write!(gzip, "data: {data}\n\n").unwrap();
+    gzip.flush().unwrap();
+    assert!((1_025..1_900).contains(&gzip.get_ref().len()));
+    let mut response = gzip_head("").into_bytes();
+    response.extend_from_slice(gzip.get_ref());
+    let (_server, source, _connection) = opened(response);
+    assert_eq!(source.event().data.len(), data.len());
+}
+
 /// Compression, R42: gzip may be cut anywhere.
 #[test]
 fn decodes_gzip_byte_by_byte() {

@@ -778,6 +778,28 @@ fn versions_are_offered() {
     assert_eq!(source.opened().http_version, 20);
 }
 
+/// What came in the head's records is dispatched, however much it is: nothing
+/// more may come for hours.
+#[test]
+fn what_came_with_the_head_is_not_waited_for() {
+    let config = certificates::http2_only("127.0.0.1");
+    for size in (1_000..12_000).step_by(500) {
+        let server = Server::secure(config.clone());
+        let source = connected(&server);
+        let mut connection = Http2::accept(&server);
+        let data = "x".repeat(size);
+        let head = (HEADERS, END_HEADERS, &*block(&EVENT_STREAM));
+        let event = format!("data: {data}\n\n");
+        let frames = [head, (DATA, 0, event.as_bytes())];
+        let stream = connection.stream;
+        let bytes = frames
+            .map(|(kind, flags, payload)| frame(kind, flags, stream, payload));
+        connection.send(&bytes.concat());
+        source.opened();
+        source.message(&data);
+    }
+}
+
 /// EVENTSOURCE_HTTP_AUTO: a server that speaks HTTP/2 only is spoken to, and
 /// its source remembers.
 #[test]

@@ -375,6 +375,38 @@ fn head_and_events_may_share_a_record() {
     }
 }
 
+/// What came in the head's records is dispatched, however much it is: nothing
+/// more may come for hours.
+#[test]
+fn what_came_with_the_head_is_not_waited_for() {
+    let server = Server::secure(certificates::trusted("127.0.0.1"));
+    for size in (1_000..12_000).step_by(500) {
+        let source = Source::connected(&server.url("/"));
+        let mut connection = server.accept();
+        let data = "x".repeat(size);
+        connection.send(format!("{EVENT_STREAM}data: {data}\n\n"));
+        source.opened();
+        source.message(&data);
+        // Before the connection, which it would make anew.
+        drop(source);
+    }
+}
+
+/// The same of a response that is refused.
+#[test]
+fn a_body_that_came_with_the_head_is_not_waited_for() {
+    let server = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::connected(&server.url("/"));
+    let body = "x".repeat(3_000);
+    let mut connection = server.accept();
+    connection.send(format!(
+        "HTTP/1.1 404 -\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let failure = source.failed(Error::Status);
+    assert_eq!((failure.body, failure.body_complete), (body, true));
+}
+
 /// R16. The head alone is enough.
 #[test]
 fn announces_the_connection_before_any_byte_of_the_body() {
