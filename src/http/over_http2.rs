@@ -287,15 +287,15 @@ impl Http2 {
     ) -> Result<Read, Failure> {
         let mut read = Read::Nothing;
         loop {
-            while let Some((stream, bytes)) =
-                self.line.engine.next_data(&mut received)
+            if let Some(mut run) =
+                self.line.engine.run(self.number, &mut received)
             {
-                read = Read::More;
-                let length = bytes.len();
-                if body.decode_piece(bytes, sink)? == Progress::Stopped {
-                    return Ok(Read::Stopped);
+                while let Some(bytes) = run.next() {
+                    read = Read::More;
+                    if body.decode_piece(bytes, sink)? == Progress::Stopped {
+                        return Ok(Read::Stopped);
+                    }
                 }
-                self.line.engine.consumed(stream, length);
             }
             let event = self.line.engine.next(&mut received);
             match event.map_err(|broken| self.line.broken(broken))? {

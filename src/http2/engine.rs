@@ -335,61 +335,33 @@ impl Engine {
         &mut self,
         bytes: &mut &'a mut [u8],
     ) -> Result<Option<Event<'a>>, Broken> {
-        match self.next_data(bytes) {
-            Some((stream, bytes)) => Ok(Some(Event::Data { stream, bytes })),
-            None => self.next_slowly(bytes),
-        }
-    }
-
-    /// The next of the server's bytes, if they are a whole frame of nothing but
-    /// data, which is what servers send, event by event: a short way to the
-    /// result of [`Engine::next`]. None says nothing.
-    #[inline(always)]
-    pub(crate) fn next_data<'a>(
-        &mut self,
-        bytes: &mut &'a mut [u8],
-    ) -> Option<(u32, &'a mut [u8])> {
-        if !self.is_between {
-            return None;
-        }
-        // Frames that are padded, that end the stream or that a read has cut go
-        // the slow way. So do those of a body whose length was announced: it
-        // has to be counted.
-        let frame = Frame::read(bytes.first_chunk()?);
-        let length = frame.length;
-        let whole = frame::HEAD + length;
-        if frame.kind != kind::DATA
-            || frame.flags != 0
-            || length > frame::MOST
-            || bytes.len() < whole
+        let head = bytes.first_chunk().map(Frame::read);
+        if let Some(Frame { kind: kind::DATA, stream, .. }) = head
+            && let Some(mut run) = self.run(stream, bytes)
+            && let Some(bytes) = run.take()
         {
-            return None;
+            return Ok(Some(Event::Data { stream, bytes }));
         }
-        let index = self.find(frame.stream)?;
-        let stream = &mut self.streams[index];
-        let window = stream.window.checked_sub(length as u32)?;
-        if !stream.has_head || stream.left.is_some() || length == 0 {
-            return None;
-        }
-        stream.window = window;
-        self.count(length);
-        let (piece, rest) = mem::take(bytes).split_at_mut(whole);
-        *bytes = rest;
-        Some((frame.stream, &mut piece[frame::HEAD..]))
+        self.next_slowly(bytes)
     }
 
-    /// As [`Engine::next_data`], if it is data of this stream.
+    /// The data of a stream with which `bytes` begin, frame by frame. Servers send
+    /// a frame for each event: this is the shortest way to it. What it passes
+    /// over is left to [`Engine::next`].
     #[inline(always)]
-    pub(crate) fn next_data_of<'a>(
-        &mut self,
+    pub(crate) fn run<'e, 'a, 'b>(
+        &'e mut self,
         stream: u32,
-        bytes: &mut &'a mut [u8],
-    ) -> Option<&'a mut [u8]> {
-        let frame = Frame::read(bytes.first_chunk()?);
-        match frame.stream == stream {
-            true => self.next_data(bytes).map(|(_, piece)| piece),
-            false => None,
+        bytes: &'a mut &'b mut [u8],
+    ) -> Option<Run<'e, 'a, 'b>> {
+        let index = self.find(stream).filter(|_| self.is_between)?;
+        let Stream { window, left, has_head, .. } = self.streams[index];
+        // Where a length was announced, the data have to be counted.
+        if !has_head || left.is_some() {
+            return None;
         }
+        let (taken, consumed, engine) = (0, 0, self);
+        Some(Run { engine, index, stream, window, taken, consumed, bytes })
     }
 
     #[inline(never)]
@@ -1104,6 +1076,55 @@ impl Engine {
             .write(&mut self.output);
         self.output.extend_from_slice(payload);
         self.replies += self.output.len() - before;
+    }
+}
+
+/// Whole frames of nothing but one stream's data, which follow one another.
+pub(crate) struct Run<'e, 'a, 'b> {
+    engine: &'e mut Engine,
+    index: usize,
+    stream: u32,
+    /// What the server may send yet.
+    window: u32,
+    /// What it has sent, and how much of that was consumed.
+    taken: u32,
+    consumed: u32,
+    bytes: &'a mut &'b mut [u8],
+}
+
+impl<'b> Run<'_, '_, 'b> {
+    /// The payload of the next one, which is consumed.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<&'b mut [u8]> {
+        let piece = self.take()?;
+        self.consumed += piece.len() as u32;
+        Some(piece)
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Option<&'b mut [u8]> {
+        let head = self.bytes.first_chunk()?;
+        let length = Frame::length_of_data(head, self.stream)?;
+        let whole = frame::HEAD + length;
+        // A frame that is empty, or too large, or that the read has cut.
+        if length == 0 || length > frame::MOST || self.bytes.len() < whole {
+            return None;
+        }
+        self.window = self.window.checked_sub(length as u32)?;
+        self.taken += length as u32;
+        let (piece, rest) = mem::take(self.bytes).split_at_mut(whole);
+        *self.bytes = rest;
+        Some(&mut piece[frame::HEAD..])
+    }
+}
+
+/// What is counted is counted for all frames at once.
+impl Drop for Run<'_, '_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.engine.streams[self.index].window = self.window;
+        self.engine.count(self.taken as usize);
+        self.engine.credit(self.index, self.consumed);
     }
 }
 

@@ -66,6 +66,20 @@ impl Head {
         }
     }
 
+    /// How long the payload is, if the frame is one of nothing but data of this
+    /// stream: no padding, and not the end.
+    #[inline(always)]
+    pub(super) fn length_of_data(
+        bytes: &[u8; HEAD],
+        stream: u32,
+    ) -> Option<usize> {
+        // The kind is zero, and so is each flag.
+        let [most, rest @ ..] = *bytes;
+        let rest = u64::from_be_bytes(rest);
+        let is_it = rest & 0xffff_ffff_ffff == u64::from(stream);
+        is_it.then_some(usize::from(most) << 16 | (rest >> 48) as usize)
+    }
+
     pub(super) fn write(self, output: &mut Vec<u8>) {
         output.extend_from_slice(&(self.length as u32).to_be_bytes()[1..]);
         output.extend([self.kind, self.flags]);

@@ -254,11 +254,10 @@ impl<H: Handler> Driven<H> {
 
     fn take_in(
         &mut self,
-        mut data: Data<'_, '_>,
+        data: Data<'_, '_>,
         hands: &mut Hands<'_>,
     ) -> Option<Next> {
-        let lines = &mut *hands.lines;
-        self.source.readable(Pieces(|| data.next(lines)))
+        self.source.readable(Pieces(data.pieces(hands.lines)))
     }
 
     /// Whether what comes has to wait.

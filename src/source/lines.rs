@@ -121,18 +121,19 @@ impl<'b> Data<'_, 'b> {
         self.first
     }
 
-    /// The next piece of the stream, if the rest of the read begins with it.
-    #[inline]
-    pub(crate) fn next(&mut self, lines: &mut Lines) -> Option<&'b mut [u8]> {
-        if !self.first.is_empty() {
-            let piece = std::mem::take(&mut self.first);
-            lines.engine(self.line)?.consumed(self.stream, piece.len());
-            return Some(piece);
-        }
-        let engine = lines.engine(self.line)?;
-        let piece = engine.next_data_of(self.stream, self.rest)?;
-        engine.consumed(self.stream, piece.len());
-        Some(piece)
+    /// The pieces of the stream with which the read goes on, each of which is
+    /// consumed when it is taken.
+    pub(crate) fn pieces(
+        self,
+        lines: &mut Lines,
+    ) -> impl FnMut() -> Option<&'b mut [u8]> {
+        let Data { line, stream, first, rest } = self;
+        let mut run = lines.engine(line).and_then(|engine| {
+            engine.consumed(stream, first.len());
+            engine.run(stream, rest)
+        });
+        let mut first = Some(first);
+        move || first.take().or_else(|| run.as_mut()?.next())
     }
 }
 

@@ -161,8 +161,9 @@ impl Ride {
                 let failure = line::refused(code, why);
                 Onward::Over(Err(failure.into()))
             }
-            (Stage::Refused(refused), News::Data(mut data)) => {
-                while let Some(piece) = data.next(way.lines) {
+            (Stage::Refused(refused), News::Data(data)) => {
+                let mut pieces = data.pieces(way.lines);
+                while let Some(piece) = pieces() {
                     if !refused.2.take(piece) {
                         return (*self).finish(false);
                     }
