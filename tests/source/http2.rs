@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use eventsource::ffi::{Error, HttpVersion};
 use support::certificates;
-use support::event_loop::nobody_drives_in;
+use support::corpora::{self, SHAPES};
+use support::event_loop::{EventLoop, nobody_drives_in};
 use support::http2::*;
-use support::server::Server;
-use support::source::Source;
+use support::server::{CHUNKED, Server};
+use support::source::{Seen, Source};
 
 /// A source that speaks HTTP/2 to `server`.
 fn connected(server: &Server) -> Source {
@@ -46,6 +47,90 @@ fn a_stream_goes_over_http2_as_over_http1() {
     source.ended();
     let connection = connection.again(&server);
     assert_eq!(connection.request.header("last-event-id"), Some("7"));
+}
+
+/// The streams of well-known servers mean the same callbacks over either version,
+/// in pieces of whatever size; over HTTP/2, with a connection of their own or
+/// over one that is shared.
+#[test]
+fn streams_mean_the_same_over_either_version() {
+    let server = Server::start();
+    let event_loop = EventLoop::started();
+    // One that has lost its stream does not come back.
+    let source = || {
+        Source::new(&server.url("/")).doing(|seen, source| {
+            if let Seen::Error(_) = seen {
+                source.close();
+            }
+        })
+    };
+    for (name, shape) in SHAPES {
+        let stream = corpora::build(shape, 45, "\n").stream;
+        for size in [100, 1460, 16 << 10] {
+            let http1 = source().in_version(HttpVersion::_1_1).start();
+            let mut connection = server.accept();
+            connection.send(CHUNKED);
+            stream.chunks(size).for_each(|it| connection.chunk(it));
+            connection.chunk("");
+            let expected = all_of(&http1);
+            assert!(expected.len() > 2, "{name}: {expected:?}");
+            let alone = || source().over_http2().start();
+            for shares in [false, true] {
+                let http2 = match shares {
+                    false => alone(),
+                    true => event_loop.drives_in(alone),
+                };
+                let mut connection = Http2::accept(&server);
+                connection.open();
+                send_as_it_is_taken(&mut connection, &stream, size);
+                let seen = all_of(&http2);
+                let both = expected.iter().zip(&seen);
+                for (expected, seen) in both {
+                    assert_eq!(expected, seen, "{name}, pieces of {size}");
+                }
+                assert_eq!(expected.len(), seen.len(), "{name}, {size}");
+                drop(http2);
+            }
+        }
+    }
+    event_loop.free();
+}
+
+/// A stream to its end, in pieces, as far as its window lets them go.
+fn send_as_it_is_taken(connection: &mut Http2, stream: &[u8], size: usize) {
+    let mut window = 256 << 10;
+    for piece in stream.chunks(size) {
+        while window < piece.len() {
+            let update = connection.next(WINDOW_UPDATE);
+            if update.stream == connection.stream {
+                window += update.number(0) as usize;
+            }
+        }
+        window -= piece.len();
+        connection.data(piece);
+    }
+    connection.end();
+}
+
+/// What a source's callbacks tell, but for what differs each time.
+fn all_of(source: &Source) -> Vec<Seen> {
+    let mut all = Vec::new();
+    loop {
+        let mut seen = source.next();
+        match &mut seen {
+            Seen::Open(response) => {
+                response.http_version = 0;
+                response.headers.remove("transfer-encoding");
+            }
+            Seen::Error(failure) => failure.delay_ms = 0,
+            _ => {}
+        }
+        let is_last = matches!(seen, Seen::Close(_));
+        all.push(seen);
+        if is_last {
+            return all;
+        }
+    }
 }
 
 const NO_ERROR: u32 = 0;
