@@ -1,11 +1,15 @@
 //! A peer that vanishes without a word is noticed, although neither side's
 //! program sends anything: in a network of the test's own, in which packets
-//! are dropped, and with a clock that runs sixty times faster.
+//! are dropped, and with a clock that runs sixty times faster. So is a server
+//! that says nothing on a connection over HTTP/2, with a clock that a test puts
+//! forward.
 
 #![expect(unsafe_code, reason = "a network and a clock of the test's own")]
 
 use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
+#[cfg(feature = "http2")]
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -142,4 +146,75 @@ fn the_idle_timeout_notices() {
     };
     assert_eq!(failure.error, Error::Timeout, "{failure:?}");
     assert!(failure.will_retry);
+}
+
+/// How many seconds the clock has been put forward.
+#[cfg(feature = "http2")]
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Takes the place of the C library's in the whole test program.
+#[cfg(feature = "http2")]
+#[unsafe(no_mangle)]
+extern "C" fn clock_gettime(
+    clock: libc::clockid_t,
+    time: *mut libc::timespec,
+) -> c_int {
+    // SAFETY: as the caller has it.
+    let result = unsafe { network::clock_gettime(clock, time) };
+    if result == 0 && clock == libc::CLOCK_MONOTONIC {
+        // SAFETY: the caller's, which the call has filled in.
+        unsafe { (*time).tv_sec += AHEAD.load(SeqCst) };
+    }
+    result
+}
+
+/// A connection that was silent for half a minute may be dead: with the next
+/// stream the server is asked for a sign of life, for which it has ten seconds.
+#[test]
+#[cfg(feature = "http2")]
+fn asks_for_a_sign_of_life_before_a_stream_after_a_silence() {
+    use support::event_loop::EventLoop;
+    use support::http2::{ACK, HEADERS, Http2, PING};
+
+    let server = Server::start();
+    let event_loop = EventLoop::started();
+    let after = |seconds| {
+        AHEAD.fetch_add(seconds, SeqCst);
+        let source = event_loop.drives_in(|| Source::new(&server.url("/")));
+        source.over_http2().start()
+    };
+    let asks = |connection: &mut Http2| {
+        connection.next(HEADERS);
+        // Which is answered behind whatever was sent with the head.
+        connection.send_frame(PING, 0, 0, b"a server");
+        let asks = connection.next(PING).flags & ACK == 0;
+        while asks && connection.next(PING).flags & ACK == 0 {}
+        asks
+    };
+    let first = after(0);
+    let mut connection = Http2::accept(&server);
+    connection.open();
+    first.opened();
+    let mut others = Vec::new();
+    for (seconds, is_long) in [(29, false), (31, true), (29, false)] {
+        others.push(after(seconds));
+        assert_eq!(asks(&mut connection), is_long, "{seconds} seconds");
+    }
+    // What was asked for has come, and ten seconds later nothing is lost.
+    others.push(after(11));
+    assert!(!asks(&mut connection));
+    // It has not.
+    others.push(after(31));
+    assert_eq!(connection.next(PING).flags & ACK, 0);
+    others.push(after(5));
+    connection.next(HEADERS);
+    assert_eq!(first.ready_state(), ReadyState::Open);
+    let _wakes_the_loop = after(6);
+    let failure = first.lost();
+    assert!(failure.message.contains("sign of life"), "{failure:?}");
+    for other in others {
+        let failure = other.retrying(Error::Lost);
+        assert!(failure.message.contains("sign of life"), "{failure:?}");
+    }
+    event_loop.free();
 }

@@ -62,3 +62,18 @@ pub unsafe fn setsockopt(
     };
     result as c_int
 }
+
+/// The same.
+///
+/// # Safety
+///
+/// As clock_gettime(2) has it.
+pub unsafe fn clock_gettime(
+    clock: libc::clockid_t,
+    time: *mut libc::timespec,
+) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    let result: c_long =
+        unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) };
+    result as c_int
+}
