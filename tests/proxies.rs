@@ -10,6 +10,8 @@ use std::process::Command;
 
 use eventsource::ffi::Error;
 use support::certificates;
+#[cfg(feature = "http2")]
+use support::event_loop::EventLoop;
 use support::ports::free_address;
 use support::program::{Program, compile, path, scratch};
 use support::server::{CHUNKED, Connection, EVENT_STREAM, Server};
@@ -143,10 +145,10 @@ fn follows_streams_through_microsocks() {
     assert!(failure.message.contains("the server refuses"), "{failure:?}");
 }
 
-#[test]
-fn follows_streams_through_dante() {
+/// Dante, which asks for nothing.
+fn dante(name: &str) -> (SocketAddr, Program) {
     let address = free_address();
-    let file = directory("dante").join("danted.conf");
+    let file = directory(name).join("danted.conf");
     let conf = format!(
         "logoutput: /dev/null\n\
          internal: 127.0.0.1 port = {}\nexternal: lo\n\
@@ -158,7 +160,12 @@ fn follows_streams_through_dante() {
     fs::write(&file, conf).expect("scratch space");
     let mut danted = system("danted");
     danted.arg("-f").arg(file);
-    let mut danted = start(danted, address);
+    (address, start(danted, address))
+}
+
+#[test]
+fn follows_streams_through_dante() {
+    let (address, mut danted) = dante("dante");
     follows_through(&[
         format!("socks4://me@{address}"),
         format!("socks5://{address}"),
@@ -300,6 +307,78 @@ fn follows_a_stream_behind_haproxy_that_asks_for_a_certificate() {
         let failure = source.start().retrying(Error::Tls);
         assert!(failure.message.contains(words), "{failure:?}");
     }
+}
+
+/// Streams over HTTP/2 of nginx, with a proxy between that knows nothing of
+/// HTTP/2: of a source with a thread of its own, and of sources that share a
+/// connection.
+#[test]
+#[cfg(feature = "http2")]
+fn follows_streams_over_http2_through_proxies() {
+    let front = Front::new();
+    let directory = directory("nginx-http2");
+    let conf = configuration(
+        "http2.conf",
+        &[
+            ("SECURE", &front.address.to_string()),
+            ("PLAIN", &free_address().to_string()),
+            ("SERVER", &front.server.address().to_string()),
+            ("CERTIFICATE", text(&front.certificate)),
+            ("KEY", text(&front.key)),
+        ],
+    );
+    fs::write(directory.join("nginx.conf"), conf).expect("scratch space");
+    let _nginx = start(nginx(&directory), front.address);
+    let (tinyproxy, _tinyproxy) = tinyproxy("tinyproxy-http2", false);
+    let (microsocks, _microsocks) = microsocks(false);
+    let (dante, mut danted) = dante("dante-http2");
+    let event_loop = EventLoop::started();
+    for proxy in [
+        format!("http://{tinyproxy}"),
+        format!("socks5h://{microsocks}"),
+        format!("socks4://me@{dante}"),
+    ] {
+        let ask = |count| {
+            let source = || front.source().over_http2().with_proxy(&proxy);
+            (0..count).map(|_| source().start()).collect::<Vec<_>>()
+        };
+        follows_over_http2(ask(1), &front.server);
+        follows_over_http2(event_loop.drives_in(|| ask(20)), &front.server);
+    }
+    event_loop.free();
+    // It takes its children with it.
+    danted.signal("TERM");
+    danted.end();
+}
+
+/// Two streams each, of which the second does not end.
+#[cfg(feature = "http2")]
+fn follows_over_http2(sources: Vec<Source>, server: &Server) {
+    let mut open = Vec::new();
+    for id in [None, Some("7")] {
+        for mut connection in open.drain(..) {
+            Connection::chunk(&mut connection, "");
+        }
+        if id.is_some() {
+            for source in &sources {
+                source.ended();
+            }
+        }
+        let mut connections: Vec<_> =
+            sources.iter().map(|_| server.accept()).collect();
+        for connection in &mut connections {
+            assert_eq!(connection.request.header("last-event-id"), id);
+            connection.send(CHUNKED);
+            connection.chunk("id: 7\ndata: one\n\n");
+        }
+        for source in &sources {
+            assert_eq!(source.opened().http_version, 20);
+            source.message("one");
+        }
+        open = connections;
+    }
+    // Before the connections, which they would make anew.
+    drop(sources);
 }
 
 /// The example program, in an environment with these proxies.

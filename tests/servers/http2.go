@@ -1,9 +1,11 @@
 // A server that speaks HTTP/2, over TLS and openly: three events a stream,
-// numbered on.
+// numbered on; the third stream goes on in silence. A POST is told the length of
+// its body.
 package main
 
 import (
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"os"
@@ -26,11 +28,18 @@ func main() {
 }
 
 func stream(w http.ResponseWriter, r *http.Request) {
-	number, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	w.Header().Set("Content-Type", "text/event-stream")
-	for range 3 {
-		number++
+	if r.Method == http.MethodPost {
+		length, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "data: %d\n\n", length)
+		return
+	}
+	last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
+	for number := last + 1; number <= last+3; number++ {
 		fmt.Fprintf(w, "id: %d\ndata: %d\n\n", number, number)
 		w.(http.Flusher).Flush()
+	}
+	if last >= 6 {
+		<-r.Context().Done()
 	}
 }

@@ -1,4 +1,5 @@
-// A server that speaks HTTP/2 only: three events a stream, numbered on.
+// A server that speaks HTTP/2 only: three events a stream, numbered on; the third
+// stream goes on in silence. A POST is told the length of its body.
 'use strict';
 const fs = require('fs');
 const http2 = require('http2');
@@ -10,12 +11,18 @@ const server = http2.createSecureServer({
   allowHTTP1: false,
 });
 server.on('stream', (stream, headers) => {
-  let number = Number(headers['last-event-id'] || 0);
   stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
-  for (let i = 0; i < 3; i++) {
-    number++;
+  stream.on('error', () => {}); // A client that leaves.
+  if (headers[':method'] === 'POST') {
+    let length = 0;
+    stream.on('data', (piece) => (length += piece.length));
+    stream.on('end', () => stream.end(`data: ${length}\n\n`));
+    return;
+  }
+  const last = Number(headers['last-event-id'] || 0);
+  for (let number = last + 1; number <= last + 3; number++) {
     stream.write(`id: ${number}\ndata: ${number}\n\n`);
   }
-  stream.end();
+  if (last < 6) stream.end();
 });
 server.listen(Number(port), '127.0.0.1');
