@@ -92,7 +92,8 @@ pub fn attempt(
     proxy: &str,
     most: usize,
 ) -> Outcome {
-    let mut options = Options::new(url).expect("a URL");
+    let url = HttpUrl::parse(url).expect("a URL");
+    let mut options = Options::default();
     let network = options.network();
     network.set_proxy(Some(proxy)).expect("a proxy");
     network.set_unix_socket(unix_socket).expect("a path");
@@ -101,8 +102,9 @@ pub fn attempt(
     interrupt.arm().expect("a descriptor");
     let opening = Box::new(Opening {
         request: options.request.clone(),
-        home: options.url.clone(),
-        url: options.url.clone(),
+        home: url.clone(),
+        elsewhere: None,
+        url,
         left_origin: false,
         options: Arc::new(options),
         cookies: Arc::default(),

@@ -91,6 +91,18 @@ impl Inbox {
         self.asleep.swap(false, SeqCst);
     }
 
+    /// Has the loop look at the source with this number, which has a bell, or
+    /// had one.
+    pub(crate) fn ring(&self, number: u32) {
+        let (chunk, word) = Inbox::place(number);
+        let chunk = self.chunks[chunk].get().expect("made with the bell");
+        chunk[word].fetch_or(1 << (number % u64::BITS), SeqCst);
+        self.any.swap(true, SeqCst);
+        if self.asleep.swap(false, SeqCst) {
+            self.wake.set();
+        }
+    }
+
     /// What wakes the loop.
     pub(crate) fn wake(&self) -> &Wake {
         &self.wake
@@ -109,14 +121,7 @@ impl Bell {
 
     /// Has the loop look at the source.
     pub(crate) fn ring(&self) {
-        let (chunk, word) = Inbox::place(self.number);
-        let chunk = self.inbox.chunks[chunk].get().expect("made with the bell");
-        let bit = 1 << (self.number % u64::BITS);
-        chunk[word].fetch_or(bit, SeqCst);
-        self.inbox.any.swap(true, SeqCst);
-        if self.inbox.asleep.swap(false, SeqCst) {
-            self.inbox.wake.set();
-        }
+        self.inbox.ring(self.number);
     }
 
     /// Whether this process was forked from the one that made the loop.

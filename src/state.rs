@@ -75,7 +75,7 @@ enum Alarm {
     /// The source's own thread.
     Thread(Arc<Wake>),
     /// A loop.
-    Loop(Box<Bell>),
+    Loop(Bell),
 }
 
 impl Alarm {
@@ -104,7 +104,7 @@ impl State {
 
     /// A loop is woken by this.
     pub(crate) fn arm_loop(&self, bell: Bell) {
-        let _ = self.alarm.set(Alarm::Loop(Box::new(bell)));
+        let _ = self.alarm.set(Alarm::Loop(bell));
     }
 
     pub(crate) fn ready_state(&self) -> ReadyState {

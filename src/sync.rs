@@ -21,14 +21,12 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// What only one thread changes until it is shared, where it lies: moving it
-/// into an `Arc` then would leave its old place in the allocator's hands for as
-/// long as the thread lives.
-pub(crate) struct UniqueArc<T>(Arc<T>);
+/// What is shared until somebody changes it, who has a copy from then on.
+pub(crate) struct CopyOnWrite<T>(Arc<T>);
 
-impl<T> UniqueArc<T> {
-    pub(crate) fn new(value: T) -> UniqueArc<T> {
-        UniqueArc(Arc::new(value))
+impl<T: Clone> CopyOnWrite<T> {
+    pub(crate) fn new(value: Arc<T>) -> CopyOnWrite<T> {
+        CopyOnWrite(value)
     }
 
     pub(crate) fn share(self) -> Arc<T> {
@@ -36,7 +34,7 @@ impl<T> UniqueArc<T> {
     }
 }
 
-impl<T> Deref for UniqueArc<T> {
+impl<T> Deref for CopyOnWrite<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -44,8 +42,8 @@ impl<T> Deref for UniqueArc<T> {
     }
 }
 
-impl<T> DerefMut for UniqueArc<T> {
+impl<T: Clone> DerefMut for CopyOnWrite<T> {
     fn deref_mut(&mut self) -> &mut T {
-        Arc::get_mut(&mut self.0).expect("not shared yet")
+        Arc::make_mut(&mut self.0)
     }
 }

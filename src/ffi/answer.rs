@@ -46,5 +46,5 @@ pub unsafe extern "C" fn eventsource_on_response(
             Verdict::from_raw(verdict).unwrap_or(Verdict::Standard)
         })
     });
-    guard(|| set(source, |setup| setup.questions.response = on_response))
+    guard(|| set(source, |setup| setup.questions.set().response = on_response))
 }

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn eventsource_on_request(
             request.attempt
         })
     });
-    guard(|| set(source, |setup| setup.questions.request = on_request))
+    guard(|| set(source, |setup| setup.questions.set().request = on_request))
 }
 
 /// Returns the number of this attempt of the source, from 1 on; 0 if `request`

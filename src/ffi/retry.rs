@@ -137,5 +137,5 @@ pub unsafe extern "C" fn eventsource_on_retry(
             u64::try_from(wait).ok().map(Duration::from_millis)
         })
     });
-    guard(|| set(source, |setup| setup.questions.retry = on_retry))
+    guard(|| set(source, |setup| setup.questions.set().retry = on_retry))
 }

@@ -119,6 +119,7 @@ pub(crate) fn exchange(
             route.turns.fail();
         }
     })?;
+    route.turns.begin();
     let refusal = forward.and_then(|proxy| proxy.refusal(head.status));
     if let Some(failure) = refusal {
         return Err(failure.with(head.of(route.url)).into());

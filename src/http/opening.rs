@@ -41,6 +41,9 @@ pub(crate) struct Opening {
     pub(crate) request: Request,
     /// The URL whose origin the program's secrets are for.
     pub(crate) home: HttpUrl,
+    /// The source's own URL, if that is not `home`: the program has sent the
+    /// attempt elsewhere.
+    pub(crate) elsewhere: Option<Box<HttpUrl>>,
     /// Where it begins.
     pub(crate) url: HttpUrl,
     /// Whether the redirects that led there have left the origin of `home`.
@@ -279,8 +282,8 @@ impl Opening {
     /// Whether the server is the one whose name and keys the program has set:
     /// that of the source's URL, or of the attempt's own.
     fn peer(&self) -> Peer {
-        let own = [&self.options.url, &self.home];
-        match own.iter().any(|own| self.url.has_origin_of(own)) {
+        let mut own = self.elsewhere.as_deref().into_iter().chain([&self.home]);
+        match own.any(|own| self.url.has_origin_of(own)) {
             true => Peer::Own,
             false => Peer::Other,
         }

@@ -19,7 +19,7 @@ use crate::wait::Until;
 
 /// What the attempts of one source have taught.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<Known>);
+pub(crate) struct Turns(Mutex<Option<Box<Known>>>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -30,6 +30,16 @@ struct Known {
     /// The origin that speaks this and nothing else.
     #[cfg(feature = "http2")]
     speaks: Option<Box<(String, Alpn)>>,
+}
+
+impl Known {
+    fn is_empty(&self) -> bool {
+        #[cfg(feature = "http2")]
+        if self.speaks.is_some() {
+            return false;
+        }
+        self.failed.is_empty() && self.used.is_empty()
+    }
 }
 
 impl Turns {
@@ -68,10 +78,11 @@ impl Turns {
     }
 
     fn sort(&self, addresses: &mut [SocketAddr]) {
-        let failed = &lock(&self.0).failed;
+        let known = lock(&self.0);
+        let Some(known) = &*known else { return };
         // None stands before Some.
         addresses.sort_by_key(|address| {
-            failed.iter().position(|other| other == address)
+            known.failed.iter().position(|other| other == address)
         });
     }
 
@@ -82,41 +93,47 @@ impl Turns {
         origin: impl FnOnce() -> String,
     ) -> Option<Alpn> {
         let known = lock(&self.0);
-        let (known, alpn) = known.speaks.as_deref()?;
+        let (known, alpn) = known.as_ref()?.speaks.as_deref()?;
         (*known == origin()).then_some(*alpn)
     }
 
     /// That is so no longer.
     #[cfg(feature = "http2")]
     pub(crate) fn forget_what_is_spoken(&self) {
-        lock(&self.0).speaks = None;
+        self.change(|known| known.speaks = None);
     }
 
     /// The server of an origin speaks this and nothing else.
     #[cfg(feature = "http2")]
     pub(crate) fn speaks(&self, origin: String, alpn: Alpn) {
-        lock(&self.0).speaks = Some(Box::new((origin, alpn)));
+        self.change(|known| known.speaks = Some(Box::new((origin, alpn))));
     }
 
-    /// An exchange begins.
+    /// An exchange begins, or has brought a response.
     pub(crate) fn begin(&self) {
-        lock(&self.0).used.clear();
+        self.change(|known| known.used.clear());
     }
 
     /// The exchange goes to this address.
     pub(crate) fn used(&self, address: SocketAddr) {
-        let used = &mut lock(&self.0).used;
-        // One is the rule, and is kept for as long as the source lives.
-        used.reserve_exact(1);
-        used.push(address);
+        self.change(|known| known.used.push(address));
     }
 
     /// The exchange has brought no response.
     pub(crate) fn fail(&self) {
-        let Known { failed, used, .. } = &mut *lock(&self.0);
-        failed.retain(|address| !used.contains(address));
-        failed.append(used);
-        failed.drain(..failed.len().saturating_sub(Turns::KEPT));
+        self.change(|Known { failed, used, .. }| {
+            failed.retain(|address| !used.contains(address));
+            failed.append(used);
+            failed.drain(..failed.len().saturating_sub(Turns::KEPT));
+        });
+    }
+
+    /// What says nothing any more takes no memory.
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        let mut place = lock(&self.0);
+        let mut known = place.take().unwrap_or_default();
+        change(&mut known);
+        *place = Some(known).filter(|known| !known.is_empty());
     }
 }
 
@@ -148,10 +165,16 @@ mod tests {
         turns.begin();
         turns.fail();
         assert_eq!(order(&turns, &all), [1, 3, 2]);
+        let none = Turns::default();
+        none.used(all[0]);
+        assert!(lock(&none.0).is_some());
+        none.begin();
+        assert!(lock(&none.0).is_none(), "nothing is kept of what went well");
         for port in 10..100 {
             turns.used(([127, 0, 0, 1], port).into());
             turns.fail();
         }
-        assert_eq!(lock(&turns.0).failed.len(), Turns::KEPT);
+        let known = lock(&turns.0);
+        assert_eq!(known.as_ref().unwrap().failed.len(), Turns::KEPT);
     }
 }

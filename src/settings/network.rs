@@ -94,15 +94,16 @@ impl Network {
     }
 
     /// Looks at the environment, as far as the program has not said what it
-    /// wants.
-    pub(crate) fn read_environment(self: &mut Arc<Network>) {
+    /// wants. None if that changes nothing: most name no proxy, and the network
+    /// stays the default one.
+    pub(crate) fn read_environment(&self) -> Option<Environment> {
         self.trust.read_environment();
-        if let Proxies::Environment(environment) = &self.proxies {
-            let now = Environment::of_process();
-            // Most name no proxy, and the network stays the default one.
-            if now != *environment {
-                Arc::make_mut(self).proxies = Proxies::Environment(now);
-            }
-        }
+        let Proxies::Environment(known) = &self.proxies else { return None };
+        Some(Environment::of_process()).filter(|now| now != known)
+    }
+
+    /// Takes over what has been read there.
+    pub(crate) fn set_environment(&mut self, environment: Environment) {
+        self.proxies = Proxies::Environment(environment);
     }
 }

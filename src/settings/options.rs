@@ -1,6 +1,6 @@
 //! What the program asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -8,7 +8,6 @@ use crate::settings::network::Network;
 use crate::settings::request::Request;
 use crate::settings::retry::Retry;
 use crate::settings::version::HttpVersion;
-use crate::url::HttpUrl;
 
 /// § 9.2.5 leaves the first reconnection time to the client: "in the region
 /// of a few seconds" (R33).
@@ -22,10 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// be thought about for minutes.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// The settings of a source, complete with defaults.
+/// The settings of a source, its URL excepted, complete with defaults.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    pub(crate) url: HttpUrl,
     /// What each attempt begins with.
     pub(crate) request: Request,
     /// Milliseconds, until the server says otherwise.
@@ -56,12 +54,9 @@ pub(crate) struct Options {
     pub(crate) network: Arc<Network>,
 }
 
-impl Options {
-    /// The defaults, for an absolute URL (R1, R2).
-    pub(crate) fn new(url: &str) -> Result<Options, Error> {
-        let url = HttpUrl::parse(url)?;
-        Ok(Options {
-            url,
+impl Default for Options {
+    fn default() -> Options {
+        Options {
             request: Request::default(),
             reconnection_time: RECONNECTION_TIME,
             max_event_size: MAX_EVENT_SIZE,
@@ -77,7 +72,16 @@ impl Options {
             idle_timeout: None,
             http_version: HttpVersion::Auto,
             network: Network::default_one(),
-        })
+        }
+    }
+}
+
+impl Options {
+    /// Those of a program which has said nothing. There are one for all sources,
+    /// until it says something.
+    pub(crate) fn default_ones() -> Arc<Options> {
+        static DEFAULT: LazyLock<Arc<Options>> = LazyLock::new(Arc::default);
+        DEFAULT.clone()
     }
 
     /// Sets how much is kept of a body that is no event stream.
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_head_may_take_five_minutes_whatever_the_method() {
-        let mut options = Options::new("http://localhost/").unwrap();
+        let mut options = Options::default();
         for method in ["GET", "POST", "REPORT"] {
             options.request.set_method(method).unwrap();
             let timeout = options.response_timeout;

@@ -413,7 +413,7 @@ fn submit(mut opening: Box<Opening>, hands: &Hands<'_>) -> Arc<Attempt> {
     let attempt = Arc::new(Attempt::default());
     let recall = attempt.recall.clone();
     opening.interrupt = recall.clone();
-    let (own, bell) = (attempt.clone(), hands.bell.clone());
+    let (own, bell) = (attempt.clone(), hands.bell());
     hands.submit(Box::new(move |thread: io::Result<()>| {
         if recall.is_raised() {
             return;

@@ -71,7 +71,7 @@ pub(crate) struct Hands<'a> {
     pub(crate) epoll: &'a Arc<Epoll>,
     /// By which the loop knows the source's connection.
     pub(crate) token: u64,
-    pub(crate) bell: &'a Bell,
+    inbox: &'a Arc<Inbox>,
     pub(crate) workers: &'a Workers,
     /// The connections that are shared.
     #[cfg(feature = "http2")]
@@ -80,6 +80,11 @@ pub(crate) struct Hands<'a> {
 }
 
 impl Hands<'_> {
+    /// What the source is woken by.
+    pub(crate) fn bell(&self) -> Bell {
+        Bell::new(self.inbox, self.token as u32)
+    }
+
     /// Has a job done by another thread.
     pub(crate) fn submit(&self, job: Job) {
         self.workers.submit(job);
@@ -97,7 +102,7 @@ type Place = Seat<Box<dyn Life>>;
 pub(crate) struct Member {
     pub(crate) event_loop: Arc<Loop>,
     seat: Arc<Place>,
-    bell: Bell,
+    number: u32,
 }
 
 /// A loop, shared by its sources and the program.
@@ -126,7 +131,7 @@ pub(crate) struct Loop {
 
 /// Sources that the loop has yet to see, and numbers to give to others.
 struct Arrivals {
-    new: Vec<(u32, Arc<Place>, Bell)>,
+    new: Vec<(u32, Arc<Place>)>,
     spare: Vec<u32>,
     next: u32,
 }
@@ -155,7 +160,7 @@ type Shared = Option<Box<Lines>>;
 struct Slot {
     /// Tells a source from those that had its number before.
     generation: u32,
-    seat: Option<(Arc<Place>, Bell)>,
+    seat: Option<Arc<Place>>,
     /// It is in `more`.
     more: bool,
     deadline: Option<Instant>,
@@ -512,12 +517,12 @@ impl Loop {
 
     fn settle_arrivals(&self, core: &mut Core) {
         let new = std::mem::take(&mut lock(&self.arrivals).new);
-        for (number, seat, bell) in new {
+        for (number, seat) in new {
             let number = number as usize;
             if core.slots.len() <= number {
                 core.slots.resize_with(number + 1, Slot::default);
             }
-            core.slots[number].seat = Some((seat, bell));
+            core.slots[number].seat = Some(seat);
         }
     }
 
@@ -598,11 +603,11 @@ impl Loop {
     ) {
         let Core { slots, deadlines, buffer, .. } = core;
         let Some(slot) = slots.get_mut(number as usize) else { return };
-        let Some((seat, bell)) = &slot.seat else { return };
+        let Some(seat) = &slot.seat else { return };
         let mut hands = Hands {
             epoll: &self.epoll,
             token: slot.token(number),
-            bell,
+            inbox: &self.inbox,
             workers: &self.workers,
             #[cfg(feature = "http2")]
             lines,
@@ -654,7 +659,7 @@ impl Loop {
     fn close_all(&self, core: &mut Core) {
         self.settle_arrivals(core);
         for number in 0..core.slots.len() as u32 {
-            if let Some((seat, _)) = &core.slots[number as usize].seat {
+            if let Some(seat) = &core.slots[number as usize].seat {
                 let close = |life: &mut Box<dyn Life>| life.close();
                 seat.turn(sys::here(), close, |()| false);
                 self.give_turn(core, number, Why::Signal);
@@ -712,8 +717,8 @@ impl Loop {
         arrivals.next += u32::from(spare.is_none());
         let bell = Bell::new(&self.inbox, number);
         let seat = Arc::new(Seat::new(prepare(&bell)));
-        arrivals.new.push((number, seat.clone(), bell.clone()));
-        Ok(Member { event_loop: self.clone(), seat, bell })
+        arrivals.new.push((number, seat.clone()));
+        Ok(Member { event_loop: self.clone(), seat, number })
     }
 }
 
@@ -729,7 +734,7 @@ impl Drop for Loop {
 impl Member {
     /// Has the loop look at the source.
     pub(crate) fn ring(&self) {
-        self.bell.ring();
+        self.event_loop.inbox.ring(self.number);
     }
 
     /// Whether a callback of the source is under way on this thread.
@@ -744,7 +749,7 @@ impl Member {
             let _ = catch(|| life.over(reason));
         });
         // The number is for others.
-        self.bell.ring();
+        self.ring();
     }
 }
 

@@ -2,7 +2,7 @@
 //! wait, free, and the items of a queue.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::os::fd::RawFd;
@@ -25,7 +25,6 @@ use crate::settings::request::is_last_event_id;
 use crate::source::batch::Batch;
 use crate::source::driven::Driven;
 use crate::source::driver;
-use crate::source::end::End;
 use crate::source::event_loop::{After, Hands, Life, Loop, Member, Why};
 use crate::source::handler::{Handler, Questions};
 use crate::source::life::Source;
@@ -38,14 +37,15 @@ use crate::source::queue::{Queue, Taken, Writer};
 use crate::source::shared::Shared;
 use crate::state::ReadyState;
 use crate::stats::Stats;
-use crate::sync::{UniqueArc, lock, try_lock};
+use crate::sync::{CopyOnWrite, lock, try_lock};
 use crate::sys::{self, Wake};
+use crate::url::HttpUrl;
 
 pub(crate) type OnClose = Box<dyn FnOnce(Error) + Send>;
 
 /// What the program sets until it connects.
 pub(crate) struct Setup {
-    pub(crate) options: UniqueArc<Options>,
+    pub(crate) options: CopyOnWrite<Options>,
     pub(crate) callbacks: Box<Callbacks>,
     pub(crate) questions: Questions,
     /// Whether comments go into the queue.
@@ -108,14 +108,11 @@ impl Setup {
 /// the outer one stands further up.
 pub(crate) struct Handle {
     // Set once.
-    url: CString,
     shared: Arc<Shared>,
     /// In pull mode: what waits for the program to take it.
     queue: OnceLock<Arc<Queue>>,
-    /// Reached when the last callback has been made.
-    end: Arc<End>,
     /// If a loop drives the source, from `connect` on.
-    member: OnceLock<Box<Member>>,
+    member: OnceLock<Member>,
 
     // Written by the program's threads.
     /// The source has been connected.
@@ -142,11 +139,9 @@ thread_local! {
 
 impl Handle {
     pub(crate) fn new(url: &str) -> Result<Handle, Error> {
-        let options = UniqueArc::new(Options::new(url)?);
-        // A URL is ASCII once serialized, and has no NUL.
-        let url = CString::new(options.url.as_str()).map_err(|_| Error::Url)?;
+        let url = HttpUrl::parse(url)?;
         let setup = Box::new(Setup {
-            options,
+            options: CopyOnWrite::new(Options::default_ones()),
             callbacks: Box::default(),
             questions: Questions::default(),
             comments: false,
@@ -155,10 +150,8 @@ impl Handle {
             refused: Vec::new(),
         });
         Ok(Handle {
-            url,
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(&url)),
             queue: OnceLock::new(),
-            end: Arc::default(),
             member: OnceLock::new(),
             connected: AtomicBool::new(false),
             closing: AtomicUsize::new(0),
@@ -312,7 +305,7 @@ impl Handle {
         if let Some(&(Setter { function, .. }, error)) =
             settings.refused.first()
         {
-            let url = settings.options.url.loggable().to_string();
+            let url = self.shared.url().loggable().to_string();
             // A log callback may set something.
             drop(setup);
             let text = error.text().to_string_lossy();
@@ -333,7 +326,9 @@ impl Handle {
             queue.set_max_bytes(if max == 0 { usize::MAX } else { max });
         }
         // On the program's thread, which knows whether another changes it.
-        settings.options.network.read_environment();
+        if let Some(changed) = settings.options.network.read_environment() {
+            settings.options.network().set_environment(changed);
+        }
         if let Some(event_loop) = settings.event_loop.clone() {
             return self.join(&event_loop, setup);
         }
@@ -382,7 +377,7 @@ impl Handle {
             }
         })?;
         // Nobody else connects: the lock of the setup is held.
-        let member = self.member.get_or_init(|| Box::new(member));
+        let member = self.member.get_or_init(|| member);
         self.now_connected();
         // Now, so that callbacks find what there is to know.
         member.ring();
@@ -392,13 +387,13 @@ impl Handle {
     /// The life of the thread.
     fn live(self: Arc<Self>) {
         /// Reached also if the thread panics.
-        struct Reach(Arc<End>);
+        struct Reach(Arc<Shared>);
         impl Drop for Reach {
             fn drop(&mut self) {
-                self.0.reach();
+                self.0.end.reach();
             }
         }
-        let end = Reach(self.end.clone());
+        let end = Reach(self.shared.clone());
         let user = Connected::new();
         // Not before `connect` has written down what there is to know of
         // this thread.
@@ -613,14 +608,14 @@ impl Handle {
         if !self.is_connected() {
             return Err(Error::NotConnected);
         }
-        let end = self.end.clone();
+        let shared = self.shared.clone();
         if let Some(member) = self.member.get() {
             let event_loop = member.event_loop.clone();
             drop(self);
-            return event_loop.wait(&end, timeout);
+            return event_loop.wait(&shared.end, timeout);
         }
         drop(self);
-        if end.wait(timeout) { Ok(()) } else { Err(Error::Timeout) }
+        if shared.end.wait(timeout) { Ok(()) } else { Err(Error::Timeout) }
     }
 
     /// Closes the source, and waits for its thread, or takes it out of its
@@ -691,7 +686,7 @@ impl Handle {
     }
 
     pub(crate) fn url(&self) -> &CStr {
-        &self.url
+        self.shared.url_for_c()
     }
 
     /// The last event ID string, for one who keeps it.
@@ -739,7 +734,7 @@ impl<H: Handler> Life for OnLoop<H> {
     fn over(&mut self, reason: Error) {
         let _ = catch(|| self.handle.report_close(reason));
         let _ = catch(|| self.handle.shared.listeners.end());
-        self.handle.end.reach();
+        self.handle.shared.end.reach();
     }
 
     fn close(&mut self) {

@@ -78,14 +78,32 @@ pub(crate) trait Handler: Send {
 }
 
 /// The callbacks that decide something: sources with a queue have them, too.
+/// Most have none.
 #[derive(Default)]
-pub(crate) struct Questions {
+pub(crate) struct Questions(Option<Box<Asked>>);
+
+#[derive(Default)]
+pub(crate) struct Asked {
     pub(crate) request: Option<OnRequest>,
     pub(crate) response: Option<OnResponse>,
     pub(crate) retry: Option<OnRetry>,
 }
 
 impl Questions {
+    /// To be set before the source connects.
+    pub(crate) fn set(&mut self) -> &mut Asked {
+        self.0.get_or_insert_default()
+    }
+
+    fn get<T>(
+        &self,
+        state: &State,
+        question: impl FnOnce(&Asked) -> &Option<T>,
+    ) -> Option<&T> {
+        let asked = self.0.as_deref()?;
+        question(asked).as_ref().filter(|_| !state.closed_by_program())
+    }
+
     /// As [`Handler::request`], unless the program has closed the source.
     pub(crate) fn request(
         &self,
@@ -94,12 +112,15 @@ impl Questions {
         id: Text<'_>,
         failure: Option<&LastFailure>,
     ) -> Attempt {
-        match &self.request {
-            Some(on_request) if !state.closed_by_program() => {
-                on_request(attempt, id, failure)
-            }
-            _ => attempt,
+        match self.get(state, |it| &it.request) {
+            Some(on_request) => on_request(attempt, id, failure),
+            None => attempt,
         }
+    }
+
+    /// As [`Handler::decides_about_responses`].
+    pub(crate) fn decide_about_responses(&self) -> bool {
+        self.0.as_ref().is_some_and(|asked| asked.response.is_some())
     }
 
     /// As [`Handler::response`], unless the program has closed the source.
@@ -108,11 +129,9 @@ impl Questions {
         state: &State,
         response: &Response,
     ) -> Verdict {
-        match &self.response {
-            Some(on_response) if !state.closed_by_program() => {
-                on_response(response)
-            }
-            _ => Verdict::Standard,
+        match self.get(state, |it| &it.response) {
+            Some(on_response) => on_response(response),
+            None => Verdict::Standard,
         }
     }
 
@@ -125,11 +144,9 @@ impl Questions {
         id: Text<'_>,
         delay: Duration,
     ) -> Option<Duration> {
-        match &self.retry {
-            Some(on_retry) if !state.closed_by_program() => {
-                on_retry(failure, plan, id, delay)
-            }
-            _ => plan.delay,
+        match self.get(state, |it| &it.retry) {
+            Some(on_retry) => on_retry(failure, plan, id, delay),
+            None => plan.delay,
         }
     }
 }

@@ -191,7 +191,11 @@ impl<H: Handler> Source<H> {
             if self.is_elsewhere {
                 self.forget_redirects();
             }
-            let home = url.map_or_else(|| self.options.url.clone(), |it| *it);
+            let own = self.shared.url();
+            let (home, elsewhere) = match url {
+                None => (own, None),
+                Some(url) => (*url, Some(Box::new(own))),
+            };
             let url = self.moved.as_deref().unwrap_or(&home).clone();
             log::debug!("{}: connecting", url.loggable());
             self.started = Instant::now();
@@ -199,6 +203,7 @@ impl<H: Handler> Source<H> {
                 options: self.options.clone(),
                 request,
                 home,
+                elsewhere,
                 url,
                 left_origin: self.left_origin,
                 cookies: self.cookies.clone(),
@@ -209,16 +214,17 @@ impl<H: Handler> Source<H> {
                 course: Course::default(),
             }));
         }
-        log::debug!("{}: closed", self.options.url.loggable());
+        log::debug!("{}: closed", self.shared.url().loggable());
         Next::Over(Error::None)
     }
 
     /// Whether there is memory for what an attempt copies of what the program
     /// has made large.
     fn has_memory_for(&self, request: &Request, url: Option<&HttpUrl>) -> bool {
-        let urls = [url, Some(&self.options.url), self.moved.as_deref()];
-        let urls = urls.into_iter().flatten().map(|url| url.as_str().len());
-        let size = 8 * urls.sum::<usize>() + request.size_of_headers();
+        let urls = [url, self.moved.as_deref()].into_iter().flatten();
+        let urls = urls.map(HttpUrl::as_str).chain([self.shared.url_text()]);
+        let urls = urls.map(str::len).sum::<usize>();
+        let size = 8 * urls + request.size_of_headers();
         memory::is_there(size)
     }
 
@@ -339,7 +345,7 @@ impl<H: Handler> Source<H> {
         self.shared.stats.time_to_headers.set(self.started.elapsed());
         // Where the program has sent this attempt, the next one does not begin.
         if !self.is_elsewhere {
-            let moved = response.url != self.options.url;
+            let moved = response.url.as_str() != self.shared.url_text();
             self.moved = moved.then(|| Box::new(response.url.clone()));
             self.became_get |= became_get;
             self.left_origin = left_origin;
@@ -619,8 +625,11 @@ impl<H: Handler> Source<H> {
         if !self.state().connecting() {
             return self.begin();
         }
-        let (url, ms) = (&self.options.url, delay.as_millis());
-        log::info!("{}: {failure}; again in {ms} ms", url.loggable());
+        let ms = delay.as_millis();
+        log::info!(
+            "{}: {failure}; again in {ms} ms",
+            self.shared.url().loggable()
+        );
         let plan = RetryPlan { attempt, delay: Some(delay) };
         self.handler.error(&failure, plan, self.parser.last_event_id());
         self.last_failure = Some(Box::new(LastFailure { failure, plan }));
@@ -635,7 +644,7 @@ impl<H: Handler> Source<H> {
         if !self.state().fail() {
             return self.begin();
         }
-        log::info!("{}: ended", self.options.url.loggable());
+        log::info!("{}: ended", self.shared.url().loggable());
         Next::Over(Error::Ended)
     }
 
@@ -645,7 +654,7 @@ impl<H: Handler> Source<H> {
         if !self.state().fail() {
             return self.begin();
         }
-        log::warn!("{}: {failure}", self.options.url.loggable());
+        log::warn!("{}: {failure}", self.shared.url().loggable());
         let attempt = self.backoff.failed_attempts();
         let plan = RetryPlan { attempt, delay: None };
         self.handler.error(failure, plan, self.parser.last_event_id());

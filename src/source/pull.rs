@@ -73,7 +73,7 @@ impl Handler for PullHandler {
     }
 
     fn decides_about_responses(&self) -> bool {
-        self.questions.response.is_some()
+        self.questions.decide_about_responses()
     }
 
     fn response(&mut self, response: &Response) -> Verdict {

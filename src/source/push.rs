@@ -101,7 +101,7 @@ impl Handler for PushHandler {
     }
 
     fn decides_about_responses(&self) -> bool {
-        self.questions.response.is_some()
+        self.questions.decide_about_responses()
     }
 
     fn response(&mut self, response: &Response) -> Verdict {

@@ -1,18 +1,28 @@
 //! What a source's thread and the program's threads both touch.
 
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::error::Error;
 use crate::failure::RetryPlan;
 use crate::parser::{Id, Text};
+use crate::source::end::End;
 use crate::source::listeners::Listeners;
 use crate::state::State;
 use crate::stats::Stats;
 use crate::sync::lock;
+use crate::url::HttpUrl;
+
+/// Of a URL as the URL Standard serializes it.
+const SERIALIZED: &str = "a URL is ASCII once serialized, without a NUL";
 
 /// The meeting place of the threads, by who writes what.
 pub(crate) struct Shared {
+    // Set once.
+    /// As text, which takes the least memory of a source that waits.
+    url: CString,
+
     // Written by any thread.
     pub(crate) state: Arc<State>,
     pub(crate) listeners: Listeners,
@@ -23,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     /// Why the connection was failed, if it was.
     failed: OnceLock<Error>,
+    /// Reached when the last callback has been made.
+    pub(crate) end: End,
 
     /// The last event ID string, as of the event last dispatched: by the
     /// source's thread, or with a queue by the thread that takes from it.
@@ -30,15 +42,29 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Shared {
+    pub(crate) fn new(url: &HttpUrl) -> Shared {
         Shared {
+            url: CString::new(url.as_str()).expect(SERIALIZED),
             state: Arc::default(),
             listeners: Listeners::default(),
             reconnects: AtomicU32::new(0),
             stats: Stats::default(),
             failed: OnceLock::new(),
+            end: End::default(),
             last_event_id: Mutex::default(),
         }
+    }
+
+    pub(crate) fn url(&self) -> HttpUrl {
+        HttpUrl::parse(self.url_text()).expect("parsed before")
+    }
+
+    pub(crate) fn url_text(&self) -> &str {
+        self.url.to_str().expect(SERIALIZED)
+    }
+
+    pub(crate) fn url_for_c(&self) -> &CStr {
+        &self.url
     }
 
     pub(crate) fn reconnects(&self) -> u32 {
