@@ -55,6 +55,8 @@ struct Held {
 enum Stage {
     /// Nothing has been done yet.
     New,
+    /// For room for an attempt.
+    InLine,
     Opening(Arc<Attempt>),
     #[cfg(feature = "http2")]
     Riding(Box<Ride>),
@@ -89,6 +91,11 @@ impl<H: Handler> Driven<H> {
         let source = &mut self.source;
         let next = match (&self.stage, why) {
             (Stage::New, _) => Some(source.begin()),
+            (Stage::InLine, Why::Room) => Some(source.attempt()),
+            (Stage::InLine, _) if !source.is_closed() => {
+                // A reconnect is satisfied by the attempt that it waits for.
+                return After::AsBefore;
+            }
             (Stage::Reading, Why::Readable) => {
                 let next = self.read(hands);
                 #[cfg(feature = "http2")]
@@ -146,6 +153,16 @@ impl<H: Handler> Driven<H> {
         let mut next = next.or_else(|| self.source.read_on());
         loop {
             next = match next {
+                Some(Next::Attempt) if self.has_room(hands) => {
+                    Some(self.source.attempt())
+                }
+                Some(Next::Attempt) => {
+                    #[cfg(feature = "http2")]
+                    self.leave_stream(hands);
+                    self.stage = Stage::InLine;
+                    hands.line_up();
+                    return After::Wait(None);
+                }
                 None => {
                     self.stage = Stage::Reading;
                     return After::More;
@@ -182,6 +199,16 @@ impl<H: Handler> Driven<H> {
                 Some(Next::Over(reason)) => return After::Over(reason),
             };
         }
+    }
+
+    /// Whether there is room for an attempt.
+    fn has_room(&self, hands: &Hands<'_>) -> bool {
+        // Over a connection that is shared it takes none.
+        #[cfg(feature = "http2")]
+        if self.ticket.is_some() {
+            return true;
+        }
+        hands.has_room()
     }
 
     /// Has the attempt made; if it is over already, what follows.
@@ -228,6 +255,8 @@ impl<H: Handler> Driven<H> {
         let is_behind = self.is_behind();
         let source = &mut self.source;
         let next = match (&self.stage, news) {
+            // For what it has waited for before.
+            (Stage::InLine, _) => return After::AsBefore,
             (Stage::Reading, News::Data(data)) if !is_behind => {
                 self.take_in(data, hands)
             }

@@ -20,6 +20,7 @@ pub(crate) fn drive<H: Handler>(
     let mut next = step(source, Source::begin);
     loop {
         next = match next {
+            Next::Attempt => step(source, Source::attempt),
             Next::Open(opening) => {
                 let opened = step(source, |it| it.opened(opening.run()));
                 // Connecting has used some 60 KiB of it.

@@ -7,7 +7,7 @@
 //! and inside either the arrivals, the workers' jobs, or what a source locks.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -52,6 +52,8 @@ pub(crate) enum Why {
     Readable,
     /// Its deadline has passed.
     Due,
+    /// There is room for its attempt.
+    Room,
 }
 
 /// What follows a turn.
@@ -76,6 +78,7 @@ pub(crate) struct Hands<'a> {
     /// The connections that are shared.
     #[cfg(feature = "http2")]
     pub(crate) lines: &'a mut Lines,
+    line: &'a mut VecDeque<u64>,
     buffer: &'a mut Option<Buffer>,
 }
 
@@ -83,6 +86,16 @@ impl Hands<'_> {
     /// What the source is woken by.
     pub(crate) fn bell(&self) -> Bell {
         Bell::new(self.inbox, self.token as u32)
+    }
+
+    /// Whether there is room for another attempt, and nobody waits for it.
+    pub(crate) fn has_room(&self) -> bool {
+        self.line.is_empty() && self.workers.have_room()
+    }
+
+    /// The source has a turn when there is room for its attempt.
+    pub(crate) fn line_up(&mut self) {
+        self.line.push_back(self.token);
     }
 
     /// Has a job done by another thread.
@@ -142,6 +155,8 @@ struct Core {
     deadlines: Deadlines,
     /// Slots that have another turn without a wait.
     more: Vec<u32>,
+    /// Those that wait for room for an attempt, by their tokens.
+    line: VecDeque<u64>,
     events: Events,
     numbers: Vec<u32>,
     /// Lent to those who read, and given back when a source has left.
@@ -202,6 +217,7 @@ impl Loop {
                 slots: Vec::new(),
                 deadlines: Deadlines::default(),
                 more: Vec::new(),
+                line: VecDeque::new(),
                 events: Events::default(),
                 numbers: Vec::new(),
                 buffer: None,
@@ -427,7 +443,7 @@ impl Loop {
             core.timer = next;
             self.timer.set(next);
         }
-        if !self.inbox.fall_asleep() || core.has_more() {
+        if !self.inbox.fall_asleep() || self.has_more(core) {
             self.inbox.wake().set();
         }
     }
@@ -444,6 +460,16 @@ impl Loop {
         next
     }
 
+    /// Whether there is something to do without a wait.
+    fn has_more(&self, core: &Core) -> bool {
+        #[cfg(feature = "http2")]
+        if core.lines.as_ref().is_some_and(|lines| lines.has_more()) {
+            return true;
+        }
+        let any_in_line = !core.line.is_empty();
+        !core.more.is_empty() || any_in_line && self.workers.have_room()
+    }
+
     /// Waits, and gives each source a turn for which there is something to do.
     /// Whether there was.
     fn turn(
@@ -456,7 +482,7 @@ impl Loop {
             until = Some(until.map_or(deadline, |it| it.min(deadline)));
         }
         // What there is to do already does not let the others wait.
-        if core.has_more() || !self.inbox.fall_asleep() {
+        if self.has_more(core) || !self.inbox.fall_asleep() {
             until = Some(Instant::now());
         }
         let mut events = std::mem::take(&mut core.events);
@@ -510,9 +536,28 @@ impl Loop {
             }
             core.compact_deadlines();
         }
+        did |= self.let_in(core);
         #[cfg(feature = "http2")]
         self.with_lines(core, |lines, floor| lines.settle(floor));
         Ok(did)
+    }
+
+    /// Gives turns to those in line, as far as there is room.
+    fn let_in(&self, core: &mut Core) -> bool {
+        let mut any = false;
+        for _ in 0..core.line.len() {
+            if !self.workers.have_room() {
+                break;
+            }
+            let token = core.line.pop_front().expect("one for each");
+            let number = token as u32;
+            // Another may have its number by now.
+            if core.slots[number as usize].token(number) == token {
+                any = true;
+                self.give_turn(core, number, Why::Room);
+            }
+        }
+        any
     }
 
     fn settle_arrivals(&self, core: &mut Core) {
@@ -601,7 +646,7 @@ impl Loop {
         number: u32,
         turn: impl FnOnce(&mut dyn Life, &mut Hands<'_>) -> After,
     ) {
-        let Core { slots, deadlines, buffer, .. } = core;
+        let Core { slots, deadlines, line, buffer, .. } = core;
         let Some(slot) = slots.get_mut(number as usize) else { return };
         let Some(seat) = &slot.seat else { return };
         let mut hands = Hands {
@@ -611,6 +656,7 @@ impl Loop {
             workers: &self.workers,
             #[cfg(feature = "http2")]
             lines,
+            line,
             buffer,
         };
         let turn = |life: &mut Box<dyn Life>| {
@@ -794,15 +840,6 @@ impl Floor for Turns<'_> {
 }
 
 impl Core {
-    /// Whether there is something to do without a wait.
-    fn has_more(&self) -> bool {
-        #[cfg(feature = "http2")]
-        if self.lines.as_ref().is_some_and(|lines| lines.has_more()) {
-            return true;
-        }
-        !self.more.is_empty()
-    }
-
     fn give_back_buffer(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             buffer.give_back();
@@ -867,7 +904,7 @@ mod tests {
 
     use super::*;
 
-    type Turn = Box<dyn FnOnce() -> After + Send>;
+    type Turn = Box<dyn FnOnce(&mut Hands<'_>) -> After + Send>;
 
     /// A life that does what it is told in each turn, and says so.
     struct Told {
@@ -882,9 +919,9 @@ mod tests {
     }
 
     impl Life for Told {
-        fn turn(&mut self, _: Why, _: &mut Hands<'_>) -> After {
-            self.say("turn");
-            self.turns.remove(0)()
+        fn turn(&mut self, why: Why, hands: &mut Hands<'_>) -> After {
+            self.say(if why == Why::Room { "room" } else { "turn" });
+            self.turns.remove(0)(hands)
         }
 
         #[cfg(feature = "http2")]
@@ -903,7 +940,7 @@ mod tests {
 
         fn close(&mut self) {
             self.say("close");
-            self.turns = vec![Box::new(|| After::Over(Error::None))];
+            self.turns = vec![Box::new(|_| After::Over(Error::None))];
         }
     }
 
@@ -931,7 +968,7 @@ mod tests {
     }
 
     fn wait() -> Turn {
-        Box::new(|| After::Wait(None))
+        Box::new(|_| After::Wait(None))
     }
 
     fn all(said: &mpsc::Receiver<&'static str>) -> Vec<&'static str> {
@@ -943,7 +980,8 @@ mod tests {
     fn a_panic_ends_one_source() {
         let test = Test::new();
         let (other, others) = test.add(vec![wait(), wait()]);
-        let (_member, said) = test.add(vec![Box::new(|| panic!("on purpose"))]);
+        let (_member, said) =
+            test.add(vec![Box::new(|_| panic!("on purpose"))]);
         assert_eq!(test.dispatch(), Ok(()));
         assert_eq!(all(&said), ["turn", "broken", "failed"]);
         assert_eq!(test.dispatch(), Err(Error::Timeout));
@@ -958,8 +996,8 @@ mod tests {
     #[test]
     fn more_is_for_the_next_turn() {
         let test = Test::new();
-        let more = || -> Turn { Box::new(|| After::More) };
-        let over: Turn = Box::new(|| After::Over(Error::None));
+        let more = || -> Turn { Box::new(|_| After::More) };
+        let over: Turn = Box::new(|_| After::Over(Error::None));
         let (_member, said) = test.add(vec![more(), more(), over]);
         for turn in [&["turn"][..], &["turn"], &["turn", "over"]] {
             assert_eq!(test.dispatch(), Ok(()));
@@ -977,7 +1015,7 @@ mod tests {
         let turn = |number: usize| -> Turn {
             let time =
                 if number.is_multiple_of(2) { hour } else { Duration::ZERO };
-            Box::new(move || After::Wait(Some(Instant::now() + time)))
+            Box::new(move |_| After::Wait(Some(Instant::now() + time)))
         };
         let (member, said) = test.add((0..TURNS).map(turn).collect());
         let mut turns = 0;
@@ -988,6 +1026,53 @@ mod tests {
         }
         assert!(lock(&test.0.core).deadlines.0.len() < 100);
         test.0.free();
+    }
+
+    /// While jobs wait that nobody has the time for, others stand in line. Who
+    /// has left it does not stand in the way of the next one with the number.
+    #[test]
+    fn who_waits_for_room_has_a_turn_when_there_is_some() {
+        const JOBS: usize = 1000;
+        let test = Test::new();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let fill: Turn = Box::new(move |hands| {
+            for _ in 0..JOBS {
+                let released = released.clone();
+                hands.submit(Box::new(move |_| {
+                    let _ = lock(&released).recv();
+                }));
+            }
+            After::Wait(None)
+        });
+        let stand = || -> Turn {
+            Box::new(|hands| {
+                assert!(!hands.has_room());
+                hands.line_up();
+                After::Wait(None)
+            })
+        };
+        let (_filler, filled) = test.add(vec![fill]);
+        let (leaver, left) = test.add(vec![stand(), wait()]);
+        let (_member, said) = test.add(vec![stand(), wait()]);
+        assert_eq!(test.dispatch(), Ok(()));
+        leaver.leave(Error::None);
+        assert_eq!(test.dispatch(), Ok(()));
+        let (_newcomer, new) = test.add(vec![wait(), wait()]);
+        assert_eq!(test.dispatch(), Ok(()));
+        assert_eq!(all(&said), ["turn"]);
+        drop(release);
+        let room = loop {
+            let long = Some(Duration::from_secs(10));
+            assert_eq!(test.0.dispatch(long), Ok(()));
+            let said = all(&said);
+            if !said.is_empty() {
+                break said;
+            }
+        };
+        assert_eq!(room, ["room"]);
+        assert_eq!(all(&left), ["turn", "over"]);
+        assert_eq!((all(&new), all(&filled)), (vec!["turn"], vec!["turn"]));
     }
 
     /// A source that leaves makes room for another.

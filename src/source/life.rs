@@ -33,6 +33,8 @@ use crate::wait::deadline;
 /// What is to be waited for, and which step follows. After an interrupt it is
 /// [`Source::begin`], whatever was waited for.
 pub(crate) enum Next {
+    /// There has to be room for an attempt; then [`Source::attempt`].
+    Attempt,
     /// The attempt is to be made, or to go on, which blocks; then
     /// [`Source::opened`].
     Open(Box<Opening>),
@@ -166,7 +168,15 @@ impl<H: Handler> Source<H> {
     /// interrupted, which is no failure: nothing is reported.
     pub(crate) fn begin(&mut self) -> Next {
         self.stream = None;
-        while !self.state().closed_by_program() {
+        match self.is_closed() {
+            true => self.attempt(),
+            false => Next::Attempt,
+        }
+    }
+
+    /// The next attempt, unless the program has closed the source.
+    pub(crate) fn attempt(&mut self) -> Next {
+        while !self.is_closed() {
             // A pending reconnect is satisfied by the attempt that follows.
             if self.state().take_reconnect() {
                 self.last_failure = None;
@@ -252,6 +262,11 @@ impl<H: Handler> Source<H> {
     /// Whether a step is to be [`Source::begin`], whatever was waited for.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.state().interrupted()
+    }
+
+    /// Whether the program has closed the source.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed_by_program()
     }
 
     fn state(&self) -> &State {

@@ -66,6 +66,9 @@ pub(crate) fn run<T>(
 impl Workers {
     /// So many are enough while servers answer: opening is work, not waiting.
     const FEW: usize = 4;
+    /// So many jobs may wait. What more would take is memory, in pieces that
+    /// lie between those that sources keep.
+    const ROOM: usize = 128;
     /// Not more than sources that have a thread each would need.
     const MOST: usize = 1024;
     /// When none has taken a job for so long they are stuck, and as many again
@@ -105,6 +108,12 @@ impl Workers {
             drop(jobs);
             self.add_one();
         }
+    }
+
+    /// Whether there is room for a job. While there is none, [`Workers::grow`]
+    /// says when to ask again.
+    pub(crate) fn have_room(&self) -> bool {
+        self.0.waiting.load(SeqCst) < Workers::ROOM
     }
 
     /// More workers, if all are stuck; when to ask again, if jobs wait.
