@@ -1,13 +1,9 @@
 //! Where lines end, 64 bytes at a time.
 
-use std::array;
-
-use wide::u8x16;
+use super::look::{HALF, Half, Look};
 
 /// How many bytes are looked at together.
-pub(super) const WINDOW: usize = 64;
-
-const HALF: usize = WINDOW / 2;
+pub(super) const WINDOW: usize = 2 * HALF;
 
 /// A window of the stream.
 pub(super) struct Marks {
@@ -19,57 +15,54 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Marks the window that begins at `base`; the last one may be short.
-    #[inline]
-    pub(super) fn at(bytes: &[u8], base: usize) -> Marks {
-        if let Some(window) = bytes[base..].first_chunk() {
-            return Marks::of(window);
-        }
+    #[inline(always)]
+    pub(super) fn at(look: impl Look, bytes: &[u8], base: usize) -> Marks {
+        let Some(last) = bytes.len().checked_sub(WINDOW) else {
+            return Marks::of_short(look, bytes);
+        };
         // The last full window covers the tail and bytes before it, whose
         // marks are shifted out.
-        if let Some(window) = bytes.last_chunk() {
-            let seen = base + WINDOW - bytes.len();
-            let Marks { ends, ascii } = Marks::of(window);
-            return Marks { ends: ends >> seen, ascii };
-        }
-        Marks::of_short(bytes)
+        let from = base.min(last);
+        let window = bytes[from..].first_chunk().expect("a full window");
+        let Marks { ends, ascii } = Marks::of(look, window);
+        Marks { ends: ends >> (base - from), ascii }
     }
 
     /// Less than a window is covered by two halves that overlap.
-    #[inline(never)]
-    fn of_short(bytes: &[u8]) -> Marks {
+    #[inline(always)]
+    fn of_short(look: impl Look, bytes: &[u8]) -> Marks {
         if let Some(first) = bytes.first_chunk()
             && let Some(last) = bytes.last_chunk()
         {
-            return Marks::of_halves(first, last, bytes.len() - HALF);
+            return Marks::of_halves(look, first, last, bytes.len() - HALF);
         }
-        let mut half = [0; HALF];
-        half[..bytes.len()].copy_from_slice(bytes);
-        Marks::of_halves(&half, &half, 0)
+        let half = padded(bytes);
+        Marks::of_halves(look, &half, &half, 0)
     }
 
-    #[inline]
-    fn of(window: &[u8; WINDOW]) -> Marks {
-        let (halves, _) = window.as_chunks();
-        Marks::of_halves(&halves[0], &halves[1], HALF)
+    #[inline(always)]
+    fn of(look: impl Look, window: &[u8; WINDOW]) -> Marks {
+        let [first, second] = halves(window);
+        Marks::of_halves(look, first, second, HALF)
     }
 
     /// Marks two halves, the second so many bytes behind the first.
-    #[inline]
+    #[inline(always)]
     fn of_halves(
-        first: &[u8; HALF],
-        second: &[u8; HALF],
+        look: impl Look,
+        first: &Half,
+        second: &Half,
         distance: usize,
     ) -> Marks {
-        let ([a, b], [c, d]) = (parts(first), parts(second));
-        let bits = |a, b| u64::from(ends(a) | ends(b) << 16);
+        let (near, far) = (look.ends(first), look.ends(second));
         Marks {
-            ends: bits(a, b) | bits(c, d) << distance,
-            ascii: !has_high_bit([a, b, c, d]),
+            ends: u64::from(near) | u64::from(far) << distance,
+            ascii: look.is_ascii(first, second),
         }
     }
 
     /// Takes the next line end: where it is in the window.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_end(&mut self) -> Option<usize> {
         if self.ends == 0 {
             return None;
@@ -83,40 +76,105 @@ impl Marks {
 
 /// Passes over the windows from `base` on in which no line ends. Tells where
 /// the next one begins, and whether all bytes passed are ASCII.
-#[inline(never)]
-pub(super) fn pass_endless(bytes: &[u8], mut base: usize) -> (usize, bool) {
+#[inline(always)]
+pub(super) fn pass_endless(
+    look: impl Look,
+    bytes: &[u8],
+    mut base: usize,
+) -> (usize, bool) {
     let mut ascii = true;
     let rest = bytes.get(base..).unwrap_or_default();
     for window in rest.as_chunks::<WINDOW>().0 {
-        let [a, b, c, d] = parts(window);
-        // CR is the higher one, and text has few bytes below it.
-        let least = a.min(b).min(c.min(d));
-        let low = least.min(u8x16::splat(b'\r')).simd_eq(least);
-        if low.to_bitmask() != 0 && Marks::of(window).ends != 0 {
+        let [first, second] = halves(window);
+        if look.may_end(first, second) && Marks::of(look, window).ends != 0 {
             break;
         }
-        ascii &= !has_high_bit([a, b, c, d]);
+        ascii &= look.is_ascii(first, second);
         base += WINDOW;
     }
     (base, ascii)
 }
 
-#[inline]
-fn parts<const COUNT: usize>(bytes: &[u8]) -> [u8x16; COUNT] {
-    let (parts, _) = bytes.as_chunks();
-    array::from_fn(|part| u8x16::new(parts[part]))
+/// Less than half a window, with zeros behind it.
+#[inline(never)]
+fn padded(bytes: &[u8]) -> Half {
+    let mut half = [0; HALF];
+    half[..bytes.len()].copy_from_slice(bytes);
+    half
 }
 
-/// A bit for each CR or LF.
-#[inline]
-fn ends(part: u8x16) -> u32 {
-    let ends =
-        part.simd_eq(u8x16::splat(b'\n')) | part.simd_eq(u8x16::splat(b'\r'));
-    ends.to_bitmask()
+#[inline(always)]
+fn halves(window: &[u8; WINDOW]) -> [&Half; 2] {
+    let (halves, _) = window.as_chunks();
+    [&halves[0], &halves[1]]
 }
 
-/// Whether any byte has its highest bit set.
-#[inline]
-fn has_high_bit([a, b, c, d]: [u8x16; 4]) -> bool {
-    ((a | b) | (c | d)).to_bitmask() != 0
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "x86_64")]
+    use crate::parser::avx2::Avx2;
+    use crate::parser::look::Baseline;
+
+    fn is_end(byte: &u8) -> bool {
+        matches!(byte, b'\n' | b'\r')
+    }
+
+    fn finds_every_end(look: impl Look) {
+        let mut random = fastrand::Rng::with_seed(7);
+        for length in 0..2 * WINDOW + 3 {
+            for rare in [4, 64, 512] {
+                let bytes: Vec<u8> = (0..length)
+                    .map(|_| match random.usize(0..rare) {
+                        0 => *random.choice(b"\n\r\t\x0B\0\xC3\x8A").unwrap(),
+                        _ => b'e',
+                    })
+                    .collect();
+                check_marks(look, &bytes);
+                check_passing(look, &bytes);
+            }
+        }
+    }
+
+    fn check_marks(look: impl Look, bytes: &[u8]) {
+        for base in (0..bytes.len()).step_by(WINDOW) {
+            let window = &bytes[base..bytes.len().min(base + WINDOW)];
+            let mut marks = Marks::at(look, bytes, base);
+            assert!(!marks.ascii || window.is_ascii());
+            // Those of the last window may be of bytes before it.
+            let before = &bytes[bytes.len().saturating_sub(WINDOW).min(base)..];
+            assert!(marks.ascii || !before.is_ascii());
+            for (at, byte) in window.iter().enumerate() {
+                if is_end(byte) {
+                    assert_eq!(marks.next_end(), Some(at), "{bytes:?}");
+                }
+            }
+            assert_eq!(marks.next_end(), None, "{bytes:?}");
+        }
+    }
+
+    fn check_passing(look: impl Look, bytes: &[u8]) {
+        for base in 0..bytes.len() + 2 {
+            let (next, ascii) = pass_endless(look, bytes, base);
+            let passed = bytes.get(base..next).unwrap_or_default();
+            assert!(!passed.iter().any(is_end), "{bytes:?}");
+            assert_eq!(ascii, passed.is_ascii(), "{bytes:?}");
+            let rest = bytes.get(next..).unwrap_or_default();
+            let window = rest.first_chunk::<WINDOW>();
+            assert!(window.is_none_or(|it| it.iter().any(is_end)), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn every_line_end_is_found() {
+        finds_every_end(Baseline);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn every_line_end_is_found_by_avx2() {
+        if let Some(avx2) = Avx2::get() {
+            finds_every_end(avx2);
+        }
+    }
 }

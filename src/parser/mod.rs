@@ -6,6 +6,9 @@
 //! lines are moved together. What the end of a piece cuts in two, and nothing
 //! else, is copied into storage of the parser's own.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod look;
 mod marks;
 mod storage;
 
@@ -16,6 +19,9 @@ use std::ops::Range;
 use std::str;
 use std::sync::Arc;
 
+#[cfg(target_arch = "x86_64")]
+use avx2::Avx2;
+use look::{Baseline, HALF, Look};
 use marks::{Marks, WINDOW, pass_endless};
 pub(crate) use storage::Id;
 use storage::{KEPT_CAPACITY, LARGE, OwnText, append, clear, make_valid};
@@ -370,7 +376,7 @@ impl Parser {
     }
 
     /// As [`feed`](Parser::feed).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn feed_into(
         &mut self,
         bytes: &mut [u8],
@@ -420,10 +426,41 @@ impl Parser {
         piece.len()
     }
 
-    /// Interprets a piece from `start` on, line by line, and keeps what is
-    /// unfinished.
+    /// Interprets a piece from `start` on.
+    #[inline(always)]
     fn interpret(
         &mut self,
+        piece: &mut [u8],
+        start: usize,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        // Where there is less to look at it does not pay.
+        #[cfg(target_arch = "x86_64")]
+        if piece.len() >= HALF
+            && let Some(avx2) = Avx2::get()
+        {
+            return avx2.interpret(self, piece, start, sink);
+        }
+        self.interpret_as_ever(piece, start, sink)
+    }
+
+    /// The same on any processor.
+    #[inline(never)]
+    fn interpret_as_ever(
+        &mut self,
+        piece: &mut [u8],
+        start: usize,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        self.interpret_by(Baseline, piece, start, sink)
+    }
+
+    /// Interprets a piece from `start` on, line by line, and keeps what is
+    /// unfinished.
+    #[inline(always)]
+    fn interpret_by(
+        &mut self,
+        look: impl Look,
         piece: &mut [u8],
         mut start: usize,
         sink: &mut impl Sink,
@@ -433,7 +470,7 @@ impl Parser {
         while base < piece.len() {
             // The marks are taken before anything moves, and nothing moves
             // but what lies before the line end that is next.
-            let mut marks = Marks::at(piece, base);
+            let mut marks = Marks::at(look, piece, base);
             ascii &= marks.ascii;
             while let Some(end) = marks.next_end() {
                 let end = base + end;
@@ -451,8 +488,18 @@ impl Parser {
                         None => self.prelude = Prelude::Lf,
                     }
                 }
-                if !line.is_empty() || self.cut != CutLine::None {
-                    self.end_line(piece, line, ascii, sink)?;
+                let is_empty = match self.cut {
+                    CutLine::None if line.is_empty() => true,
+                    CutLine::None => {
+                        self.field(look, piece, line, ascii, sink)?;
+                        false
+                    }
+                    _ => {
+                        self.end_cut_line(&piece[line], ascii, sink)?;
+                        false
+                    }
+                };
+                if !is_empty {
                     ascii = marks.ascii;
                     // Behind the last line of a block, the empty line is here.
                     if piece.get(start) != Some(&b'\n') {
@@ -461,11 +508,15 @@ impl Parser {
                     start += 1;
                 }
                 self.end_block(piece, sink)?;
+                // Most servers send each block by itself.
+                if start == piece.len() {
+                    return Continue(());
+                }
             }
             base += WINDOW;
             if base > start + LONG_LINE {
                 // A long line: all that is sought is its end.
-                let (next, passed_ascii) = pass_endless(piece, base);
+                let (next, passed_ascii) = pass_endless(look, piece, base);
                 ascii &= passed_ascii;
                 base = next;
             }
@@ -477,34 +528,20 @@ impl Parser {
         Continue(())
     }
 
-    /// Interprets a line that is not empty.
-    // Inlined: most lines are short, and a call for each is a tenth of the time.
-    #[inline(always)]
-    fn end_line(
-        &mut self,
-        piece: &mut [u8],
-        line: Range<usize>,
-        ascii: bool,
-        sink: &mut impl Sink,
-    ) -> ControlFlow<()> {
-        match self.cut {
-            CutLine::None => self.field(piece, line, ascii, sink),
-            _ => self.end_cut_line(&piece[line], ascii, sink),
-        }
-    }
-
     /// Interprets a line that is not empty. The byte behind it is free for a
     /// NUL.
+    // Inlined: most lines are short, and a call for each is a tenth of the time.
     #[inline(always)]
     fn field(
         &mut self,
+        look: impl Look,
         piece: &mut [u8],
         Range { start, end }: Range<usize>,
         ascii: bool,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         let line = &piece[start..end];
-        if !ascii && simdutf8::basic::from_utf8(line).is_err() {
+        if !ascii && !look.is_utf8(line) {
             let mut own = Vec::new();
             // How long it may be is seen to when its field is known.
             let kept =
@@ -999,7 +1036,7 @@ impl Parser {
                 Some(line) => line,
             };
         }
-        self.field(&mut line, 0..end, true, sink)?;
+        self.field(Baseline, &mut line, 0..end, true, sink)?;
         if let Data::InPiece { start, .. } = self.data {
             self.data = Data::Own { start };
             mem::swap(&mut self.own_data, &mut line);
