@@ -174,7 +174,9 @@ pub fn redirected(from: &str, location: &[u8]) -> Option<String> {
 
 /// The URL of a source, as it is announced and as it is logged.
 pub fn source_url(text: &str) -> Option<(String, String)> {
-    let url = Options::new(text).ok()?.url;
+    let url = HttpUrl::parse(text).ok()?;
+    // So it is kept.
+    assert_eq!(HttpUrl::parse(url.as_str()).as_ref(), Ok(&url));
     let loggable = url.loggable().to_string();
     Some((url.as_str().to_owned(), loggable))
 }
@@ -219,7 +221,7 @@ pub fn goes_through_a_proxy(
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.to_string())
     });
-    let url = Options::new(url).ok()?.url;
+    let url = HttpUrl::parse(url).ok()?;
     environment.proxy(&url).ok().map(|proxy| proxy.is_some())
 }
 

@@ -121,3 +121,23 @@ impl Shared {
         self.failed.get().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A URL that was parsed and serialized is parsed to the same.
+    #[test]
+    fn a_url_survives_as_text() {
+        for url in [
+            "HTTP://EXAMPLE.com:80",
+            "https:\\\\u%20x:p@a@xn--mnchen-3ya.test:0443/./%2e%2e/a/../%2F?%00'#\t",
+            "http://user@[::ffff:1.2.3.4]:8080//..//x?#",
+            "http://0x7f.1/\u{fc}\u{1f600}?\u{fc}#\u{fc}",
+            "http:b\u{fc}cher.test.///?a|b{c}`\"<>",
+        ] {
+            let url = HttpUrl::parse(url).expect("a URL");
+            assert_eq!(Shared::new(&url).url(), url);
+        }
+    }
+}
