@@ -461,6 +461,7 @@ fn deadlines_make_the_descriptor_readable() {
     drop(nested);
     drop(source);
     event_loop.free();
+    serves.join().expect("a server of two connections");
 }
 
 /// A descriptor of which nobody takes care says so at once.
