@@ -199,10 +199,10 @@ bench: library ## Measures parser, streams, queue, TLS, idle memory, close, loop
 		-L$(RELEASE) -leventsource -pthread -Wl,-rpath,'$$ORIGIN'
 	$(RELEASE)/loops 1000
 
-# Fetches the other clients by name and builds them: needs libcurl's header, Go
-# and npm. SHAPES chooses the streams.
+# Fetches the other clients by name and builds them: needs the headers of libcurl
+# and cpp-httplib, Go and npm. SHAPES chooses the streams.
 PEERS = $(abspath $(CARGO_TARGET_DIR))/peers
-compare: library ## Measures this library beside six other clients
+compare: library ## Measures this library beside seven other clients
 	benches/peers/build $(PEERS) $(abspath $(RELEASE))
 	PEERS=$(PEERS) $(CARGO) bench --locked --bench compare
 

@@ -17,15 +17,19 @@ use support::bench::server::{Server, serve};
 const ROUNDS: usize = 9;
 const CYCLES: usize = 32;
 
-/// What is shown, and how it is called.
-const CLIENTS: [(&str, &[&str]); 7] = [
-    ("libeventsource, C", &["./libeventsource"]),
-    ("libcurl, a splitter by hand, C", &["./libcurl"]),
-    ("go-sse 0.11, Go", &["./go-peers", "go-sse"]),
-    ("launchdarkly/eventsource 1.11, Go", &["./go-peers", "launchdarkly"]),
-    ("eventsource-client 0.18, Rust", &["./eventsource-client"]),
-    ("reqwest-eventsource 0.6, Rust", &["./reqwest-eventsource"]),
-    ("eventsource 4.0, Node", &["node", "eventsource.mjs"]),
+/// What is shown, the program, and what it is told behind URL and count.
+const CLIENTS: [(&str, &[&str], &[&str]); 10] = [
+    ("libeventsource, C", &["./libeventsource"], &[]),
+    ("libcurl, a splitter by hand, C", &["./libcurl"], &[]),
+    ("cpp-httplib, the same splitter, C++", &["./httplib"], &[]),
+    ("go-sse 0.11, Go", &["./go-peers", "go-sse"], &[]),
+    ("launchdarkly/eventsource 1.11, Go", &["./go-peers", "launchdarkly"], &[]),
+    ("eventsource-client 0.18, Rust", &["./eventsource-client"], &[]),
+    ("reqwest-eventsource 0.6, Rust", &["./reqwest-eventsource"], &[]),
+    ("eventsource 4.0, Node", &["node", "eventsource.mjs"], &[]),
+    // A DATA frame for each event, where the others get a chunk.
+    ("libeventsource over HTTP/2", &["./libeventsource"], &["http2"]),
+    ("libcurl over HTTP/2, the splitter", &["./libcurl"], &["http2"]),
 ];
 
 fn main() {
@@ -47,10 +51,10 @@ fn compare(shape: &str) {
         // What a slow client leaves in the caches the next one pays for.
         random.shuffle(&mut order);
         for &client in &order {
-            let (_, command) = CLIENTS[client];
+            let (_, command, more) = CLIENTS[client];
             let (times, sizes) = &mut rounds[client];
-            let (_, start) = run(command, &server.url, 1);
-            let (output, whole) = run(command, &server.url, count);
+            let (_, start) = run(command, more, &server.url, 1);
+            let (output, whole) = run(command, more, &server.url, count);
             assert_eq!(
                 *seen.get_or_insert(output.clone()),
                 output,
@@ -61,24 +65,30 @@ fn compare(shape: &str) {
         }
     }
     let size = server.bytes / server.events;
-    println!("\n{shape}: {count} events of {size} bytes, a chunk each\n");
+    println!("\n{shape}: {count} events of {size} bytes, each by itself\n");
     println!("| client | CPU ns per event | x ours | peak RSS MiB |");
     println!("|---|--:|--:|--:|");
     let ours = median(&mut rounds[0].0);
-    for ((name, _), (times, sizes)) in CLIENTS.iter().zip(&mut rounds) {
+    for ((name, ..), (times, sizes)) in CLIENTS.iter().zip(&mut rounds) {
         let (time, size) = (median(times), median(sizes));
         println!("| {name} | {time:.0} | {:.1} | {size:.1} |", time / ours);
     }
 }
 
 /// What the client prints, and what it takes.
-fn run(command: &[&str], url: &str, count: usize) -> (String, Usage) {
+fn run(
+    command: &[&str],
+    more: &[&str],
+    url: &str,
+    count: usize,
+) -> (String, Usage) {
     let peers = env::var_os("PEERS").expect("PEERS, where they were built");
     let mut child = Command::new(command[0])
         .current_dir(PathBuf::from(peers))
         .args(&command[1..])
         .arg(format!("{url}{CYCLES}"))
         .arg(count.to_string())
+        .args(more)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|cause| panic!("{command:?}: {cause}"));

@@ -1,4 +1,7 @@
-/* Follows URL for COUNT events. Prints their number and the bytes of data. */
+/*
+ * Follows URL for COUNT events, over HTTP/2 with a third argument. Prints their
+ * number and the bytes of data.
+ */
 #include <eventsource.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +21,11 @@ int main(int argc, char **argv)
 {
     eventsource *source;
 
-    if (argc != 3 || eventsource_new(argv[1], &source))
+    if (argc < 3 || eventsource_new(argv[1], &source))
         return 2;
     wanted = strtoul(argv[2], NULL, 10);
+    if (argc > 3 && eventsource_set_http_version(source, EVENTSOURCE_HTTP_2))
+        return 1;
     if (eventsource_on_event(source, on_event, NULL)
         || eventsource_connect(source) || eventsource_wait(source, -1))
         return 1;

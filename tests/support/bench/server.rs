@@ -1,10 +1,11 @@
 //! A server in a process of its own, which sends each event as an HTTP chunk,
-//! as servers do, as fast as it is read.
+//! as servers do, or over HTTP/2 as a DATA frame, as fast as it is read.
 
 use std::env;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use super::http2;
 use super::process::Process;
 use super::shapes::{SHAPES, events};
 
@@ -50,12 +51,20 @@ pub fn serve() {
     loop {
         let (client, _) = listener.accept().expect("a client");
         // A client that has had enough leaves.
-        let _ = answer(client, &chunks);
+        let _ = answer(client, &cycle, &chunks);
     }
 }
 
-fn answer(mut client: TcpStream, cycle: &[u8]) -> std::io::Result<()> {
+fn answer(
+    mut client: TcpStream,
+    events: &[String],
+    cycle: &[u8],
+) -> std::io::Result<()> {
     let mut request = [0; 4096];
+    let read = client.peek(&mut request)?;
+    if request[..read].starts_with(b"PRI ") {
+        return http2::flood(client, events);
+    }
     let read = client.read(&mut request)?;
     let request = String::from_utf8_lossy(&request[..read]);
     let path = request.split(' ').nth(1).unwrap_or_default();
