@@ -162,14 +162,17 @@ impl Timer {
 
     /// Readable from `time` on, or never.
     pub(crate) fn set(&self, time: Option<Instant>) {
+        /// What 32 bits can hold; it is set anew then.
+        const MOST: Duration = Duration::from_secs(i32::MAX as u64);
+
         let nothing = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let left = time.map(|time| {
             let left = time.saturating_duration_since(Instant::now());
             // Zero would be never.
-            left.max(Duration::from_nanos(1))
+            left.clamp(Duration::from_nanos(1), MOST)
         });
         let value = left.map_or(nothing, |left| libc::timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_sec: left.as_secs() as _,
             tv_nsec: left.subsec_nanos() as _,
         });
         let time = libc::itimerspec { it_interval: nothing, it_value: value };
