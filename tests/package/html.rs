@@ -155,6 +155,44 @@ fn the_guide_lists_its_pages_and_the_examples() {
     }
 }
 
+/// Names that the guide tells a reader to use are those of the header.
+#[test]
+fn the_guide_names_what_exists() {
+    let mut known: Vec<_> = names();
+    known.extend(API.enumerators().map(|it| &*it.name));
+    // Go's tag, what the header defines, and what begins several names.
+    known.extend(["eventsource_static", "EVENTSOURCE_VERSION"]);
+    let mut count = 0;
+    for file in files(&path("docs")) {
+        let page = path("docs").join(&file);
+        let text = fs::read_to_string(page).expect("a page");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = text.split(|c| !is_name(c));
+        for word in words.filter(|it| {
+            it.starts_with("eventsource_") || it.starts_with("EVENTSOURCE_")
+        }) {
+            assert!(known.contains(&word), "{file}: {word}");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "so few? {count}");
+}
+
+/// Who has a question wants to read little, and to know where more is.
+#[test]
+fn every_question_has_a_short_answer() {
+    let text = fs::read_to_string(path("docs/faq.md")).expect("a page");
+    let questions = text.split("\n### ").skip(1);
+    assert!(questions.clone().count() >= 30);
+    for question in questions {
+        let (question, answer) = question.split_once("\n\n").expect("both");
+        let (answer, _) = answer.split_once("\n## ").unwrap_or((answer, ""));
+        assert!(question.ends_with('?'), "{question}");
+        let words = answer.split_whitespace().count();
+        assert!((5..70).contains(&words), "{question}: {words} words");
+    }
+}
+
 /// What is missing is named, and nothing is left out for it.
 #[test]
 fn without_mandoc_there_are_no_pages() {
