@@ -38,8 +38,8 @@
 // Pull mode
 // ---------
 // A source with a queue, set_queue(), calls no handlers but those of
-// on_request(), on_response() and on_retry(). The program takes items from the queue, on any
-// thread it likes: the events alone, by a range,
+// on_request(), on_response() and on_retry(). The program takes items from the
+// queue, on any thread it likes: the events alone, by a range,
 //
 //     source.set_queue(256);
 //     source.connect();
@@ -1187,8 +1187,9 @@ public:
             &detail::Source::comment, std::move(handler));
     }
 
-    // An attempt begins, the first included: to send a fresh token, or another
-    // request when reconnecting. Called in pull mode, too.
+    // Called before every attempt, the first included, so that the program can
+    // send a fresh token, or ask in another way when it reconnects. Called in
+    // pull mode, too.
     void on_request(Function<void(Request &)> handler)
     {
         set(eventsource_on_request, detail::Source::on_request,
@@ -1284,9 +1285,9 @@ public:
             native_handle(), body ? data : nullptr, body ? body->size() : 0));
     }
 
-    // For a program that resumes where an earlier run stopped; with an empty
-    // `id`, or one over 16 KiB, no Last-Event-ID is sent. Errc::value if it has
-    // a line break.
+    // Presets the last event ID string, so that a program resumes where an
+    // earlier run stopped. If `id` is empty, or over 16 KiB, no Last-Event-ID is
+    // sent. Errc::value if it has a line break.
     void set_last_event_id(const Text &id)
     {
         detail::check(
@@ -1389,9 +1390,10 @@ public:
     }
 
     // How many bytes are kept of a body that is no event stream, up to 64 MiB;
-    // 0 for none. By default 4096, of what comes within a second; with a size
-    // of its own a body may take as long as the response, and be silent as long
-    // as a stream. Errc::value for more than 64 MiB.
+    // 0 for none. By default 4096, of what comes within a second. If a size is
+    // set, the source waits for the body: as long as set_response_timeout()
+    // says, and for each byte as long as set_idle_timeout() says. Errc::value
+    // for more than 64 MiB.
     void set_max_body_size(std::size_t bytes)
     {
         detail::check(eventsource_set_max_body_size(native_handle(), bytes));
@@ -1458,8 +1460,8 @@ public:
 
     // The public keys of which the URL's own origin must have one, as curl has
     // them: `sha256//BASE64`, several with `;` between them; none, the default,
-    // for any key. Without set_verify_peer() they are all that counts there.
-    // Errc::value if they have another form.
+    // for any key. With set_verify_peer(false) the key is all that is checked of
+    // that server. Errc::value if they have another form.
     void set_pinned_key(const Text &keys)
     {
         detail::check(

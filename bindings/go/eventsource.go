@@ -17,16 +17,16 @@
 //	}
 //
 // When the connection is lost, the source waits for the reconnection time,
-// connects again, and says in Last-Event-ID what it had last: the program
-// sees one stream. It behaves to the letter as the HTML standard has it
-// (§ 9.2, "Server-sent events").
+// connects again, and sends the ID of the last event in Last-Event-ID: the
+// program sees one stream. A source does to the letter what the HTML standard
+// says (§ 9.2, "Server-sent events").
 //
 // # Errors
 //
 // An error in the range tells why a connection was refused or lost. It is a
-// [*Failure], and goes on if it will retry: the loop then waits for the
-// connection that comes after it. After an error for good the range ends by
-// itself, so that `continue` is always right.
+// [*Failure]. If its WillRetry is true, the range goes on with the next
+// connection. If not, the range ends by itself, so that `continue` is always
+// right.
 //
 //	var failure *eventsource.Failure
 //	if errors.As(err, &failure) && failure.HTTPStatus == 401 {
