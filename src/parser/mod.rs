@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
-use look::{Baseline, HALF, Look};
+use look::{Baseline, Look};
 use marks::{Marks, WINDOW, pass_endless};
 pub(crate) use storage::Id;
 use storage::{KEPT_CAPACITY, LARGE, OwnText, append, clear, make_valid};
@@ -436,7 +436,7 @@ impl Parser {
     ) -> ControlFlow<()> {
         // Where there is less to look at it does not pay.
         #[cfg(target_arch = "x86_64")]
-        if piece.len() >= HALF
+        if piece.len() >= look::HALF
             && let Some(avx2) = Avx2::get()
         {
             return avx2.interpret(self, piece, start, sink);
