@@ -57,6 +57,7 @@ mod sync {
 /// As the library has it: a descriptor is readable or not.
 mod sys {
     use std::io;
+    use std::mem;
     use std::os::fd::RawFd;
     use std::time::Instant;
 
@@ -83,8 +84,8 @@ mod sys {
             self.0.0.1.notify_all();
         }
 
-        pub(crate) fn clear(&self) {
-            *self.0.0.0.lock().unwrap() = false;
+        pub(crate) fn clear(&self) -> bool {
+            mem::take(&mut *self.0.0.0.lock().unwrap())
         }
 
         pub(crate) fn entry(&self) -> Entry {
@@ -177,7 +178,7 @@ use inbox::{Bell, Inbox};
 use parser::{Shares, Text};
 use seat::Seat;
 use source::batch::{Batch, Item};
-use source::queue::{Queue, Taken, Writer};
+use source::queue::{Left, Queue, Writer};
 use state::{Exposed, ReadyState, State};
 use wait::{Recall, Unready, Until};
 
@@ -476,10 +477,10 @@ impl Program {
     fn next(&mut self) -> Option<Took> {
         let mut readable = false;
         loop {
-            match self.queue.take(&mut self.batch) {
-                Taken::Item => return Some(self.took()),
-                Taken::End => return None,
-                Taken::Nothing => {
+            match self.queue.fill(&mut self.batch, 1) {
+                Left::Items => return Some(self.take()),
+                Left::End => return None,
+                Left::Nothing => {
                     assert!(!readable, "readable, and nothing waits");
                     readable = self.queue.wait(None).unwrap();
                 }
@@ -487,7 +488,9 @@ impl Program {
         }
     }
 
-    fn took(&self) -> Took {
+    fn take(&mut self) -> Took {
+        self.batch.step();
+        self.queue.took(&self.batch);
         match self.batch.item() {
             Item::Comment(text) => Took::Comment(text.bytes_with_nul()[0]),
             Item::Close(reason) => Took::Close(reason),

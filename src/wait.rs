@@ -206,7 +206,9 @@ impl<'a> Until<'a> {
                     return Ok(());
                 }
                 // To look, or for an interrupt that was met already.
-                _ => self.interrupt.wake().clear(),
+                _ => {
+                    self.interrupt.wake().clear();
+                }
             }
             // By the clock, should it be readable again and again.
             if self.has_passed() {

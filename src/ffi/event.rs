@@ -44,6 +44,27 @@ impl CEvent {
             origin: origin.as_ptr(),
         }
     }
+
+    /// The same event with other data.
+    #[inline]
+    pub(super) fn with_data(&self, data: Text<'_>) -> CEvent {
+        CEvent { data: pointer(data), data_len: length(data), ..*self }
+    }
+}
+
+impl Default for CEvent {
+    /// No event.
+    fn default() -> CEvent {
+        CEvent {
+            r#type: ptr::null(),
+            type_len: 0,
+            data: ptr::null(),
+            data_len: 0,
+            last_event_id: ptr::null(),
+            last_event_id_len: 0,
+            origin: ptr::null(),
+        }
+    }
 }
 
 /// How long it is, without its NUL.

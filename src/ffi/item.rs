@@ -1,6 +1,5 @@
 //! What has happened to a source, as pull mode shows it.
 
-use std::collections::TryReserveError;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -51,14 +50,56 @@ pub struct CItem {
     pub failure: *const CFailure,
 }
 
+impl CItem {
+    /// An item of which nothing is set but its type.
+    #[inline]
+    fn of(r#type: ItemType) -> CItem {
+        CItem {
+            r#type,
+            reason: Error::None,
+            response: ptr::null(),
+            event: ptr::null(),
+            comment: ptr::null(),
+            comment_len: 0,
+            failure: ptr::null(),
+        }
+    }
+}
+
+/// Where the program is shown an item.
+struct Place {
+    item: CItem,
+    /// The item's, if it is one.
+    event: CEvent,
+}
+
+impl Place {
+    fn empty() -> Place {
+        Place { item: CItem::of(ItemType::Close), event: CEvent::default() }
+    }
+
+    #[inline]
+    fn put_event(&mut self, event: CEvent) {
+        self.event = event;
+        let event = &raw const self.event;
+        self.item = CItem { event, ..CItem::of(ItemType::Event) };
+    }
+}
+
 /// The batch that the program takes from, and what it was shown of it.
 #[derive(Default)]
 pub(super) struct Taken {
     batch: Batch,
-    items: Vec<CItem>,
-    events: Vec<CEvent>,
-    /// There is a response or a failure among them, as the last: there is place
-    /// for one.
+    /// They do not move while the program may look at them.
+    places: Vec<Place>,
+    shown: Shown,
+}
+
+/// What was shown last.
+#[derive(Default)]
+struct Shown {
+    event: CEvent,
+    /// The last item has a response or a failure: there is place for one.
     has_rare: bool,
     response: Option<CResponse>,
     failure_text: Option<FailureText>,
@@ -68,48 +109,83 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Takes as many items as there is room for, and tells how many.
+    /// Takes the next item.
+    #[inline]
     pub(super) fn take(
+        &mut self,
+        handle: &Handle,
+        timeout: Option<Duration>,
+    ) -> Result<*const CItem, Error> {
+        let queue = handle.fill(&mut self.batch, timeout, 1)?;
+        self.make_places(1)?;
+        let item = self.show_next(handle, 0);
+        queue.took(&self.batch);
+        Ok(item)
+    }
+
+    /// Takes as many items as there is room for, and tells how many.
+    #[inline]
+    pub(super) fn take_many(
         &mut self,
         handle: &Handle,
         timeout: Option<Duration>,
         room: &mut [MaybeUninit<*const CItem>],
     ) -> Result<usize, Error> {
-        self.items.clear();
-        self.events.clear();
-        // Before any item is taken, which would be lost.
-        self.reserve(1).map_err(|_| Error::System)?;
-        // The short way is that of most items.
-        if !handle.take_more(&mut self.batch) {
-            handle.next(&mut self.batch, timeout)?;
+        let queue = handle.fill(&mut self.batch, timeout, room.len())?;
+        let most = self.make_places(room.len().min(self.batch.left()))?;
+        let mut count = 0;
+        while count < most && !self.shown.has_rare {
+            room[count].write(self.show_next(handle, count));
+            count += 1;
         }
-        if self.has_rare {
-            self.forget_rare();
-        }
-        // What points to them must not move.
-        let most = room.len().min(self.batch.left() + 1);
-        let most = match self.reserve(most) {
-            Ok(()) => most,
-            Err(_) => 1,
-        };
-        for (index, place) in room[..most].iter_mut().enumerate() {
-            if index > 0 && !handle.take_more(&mut self.batch) {
-                break;
-            }
-            place.write(self.show(handle));
-            if self.has_rare {
-                break;
-            }
-        }
-        Ok(self.items.len())
+        queue.took(&self.batch);
+        Ok(count)
     }
 
-    /// Makes room for so many items.
-    fn reserve(&mut self, items: usize) -> Result<(), TryReserveError> {
-        self.items.try_reserve(items)?;
-        self.events.try_reserve(items)
+    /// Makes places for so many items, or for one if there is no memory for
+    /// all; tells for how many. Before any is taken, which would be lost.
+    #[inline]
+    fn make_places(&mut self, items: usize) -> Result<usize, Error> {
+        if self.shown.has_rare {
+            self.shown.forget_rare();
+        }
+        match items <= self.places.len() {
+            true => Ok(items),
+            false => self.make_more_places(items),
+        }
     }
 
+    #[cold]
+    fn make_more_places(&mut self, items: usize) -> Result<usize, Error> {
+        let more = items - self.places.len();
+        if self.places.try_reserve(more).is_ok() {
+            self.places.resize_with(items, Place::empty);
+        } else if self.places.is_empty() && items > 1 {
+            return self.make_more_places(1);
+        }
+        match self.places.len().min(items) {
+            0 => Err(Error::System),
+            places => Ok(places),
+        }
+    }
+
+    /// Takes the next item, and shows it in one of the places.
+    // A call for each would be a quarter of its time.
+    #[inline(always)]
+    fn show_next(&mut self, handle: &Handle, place: usize) -> *const CItem {
+        let place = &mut self.places[place];
+        match self.batch.step_alike() {
+            Some(data) => place.put_event(self.shown.event.with_data(data)),
+            None => {
+                handle.step(&mut self.batch);
+                self.shown.show(self.batch.item(), handle, place);
+            }
+        }
+        &raw const place.item
+    }
+}
+
+impl Shown {
     #[cold]
     fn forget_rare(&mut self) {
         self.has_rare = false;
@@ -119,32 +195,25 @@ impl Taken {
         self.last_event_id = Id::default();
     }
 
-    /// Shows the item that was taken last.
-    #[inline]
-    fn show(&mut self, handle: &Handle) -> *const CItem {
-        let mut item = CItem {
-            r#type: ItemType::Event,
-            reason: Error::None,
-            response: ptr::null(),
-            event: ptr::null(),
-            comment: ptr::null(),
-            comment_len: 0,
-            failure: ptr::null(),
-        };
-        match self.batch.item() {
+    /// Shows an item in its place.
+    #[inline(never)]
+    fn show(&mut self, item: Item<'_>, handle: &Handle, place: &mut Place) {
+        match item {
             Item::Event(event, origin) => {
-                item.event =
-                    keep(&mut self.events, CEvent::new(&event, origin));
+                self.event = CEvent::new(&event, origin);
+                place.put_event(self.event.with_data(event.data));
             }
             Item::Open(response) => {
                 self.has_rare = true;
-                item.r#type = ItemType::Open;
-                item.response = self.response.insert(CResponse::new(response));
+                let response = self.response.insert(CResponse::new(response));
+                place.item = CItem { response, ..CItem::of(ItemType::Open) };
             }
             Item::Comment(comment) => {
-                item.r#type = ItemType::Comment;
-                item.comment = pointer(comment);
-                item.comment_len = length(comment);
+                place.item = CItem {
+                    comment: pointer(comment),
+                    comment_len: length(comment),
+                    ..CItem::of(ItemType::Comment)
+                };
             }
             Item::Error(cause, plan) => {
                 self.has_rare = true;
@@ -152,19 +221,12 @@ impl Taken {
                 self.last_event_id = handle.last_event_id();
                 let id = self.last_event_id.text();
                 let failure = text.failure(cause.error, plan, id);
-                item.r#type = ItemType::Error;
-                item.failure = self.failure.insert(failure);
+                let failure = self.failure.insert(failure);
+                place.item = CItem { failure, ..CItem::of(ItemType::Error) };
             }
             Item::Close(reason) => {
-                item.r#type = ItemType::Close;
-                item.reason = reason;
+                place.item = CItem { reason, ..CItem::of(ItemType::Close) };
             }
         }
-        keep(&mut self.items, item)
     }
-}
-
-fn keep<T>(list: &mut Vec<T>, value: T) -> *const T {
-    list.push(value);
-    &raw const list[list.len() - 1]
 }

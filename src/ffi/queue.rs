@@ -1,15 +1,14 @@
 //! Pull mode: eventsource_next(3).
 
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
 use std::ptr;
-use std::slice;
 use std::time::Duration;
 
 use super::convert::{flag, guard, out, room, shared};
-use super::item::CItem;
+use super::item::{CItem, Taken};
 use super::source::{CSource, handle, setting};
 use crate::error::Error;
+use crate::source::handle::Handle;
 use crate::sync::try_lock;
 
 /// Turns on pull mode: what happens to the source waits in a queue, until the
@@ -80,7 +79,8 @@ pub unsafe extern "C" fn eventsource_next(
     guard(|| {
         let place = out(item)?;
         place.write(ptr::null());
-        take(shared(source)?, timeout_ms, slice::from_mut(place)).map(|_| ())
+        place.write(take(shared(source)?, timeout_ms, Taken::take)?);
+        Ok(())
     })
 }
 
@@ -111,23 +111,28 @@ pub unsafe extern "C" fn eventsource_next_batch(
         if max == 0 {
             return Err(Error::Value);
         }
-        place.write(take(source, timeout_ms, room(items, max))?);
+        let count = take(source, timeout_ms, |taken, handle, timeout| {
+            taken.take_many(handle, timeout, room(items, max))
+        })?;
+        place.write(count);
         Ok(())
     })
 }
 
-fn take(
+/// Has something taken from the queue, unless another thread does that.
+#[inline]
+fn take<T>(
     source: &CSource,
     timeout_ms: i64,
-    room: &mut [MaybeUninit<*const CItem>],
-) -> Result<usize, Error> {
+    take: impl FnOnce(&mut Taken, &Handle, Option<Duration>) -> Result<T, Error>,
+) -> Result<T, Error> {
     // Before any lock: a thread that is not here may have held it.
     if source.handle.belongs_to_parent_process() {
         return Err(Error::System);
     }
     let mut taken = try_lock(&source.taken).ok_or(Error::Busy)?;
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-    taken.get_or_insert_default().take(&source.handle, timeout, room)
+    take(taken.get_or_insert_default(), &source.handle, timeout)
 }
 
 /// Returns a descriptor that is readable exactly while an item waits, for

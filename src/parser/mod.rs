@@ -16,6 +16,7 @@ use std::fmt;
 use std::mem;
 use std::ops::ControlFlow::{self, Continue};
 use std::ops::Range;
+use std::ptr;
 use std::str;
 use std::sync::Arc;
 
@@ -75,9 +76,20 @@ pub struct Event<'a> {
     pub sets_last_event_id: bool,
 }
 
+impl Event<'_> {
+    /// Whether the stream has named no type: most do not.
+    #[inline]
+    pub(crate) fn is_untyped(&self) -> bool {
+        ptr::eq(self.event_type.0, MESSAGE.0)
+    }
+}
+
 /// Valid UTF-8, with a NUL after it for the readers in C.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Text<'a>(&'a [u8]);
+
+/// The type of an event for which the stream names none.
+static MESSAGE: Text<'static> = Text(b"message\0");
 
 impl<'a> Text<'a> {
     /// Text that a parser has given, with its NUL.
@@ -823,7 +835,7 @@ impl Parser {
     fn event_of<'a>(&'a self, data: &'a [u8], new_id: bool) -> Event<'a> {
         let id = if new_id { &self.id } else { &self.last_event_id };
         Event {
-            event_type: self.event_type.get().unwrap_or(Text(b"message\0")),
+            event_type: self.event_type.get().unwrap_or(MESSAGE),
             data: Text(data),
             last_event_id: id.if_small(),
             sets_last_event_id: new_id,

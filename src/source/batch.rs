@@ -199,8 +199,12 @@ impl Batch {
     /// Whether there is memory for an item.
     #[inline]
     pub(super) fn has_room(&mut self) -> bool {
-        self.entries.len() < self.entries.capacity()
-            || self.entries.try_reserve(1).is_ok()
+        self.entries.len() < self.entries.capacity() || self.reserve_item()
+    }
+
+    #[cold]
+    fn reserve_item(&mut self) -> bool {
+        self.entries.try_reserve(1).is_ok()
     }
 
     /// Adds an item; false if there is no memory for it.
@@ -231,6 +235,7 @@ impl Batch {
     }
 
     /// Makes room for so many bytes of text; false if there is no memory.
+    #[cold]
     #[must_use]
     pub(super) fn reserve(&mut self, bytes: usize) -> bool {
         let fits = |text: &Vec<u8>| {
@@ -305,9 +310,10 @@ impl Batch {
         (named.event_type, named.last_event_id)
     }
 
-    #[inline]
-    pub(super) fn event_type(&self, names: Names) -> Text<'_> {
-        self.at(self.named(names).event_type)
+    /// Whether the event of these names has such a type.
+    #[inline(never)]
+    pub(super) fn has_type(&self, names: Names, event_type: Text<'_>) -> bool {
+        self.at(self.named(names).event_type) == event_type
     }
 
     #[inline]
@@ -330,11 +336,26 @@ impl Batch {
 
     /// Takes the next item.
     #[inline]
-    pub(super) fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         if self.next > 0 {
             self.names_before = self.last_taken().names.or(self.names_before);
         }
         self.next += 1;
+    }
+
+    /// Takes the next item if that is an event which differs from the item before
+    /// in its data alone, as most do: nothing changes with it, and its data are
+    /// all there is to show.
+    #[inline]
+    pub(crate) fn step_alike(&mut self) -> Option<Text<'_>> {
+        let rest = self.entries.get(self.next.checked_sub(1)?..)?;
+        let [before, entry] = rest.first_chunk()?;
+        let Kept::Event(data) = entry.kept else { return None };
+        if entry.names != before.names {
+            return None;
+        }
+        self.next += 1;
+        Some(self.text(data))
     }
 
     #[inline]

@@ -494,7 +494,9 @@ impl Loop {
         did |= self.look_at_inbox(core);
         for token in events.tokens() {
             match token {
-                WAKE => self.inbox.wake().clear(),
+                WAKE => {
+                    self.inbox.wake().clear();
+                }
                 TIMER => {
                     self.timer.clear();
                     core.timer = None;

@@ -33,7 +33,7 @@ use crate::source::lines::News;
 use crate::source::listeners::{OnEvent, OnRemoved};
 use crate::source::pull::PullHandler;
 use crate::source::push::{Callbacks, PushHandler};
-use crate::source::queue::{Queue, Taken, Writer};
+use crate::source::queue::{Left, Queue, Writer};
 use crate::source::shared::Shared;
 use crate::state::ReadyState;
 use crate::stats::Stats;
@@ -518,14 +518,30 @@ impl Handle {
         Err(Error::Closed)
     }
 
-    /// Takes the next item into `batch`, waiting for it until the timeout.
-    #[inline(never)]
-    pub(crate) fn next(
+    /// Sees to it that an item is left in `batch`, waiting for one until the
+    /// timeout; so many will be taken, if there are.
+    #[inline]
+    pub(crate) fn fill(
         &self,
         batch: &mut Batch,
         timeout: Option<Duration>,
-    ) -> Result<(), Error> {
+        items: usize,
+    ) -> Result<&Queue, Error> {
         let queue = self.queue()?;
+        if !queue.has_left(batch) {
+            self.wait_for_items(queue, batch, timeout, items)?;
+        }
+        Ok(queue)
+    }
+
+    #[inline(never)]
+    fn wait_for_items(
+        &self,
+        queue: &Queue,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+        items: usize,
+    ) -> Result<(), Error> {
         if !self.is_connected() {
             return Err(match self.shared.state.closed_by_program() {
                 true => Error::Closed,
@@ -534,13 +550,10 @@ impl Handle {
         }
         let mut deadline = None;
         loop {
-            match queue.take(batch) {
-                Taken::Item => {
-                    self.taken(batch);
-                    return Ok(());
-                }
-                Taken::End => return Err(Error::Closed),
-                Taken::Nothing => {}
+            match queue.fill(batch, items) {
+                Left::Items => return Ok(()),
+                Left::End => return Err(Error::Closed),
+                Left::Nothing => {}
             }
             if self.is_current() || self.is_on_loop_of_this_thread() {
                 return Err(Error::Callback);
@@ -561,20 +574,9 @@ impl Handle {
         }
     }
 
-    /// Takes the next item if it is in `batch` already.
-    #[inline]
-    pub(crate) fn take_more(&self, batch: &mut Batch) -> bool {
-        let queue = self.queue.get();
-        let more = queue.is_some_and(|queue| queue.take_more(batch));
-        if more {
-            self.taken(batch);
-        }
-        more
-    }
-
-    /// The source is now as of the item just taken.
-    #[inline]
-    fn taken(&self, batch: &Batch) {
+    /// Takes the next item of `batch`: the source is as of that from here on.
+    pub(crate) fn step(&self, batch: &mut Batch) {
+        batch.step();
         if let Some((id, shared)) = batch.sets_last_event_id() {
             self.shared.take_last_event_id(id, shared);
         }
@@ -657,11 +659,11 @@ impl Handle {
     /// or made its queue: the source's thread is not here, and what others
     /// wake it by is not ours to write to.
     pub(crate) fn belongs_to_parent_process(&self) -> bool {
-        self.shared.state.belongs_to_parent_process()
-            || self
-                .queue
-                .get()
-                .is_some_and(|queue| queue.belongs_to_parent_process())
+        match self.queue.get() {
+            // Made before the source was connected.
+            Some(queue) => queue.belongs_to_parent_process(),
+            None => self.shared.state.belongs_to_parent_process(),
+        }
     }
 
     /// Whether a callback of the source is under way on this thread.

@@ -690,7 +690,7 @@ struct Dispatch<'a, H> {
 }
 
 impl<H: Handler> Sink for Dispatch<'_, H> {
-    #[inline]
+    #[inline(always)]
     fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         // R32: what has been parsed is dropped once the source is closed, or
         // asked for again once it is to reconnect.

@@ -95,10 +95,9 @@ impl Handler for PullHandler {
         self.wait_for_room();
     }
 
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, event: &Event<'_>, origin: &CStr) {
-        // Most events have nothing large, which is known here at compile time.
-        if !self.queue.event(event, &Shares::default(), origin) {
+        if !self.queue.event(event, origin) {
             self.no_memory();
         }
         self.wait_for_room();
@@ -110,7 +109,7 @@ impl Handler for PullHandler {
         shares: &Shares<'_>,
         origin: &CStr,
     ) {
-        if !self.queue.event(event, shares, origin) {
+        if !self.queue.new_event(event, shares, origin) {
             self.no_memory();
         }
         self.wait_for_room();

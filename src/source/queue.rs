@@ -2,9 +2,10 @@
 //!
 //! Items cross from the source's thread to the program's in batches, one for
 //! all that a read has brought: the lock between the two is taken for a batch,
-//! not for an item. The descriptor is written and cleared with the lock held,
-//! and so is readable exactly while an item waits. Only a close of the program
-//! takes no lock, see [`Queue::announce_close`]. The writer says when the
+//! not for an item. The descriptor is readable exactly while an item waits: it is
+//! cleared with that lock held, and written with another one, as whoever is
+//! woken wants the first. Only a close of the program takes no lock, see
+//! [`Queue::announce_close`]. The writer says when the
 //! queue is full; whoever drives the source then reads nothing until it has
 //! room again.
 
@@ -26,10 +27,10 @@ use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::sys::{self, Wake};
 
-/// What there was to take.
+/// What there is to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    Item,
+pub(crate) enum Left {
+    Items,
     /// None waits yet.
     Nothing,
     /// The last has been taken.
@@ -39,6 +40,9 @@ pub(crate) enum Taken {
 /// The program's end, and what both ends share.
 pub(crate) struct Queue {
     shared: Mutex<Shared>,
+    /// Held while `wake` is written for an item that was put. Taken with
+    /// `shared` held.
+    waking: Mutex<()>,
     /// Readable while `Shared::waits`, and from a close of the program on
     /// until `close_taken`.
     wake: Wake,
@@ -78,7 +82,8 @@ impl Queue {
             last: Some(Batch::for_the_close()?),
         });
         let close_taken = AtomicBool::new(false);
-        Ok(Queue { shared, wake: Wake::new()?, state, close_taken })
+        let waking = Mutex::new(());
+        Ok(Queue { shared, waking, wake: Wake::new()?, state, close_taken })
     }
 
     /// Sets with how many items the queue is full, and with how many bytes of
@@ -97,53 +102,54 @@ impl Queue {
         self.wake.fd()
     }
 
-    /// Takes the next item into the program's `batch`; if none is left there,
-    /// the next batch comes into its place. For a source that was connected:
-    /// no other has a last item.
-    pub(crate) fn take(&self, batch: &mut Batch) -> Taken {
-        // What had come when the program closed the source is dropped.
-        let dropped = self.state.closed_by_program() && !batch.closes();
-        if batch.left() == 0 || dropped {
-            let left = (batch.left() > 0).then(|| batch.size());
-            batch.recycle();
-            let mut shared = self.lock();
-            if let Some(size) = left {
-                // The dropped items no longer count.
-                self.release(&mut shared, size);
-            }
-            if self.state.closed_by_program() {
-                self.put_close(&mut shared, Error::None);
-            }
-            match shared.batches.pop_front() {
-                Some(next) => *batch = next,
-                None if shared.last.is_none() => return Taken::End,
-                None => return Taken::Nothing,
-            }
-        }
-        self.step(batch);
-        Taken::Item
+    /// Whether items are left in the program's `batch`. What had come when the
+    /// program closed the source is dropped.
+    #[inline]
+    pub(crate) fn has_left(&self, batch: &Batch) -> bool {
+        batch.left() > 0 && (!self.state.closed_by_program() || batch.closes())
     }
 
-    /// Takes the next item of `batch`, if it has one: nothing that was taken
-    /// of it before goes.
-    #[inline]
-    pub(crate) fn take_more(&self, batch: &mut Batch) -> bool {
-        let more = batch.left() > 0 && !self.state.closed_by_program();
-        if more {
-            self.step(batch);
+    /// If nothing is left in the program's `batch`, the next batch comes into its
+    /// place, for so many items to be taken at once. For a source that was
+    /// connected: no other has a last item.
+    pub(crate) fn fill(&self, batch: &mut Batch, items: usize) -> Left {
+        if self.has_left(batch) {
+            return Left::Items;
         }
-        more
+        let dropped = (batch.left() > 0).then(|| batch.size());
+        batch.recycle();
+        if let Some(size) = dropped {
+            // The dropped items no longer count.
+            self.release(&mut self.lock(), size);
+        }
+        if self.state.closed_by_program() {
+            self.close(Error::None);
+        }
+        let mut shared = self.lock();
+        match shared.batches.pop_front() {
+            Some(next) => *batch = next,
+            None if shared.last.is_none() => return Left::End,
+            None => return Left::Nothing,
+        }
+        drop(shared);
+        if batch.left() > items {
+            // The descriptor may be just being written, and is to be readable
+            // while others of them wait.
+            drop(lock(&self.waking));
+        }
+        Left::Items
     }
 
+    /// Items of the program's `batch` have been taken.
     #[inline]
-    fn step(&self, batch: &mut Batch) {
-        batch.step();
+    pub(crate) fn took(&self, batch: &Batch) {
         if batch.left() == 0 {
             self.finish(batch);
         }
     }
 
     /// The last item of the batch has been taken.
+    #[cold]
     fn finish(&self, batch: &Batch) {
         let mut shared = self.lock();
         if batch.closes() {
@@ -168,21 +174,19 @@ impl Queue {
         Ok(ready)
     }
 
-    /// The source's thread puts the last item, unless that has been done, and
-    /// if the program has closed the source in the place of all that wait.
+    /// Puts the last item, unless that has been done, and if the program has
+    /// closed the source in the place of all that wait.
     pub(crate) fn close(&self, reason: Error) {
-        self.put_close(&mut self.lock(), reason);
-    }
-
-    fn put_close(&self, shared: &mut Shared, reason: Error) {
+        let mut shared = self.lock();
         if self.state.closed_by_program() {
             shared.batches.retain(Batch::closes);
         }
         if let Some(mut last) = shared.last.take() {
             let is_put = last.push(Kept::Close(reason), None);
             debug_assert!(is_put, "there is memory for it");
-            self.put(shared, last);
+            shared.put(last);
         }
+        self.wake(shared);
     }
 
     /// The program has closed the source: makes the descriptor readable for the
@@ -200,23 +204,33 @@ impl Queue {
         }
     }
 
+    /// Makes the descriptor readable, if it is not and an item waits. Others get
+    /// the lock before they are woken.
+    fn wake(&self, mut shared: MutexGuard<'_, Shared>) {
+        if shared.waits || shared.batches.is_empty() {
+            return;
+        }
+        shared.waits = true;
+        let waking = lock(&self.waking);
+        drop(shared);
+        self.wake.set();
+        drop(waking);
+    }
+
     /// Makes the descriptor unreadable, but for a close that was announced. With
     /// the lock held.
     fn clear(&self) {
-        self.wake.clear();
+        let was_readable = self.wake.clear();
+        if !was_readable || self.state.closed_by_program() {
+            // Not by what is just being written for an item.
+            drop(lock(&self.waking));
+            self.wake.clear();
+        }
         // After the clear, as a close writes the state before the descriptor.
         let announced = self.state.closed_by_program();
         if announced && !self.close_taken.load(SeqCst) {
             self.wake.set();
         }
-    }
-
-    /// Puts a batch; there is memory for it.
-    fn put(&self, shared: &mut Shared, batch: Batch) {
-        shared.held.items += batch.size().items;
-        shared.held.bytes += batch.size().bytes;
-        shared.batches.push_back(batch);
-        self.set_waits(shared, true);
     }
 
     /// All items of the batch of this size have been taken.
@@ -236,13 +250,8 @@ impl Queue {
             shared.untaken = false;
             self.state.signal();
         }
-        let waits = !shared.batches.is_empty();
-        self.set_waits(shared, waits);
-    }
-
-    fn set_waits(&self, shared: &mut Shared, waits: bool) {
-        if mem::replace(&mut shared.waits, waits) != waits {
-            if waits { self.wake.set() } else { self.clear() }
+        if shared.batches.is_empty() && mem::take(&mut shared.waits) {
+            self.clear();
         }
     }
 
@@ -259,6 +268,13 @@ impl Queue {
 impl Shared {
     /// How many batches may be put at any time: one, and the last item.
     const SPARE: usize = 2;
+
+    /// Puts a batch; there is memory for it.
+    fn put(&mut self, batch: Batch) {
+        self.held.items += batch.size().items;
+        self.held.bytes += batch.size().bytes;
+        self.batches.push_back(batch);
+    }
 
     /// How much more may be put.
     fn room(&self) -> Size {
@@ -287,6 +303,8 @@ pub(crate) struct Writer {
     /// What the event before had, which is likely to come again. None if it
     /// was not in this batch, or if the last event ID string has changed.
     names: Option<Names>,
+    /// They are those of an event without a type of its own.
+    untyped: bool,
     /// Of the events that came last.
     origin: Option<std::sync::Arc<CStr>>,
     /// The last event ID string, with its NUL, if it is a long one.
@@ -308,6 +326,7 @@ impl Writer {
             full: false,
             new_last_event_id: None,
             names: None,
+            untyped: false,
             origin: None,
             long_id: None,
         }
@@ -325,54 +344,70 @@ impl Writer {
         self.put_rare(Rare::Open(Box::new(response.clone())));
     }
 
-    /// False if there is no memory for it: it was not put, but for its id.
-    #[inline]
+    /// False if there is no memory for it: it was not put.
+    // A part of the loop over the lines of the stream.
+    #[inline(always)]
     #[must_use]
-    pub(crate) fn event(
+    pub(crate) fn event(&mut self, event: &Event<'_>, origin: &CStr) -> bool {
+        match self.names {
+            // Most events differ from the one before in their data alone.
+            Some(names) if self.has_names(event, names) => {
+                let data = self.batch.add(event.data);
+                self.put(data.map(Kept::Event), Some(names))
+            }
+            _ => self.new_event(event, &Shares::default(), origin),
+        }
+    }
+
+    /// The same of one that may have a new type or ID, or something large. If
+    /// there is no memory for it, its ID is put with what follows.
+    #[inline(never)]
+    #[must_use]
+    pub(crate) fn new_event(
         &mut self,
         event: &Event<'_>,
         shares: &Shares<'_>,
         origin: &CStr,
     ) -> bool {
         self.begin();
-        let names = match self.names {
-            Some(known)
-                if !event.sets_last_event_id
-                    && self.batch.event_type(known) == event.event_type =>
-            {
-                Some(known)
-            }
+        self.names = match self.names {
+            Some(names) if self.has_names(event, names) => Some(names),
             _ => self.new_names(event, shares, origin),
         };
+        self.untyped = event.is_untyped();
         let kept = match shares.text {
             None => self.batch.add(event.data).map(Kept::Event),
             Some((text, start)) => {
                 self.batch.share(text, start, true).map(Kept::LargeEvent)
             }
         };
-        let is_put = match (names, kept) {
-            (Some(_), Some(kept)) => self.batch.push(kept, names),
-            _ => false,
-        };
-        if !is_put {
-            self.not_put(event, shares);
-            return false;
-        }
-        self.names = names;
-        self.make_room();
-        true
-    }
-
-    /// There is no memory for an event; its id counts all the same.
-    #[cold]
-    fn not_put(&mut self, event: &Event<'_>, shares: &Shares<'_>) {
-        if event.sets_last_event_id {
+        let is_put = self.names.is_some() && self.put(kept, self.names);
+        if !is_put && event.sets_last_event_id {
             self.last_event_id(event.last_event_id, shares);
         }
+        is_put
+    }
+
+    /// Whether an event has these names.
+    #[inline]
+    fn has_names(&self, event: &Event<'_>, names: Names) -> bool {
+        !event.sets_last_event_id
+            && (self.untyped && event.is_untyped()
+                || self.batch.has_type(names, event.event_type))
+    }
+
+    /// Puts an item, unless there was no memory for its text, or is none for the
+    /// item.
+    #[inline]
+    fn put(&mut self, kept: Option<Kept>, names: Option<Names>) -> bool {
+        let is_put = kept.is_some_and(|kept| self.batch.push(kept, names));
+        if is_put && !self.batch.size().leaves_room(self.room) {
+            self.hand_over();
+        }
+        is_put
     }
 
     /// Adds type and ID of an event to the batch, if there is memory for them.
-    #[inline(never)]
     fn new_names(
         &mut self,
         event: &Event<'_>,
@@ -384,7 +419,7 @@ impl Writer {
             self.batch.origin = Some(origin.clone());
         }
         let before = self.names.map(|names| {
-            let is_same = self.batch.event_type(names) == event.event_type;
+            let is_same = self.batch.has_type(names, event.event_type);
             (is_same, self.batch.places(names))
         });
         let event_type = match (before, shares.event_type) {
@@ -420,10 +455,9 @@ impl Writer {
             }
         };
         let id = self.pending_id();
-        let is_put = kept.is_some_and(|kept| self.batch.push(kept, id));
+        let is_put = self.put(kept, id);
         if is_put {
             self.new_last_event_id = None;
-            self.make_room();
         }
         is_put
     }
@@ -444,6 +478,7 @@ impl Writer {
     }
 
     /// Puts what has come since the last time.
+    #[inline(never)]
     pub(crate) fn hand_over(&mut self) {
         if self.batch.left() == 0 {
             return;
@@ -461,12 +496,13 @@ impl Writer {
         if shared.last.is_none() {
             return;
         }
-        self.queue.put(&mut shared, batch);
+        shared.put(batch);
         shared.full = !shared.held.leaves_room(shared.limit);
         self.full = shared.full;
         // One that does not wait for room puts what is left of a read beside
         // it, in batches that are not too small.
         self.room = if self.full { shared.limit } else { shared.room() };
+        self.queue.wake(shared);
     }
 
     /// Whether nothing may be added before the queue has room again.
@@ -501,7 +537,6 @@ impl Writer {
     }
 
     /// Before anything is added to the batch.
-    #[inline]
     fn begin(&mut self) {
         if self.batch.left() == 0 {
             self.begin_batch();
@@ -563,12 +598,5 @@ impl Writer {
         let shared = self.batch.share(&id, 0, is_first);
         self.long_id = Some(id);
         shared.map(Place::Shared)
-    }
-
-    #[inline]
-    fn make_room(&mut self) {
-        if !self.batch.size().leaves_room(self.room) {
-            self.hand_over();
-        }
     }
 }

@@ -27,9 +27,10 @@ impl Wake {
         let _ = (&self.file).write(&1_u64.to_ne_bytes());
     }
 
-    pub(crate) fn clear(&self) {
+    /// Makes it unreadable; false if it was that.
+    pub(crate) fn clear(&self) -> bool {
         // It fails only if there is nothing to clear.
-        let _ = (&self.file).read(&mut [0; 8]);
+        (&self.file).read(&mut [0; 8]).is_ok()
     }
 
     /// An entry to wait for it with.
