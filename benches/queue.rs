@@ -1,11 +1,12 @@
 //! From the socket to `eventsource_next`: `cargo bench --bench queue`.
 //!
 //! A server sends events of 64 bytes, each as an HTTP chunk, as fast as they
-//! are read. They reach the program by callbacks on the source's thread, by
-//! `eventsource_next` and by `eventsource_next_batch` on the program's; the
-//! three take turns, and the median of the rounds is shown. What is counted is
-//! the CPU time of this process, how often the program waited for the
-//! descriptor, and how often any of its threads had to sleep.
+//! are read. They reach the program by callbacks on the source's thread, and on
+//! the program's by `eventsource_next`, by `eventsource_next_batch`, and by
+//! callbacks in `eventsource_loop_dispatch`, where there is no queue and no other
+//! thread; the four take turns, and the median of the rounds is shown. What is
+//! counted is the CPU time of this process, how often the program waited, and
+//! how often any of its threads had to sleep.
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
@@ -25,8 +26,12 @@ const BATCH: usize = 256;
 /// A way to get events; how many came, and how often it waited.
 type Way = fn(*mut CSource) -> (usize, usize);
 
-const WAYS: [(&str, Way); 3] =
-    [("callback", called), ("next", one_by_one), ("next_batch", in_batches)];
+const WAYS: [(&str, Way); 4] = [
+    ("callback", called),
+    ("next", one_by_one),
+    ("next_batch", in_batches),
+    ("loop_dispatch", dispatched),
+];
 
 fn main() {
     serve();
@@ -44,7 +49,7 @@ fn main() {
          queue of {CAPACITY}\n"
     );
     println!(
-        "{:10} | {:>9} | {:>9} | {:>17} | {:>17}",
+        "{:13} | {:>9} | {:>9} | {:>17} | {:>17}",
         "", "M/s", "CPU ns", "waits per million", "sleeps per million"
     );
     for ((name, _), results) in WAYS.iter().zip(&mut results) {
@@ -55,7 +60,7 @@ fn main() {
             values[ROUNDS / 2]
         };
         println!(
-            "{name:10} | {:9.1} | {:9.1} | {:17.0} | {:17.0}",
+            "{name:13} | {:9.1} | {:9.1} | {:17.0} | {:17.0}",
             median(0),
             median(1),
             median(2),
@@ -90,24 +95,54 @@ fn measure(url: &str, events: usize, way: Way) -> [f64; 4] {
 }
 
 fn called(source: *mut CSource) -> (usize, usize) {
+    let mut count = 0;
+    // SAFETY: `count` outlives the last callback.
+    unsafe {
+        count_events(source, &raw mut count);
+        assert_eq!(eventsource_wait(source, -1), Error::None);
+    }
+    (count, 1)
+}
+
+fn dispatched(source: *mut CSource) -> (usize, usize) {
+    let (mut count, mut waits) = (0, 0);
+    let mut event_loop = ptr::null_mut();
+    // SAFETY: a place for the loop, which is alive until it is freed; `count`
+    // outlives the last callback.
+    unsafe {
+        assert_eq!(eventsource_loop_new(&mut event_loop), Error::None);
+        eventsource_set_loop(source, event_loop);
+        count_events(source, &raw mut count);
+        while eventsource_ready_state(source) != ReadyState::Closed {
+            let error = eventsource_loop_dispatch(event_loop, -1);
+            assert_eq!(error, Error::None);
+            waits += 1;
+        }
+        eventsource_loop_free(event_loop);
+    }
+    (count, waits)
+}
+
+/// Connects a source whose events are counted.
+///
+/// # Safety
+///
+/// The source is alive, and `count` until the last callback.
+unsafe fn count_events(source: *mut CSource, count: *mut usize) {
     extern "C" fn on_event(
         _: *mut CSource,
         _: *const CEvent,
         count: *mut c_void,
     ) {
-        // SAFETY: `count` below, on this thread alone until the end.
+        // SAFETY: on the thread of the callbacks alone until the end.
         unsafe { *count.cast::<usize>() += 1 };
     }
-    let mut count = 0_usize;
-    // SAFETY: `count` outlives the last callback.
+    // SAFETY: as promised.
     unsafe {
-        let user_data = (&raw mut count).cast();
-        eventsource_on_event(source, Some(on_event), user_data);
+        eventsource_on_event(source, Some(on_event), count.cast());
         eventsource_set_retry(source, Retry::Never as i32);
         assert_eq!(eventsource_connect(source), Error::None);
-        assert_eq!(eventsource_wait(source, -1), Error::None);
     }
-    (count, 1)
 }
 
 fn one_by_one(source: *mut CSource) -> (usize, usize) {
