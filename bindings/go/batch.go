@@ -27,7 +27,6 @@ static eventsource_error eventsource_go_next(
 import "C"
 
 import (
-	"strings"
 	"sync"
 	"unsafe"
 )
@@ -40,9 +39,9 @@ type batch struct {
 	next C.size_t
 	// Where the C text of the event before is.
 	eventType, lastEventID, origin *C.char
-	// Where data is copied, and for how many bytes more there is room.
-	copied strings.Builder
-	room   int
+	// A copy of what is at an address.
+	copied string
+	from   uintptr
 }
 
 // Sources that have nothing to tell share what the others need.
@@ -60,10 +59,9 @@ func (s *Source) take() error {
 	}
 	err := errorOf(C.eventsource_go_next(s.source, &b.taken))
 	b.next, b.eventType, b.lastEventID, b.origin = 0, nil, nil, nil
+	// Something else is there from now on.
+	b.copied, b.from = "", 0
 	if err != nil {
-		// What it holds is no longer of use, and may be long.
-		b.copied.Reset()
-		b.room = 0
 		batches.Put(b)
 		b = nil
 	}
@@ -81,33 +79,31 @@ func (b *batch) item(index C.size_t) *C.eventsource_item {
 	return *(**C.eventsource_item)(unsafe.Pointer(&b.taken.items[index]))
 }
 
-// data copies the data of the event before next. It shares memory with that of
-// those that follow: to allocate takes longer than to copy.
+// data copies the data of the event before next, together with those of the
+// events that follow and lie behind them: to copy each would take longer.
 func (b *batch) data(event *C.eventsource_event) string {
-	length := int(event.data_len)
-	if b.room < length {
-		b.room = b.enough(length)
-		b.copied.Reset()
-		b.copied.Grow(b.room)
+	length := uintptr(event.data_len)
+	start := uintptr(unsafe.Pointer(event.data)) - b.from
+	if have := uintptr(len(b.copied)); start > have || length > have-start {
+		b.copied, b.from = b.together(event), b.from+start
+		start = 0
 	}
-	b.room -= length
-	start := b.copied.Len()
-	b.copied.WriteString(borrowed(event.data, event.data_len))
-	return b.copied.String()[start:]
+	return b.copied[start : start+length]
 }
 
-// enough is the length of the data of an event, and of those behind it as far
-// as they share its memory.
-func (b *batch) enough(length int) int {
+// together copies the data of an event and of those behind it, as far as they
+// share memory. Where the NUL that ends the data of one is, and the next begin
+// behind it, all is text of the library's.
+func (b *batch) together(event *C.eventsource_event) string {
+	length := event.data_len
 	for i := b.next; i < b.taken.count; i++ {
-		event := b.item(i).event
-		if event == nil {
-			continue
-		}
-		if length+int(event.data_len) > chunk {
+		behind := uintptr(unsafe.Pointer(event.data)) + uintptr(length) + 1
+		next := b.item(i).event
+		if next == nil || uintptr(unsafe.Pointer(next.data)) != behind ||
+			length+1+next.data_len > chunk {
 			break
 		}
-		length += int(event.data_len)
+		length += 1 + next.data_len
 	}
-	return length
+	return text(event.data, length)
 }

@@ -207,7 +207,7 @@ type Source struct {
 }
 
 // How far a source reads ahead unless WithQueue says otherwise.
-const queue = 1024
+const queue = 4096
 
 // Connect makes a source for url, which is absolute, http or https, and starts
 // to connect. It does not wait for the connection: the range of

@@ -376,7 +376,7 @@ func WithInterface(nameOrAddress string) Option {
 		})
 }
 
-// WithQueue sets how many events the source reads ahead: 1024 by default, and
+// WithQueue sets how many events the source reads ahead: 4096 by default, and
 // never more text than one event may have, but for what is left of a read of at
 // most 64 KiB. While the queue is full, the source reads nothing more: the
 // server is slowed down, and nothing is lost.
