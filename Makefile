@@ -192,9 +192,9 @@ soak: ## Runs a thousand sources for TIME seconds (1800), and again on one loop
 	$(SOAK)
 	EVENTSOURCE_TEST_LOOP=1 $(SOAK)
 
-bench: library ## Measures parser, streams, queue, TLS, idle memory, close, loops
+bench: library ## Measures parser, streams, queue, TLS, memory, close, HTTP/2, loops
 	$(CARGO) bench --locked --bench parser --bench stream \
-		--bench queue --bench tls --bench idle --bench close
+		--bench queue --bench tls --bench idle --bench close --bench http2
 	$(CC) -std=c11 $(CFLAGS) -Iinclude -o $(RELEASE)/loops benches/loops.c \
 		-L$(RELEASE) -leventsource -pthread -Wl,-rpath,'$$ORIGIN'
 	$(RELEASE)/loops 1000

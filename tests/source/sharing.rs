@@ -177,21 +177,11 @@ impl Crowded {
                 thread::spawn(move || {
                     let mut http2 = Http2::silent(connection);
                     http2.settings(settings);
-                    loop {
+                    http2.answer_all(|http2| {
                         http2.open();
                         let path = http2.request.target.clone();
                         http2.data(format!("data: {path}\n\n"));
-                        loop {
-                            match http2.try_frame() {
-                                Ok(Some(head)) if head.kind == HEADERS => {
-                                    http2.read_request(head);
-                                    break;
-                                }
-                                Ok(Some(_)) => {}
-                                _ => return,
-                            }
-                        }
-                    }
+                    });
                 });
             }
         });

@@ -5,3 +5,4 @@ mod http2;
 pub mod process;
 pub mod server;
 pub mod shapes;
+pub mod streams;

@@ -126,6 +126,18 @@ impl Http2 {
         self.request = request_of(&block);
     }
 
+    /// Answers the request that was read, and each that follows, until the client
+    /// leaves.
+    pub fn answer_all(mut self, mut answer: impl FnMut(&mut Http2)) {
+        answer(&mut self);
+        while let Ok(Some(frame)) = self.try_frame() {
+            if frame.kind == HEADERS {
+                self.read_request(frame);
+                answer(&mut self);
+            }
+        }
+    }
+
     fn take(&mut self, length: usize) -> Vec<u8> {
         let taken = self.try_take(length).expect("bytes");
         taken.expect("the client has closed")
@@ -304,7 +316,7 @@ fn string(block: &mut Vec<u8>, text: &str) {
 
 /// The request that a block is the head of. The library writes every field
 /// out.
-fn request_of(mut block: &[u8]) -> Request {
+pub fn request_of(mut block: &[u8]) -> Request {
     let mut request =
         Request { version: "HTTP/2".to_owned(), ..Request::default() };
     while let [0 | 0x10, rest @ ..] = block {
