@@ -2,8 +2,10 @@
 //!
 //! A server in a process of its own accepts COUNT sources (1000), sends each
 //! one event and then nothing. What is shown is the growth of a process's
-//! resident memory, by source, over http and over https: with a thread for each
-//! source, and, in another process, with one loop for all.
+//! resident memory, by source, over http and over https, with a thread for each
+//! source and with one loop for all; and of sources of a loop that share
+//! connections over HTTP/2, with TLS. Each is measured in a process of its own:
+//! what another has freed would be used again.
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
@@ -22,12 +24,20 @@ use eventsource::ffi::*;
 use support::bench::process::Process;
 use support::certificates;
 use support::event_loop::EventLoop;
+use support::http2::Http2;
 use support::limits::allow_many_descriptors;
+use support::server::Server;
 
 const EVENT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     \r\ndata: first\n\n";
-/// Names what drives the sources, in the process that measures it.
-const DRIVER: &str = "DRIVER";
+/// As most servers have it.
+const MAX_CONCURRENT_STREAMS: (u16, u32) = (3, 100);
+/// What drives the sources, and what they speak. Only those of a loop share
+/// connections.
+const ROWS: [&str; 5] =
+    ["thread http", "thread https", "loop http", "loop https", "loop h2"];
+/// Has one of these, in the process that measures it.
+const ROW: &str = "ROW";
 /// After so long a loop's threads for attempts have ended.
 const LEISURE: Duration = Duration::from_millis(1500);
 /// Made before the growth is measured: what there is only once.
@@ -35,36 +45,30 @@ const WARM_UP: usize = 20;
 
 fn main() {
     allow_many_descriptors();
-    if let Ok(scheme) = env::var("SERVE") {
-        return serve(scheme == "https");
+    match env::var("SERVE").as_deref() {
+        Ok("h2") => return serve_over_http2(),
+        Ok(scheme) => return serve(scheme == "https"),
+        Err(_) => {}
     }
     let count = env::args().filter_map(|it| it.parse().ok()).next();
     let count: usize = count.unwrap_or(1000);
-    let Ok(driver) = env::var(DRIVER) else {
-        for driver in ["thread", "loop"] {
+    let Ok(row) = env::var(ROW) else {
+        for row in ROWS {
             let own = env::current_exe().expect("a program");
             let mut process = Command::new(own);
-            process.arg(count.to_string()).env(DRIVER, driver);
+            process.arg(count.to_string()).env(ROW, row);
             let status = process.status().expect("a process");
-            assert!(status.success(), "{driver}: {status}");
+            assert!(status.success(), "{row}: {status}");
         }
         return;
     };
+    let (driver, spoken) = row.split_once(' ').expect("two words");
+    let mut server = Process::start(spoken);
+    let url = server.line();
+    set_trust(&server.line());
     let event_loop = (driver == "loop").then(EventLoop::started);
-    let mut servers = ["http", "https"].map(Process::start);
-    let urls = servers.each_mut().map(|server| {
-        let (url, authority) = (server.line(), server.line());
-        // The last one counts. The first source that connects decides what the
-        // process trusts, of whatever scheme it is.
-        set_trust(&authority);
-        url
-    });
-    for (scheme, url) in ["http", "https"].into_iter().zip(urls) {
-        let kib = measure(&url, count, event_loop);
-        println!(
-            "{driver:6} {scheme:5} {count} idle sources, {kib:.1} KiB each"
-        );
-    }
+    let kib = measure(&url, count, event_loop);
+    println!("{driver:6} {spoken:5} {count} idle sources, {kib:.1} KiB each");
 }
 
 fn measure(url: &str, count: usize, event_loop: Option<EventLoop>) -> f64 {
@@ -141,8 +145,7 @@ fn resident() -> usize {
 }
 
 fn set_trust(authority: &str) {
-    // SAFETY: the only threads are those of sources that are connected or
-    // freed, which read no environment.
+    // SAFETY: there is no other thread yet.
     unsafe { env::set_var("SSL_CERT_FILE", authority) };
 }
 
@@ -163,6 +166,24 @@ fn serve(secure: bool) {
             } else {
                 keep(&mut client);
             }
+        });
+    }
+}
+
+/// The same, to each stream of each connection.
+fn serve_over_http2() {
+    let server = Server::secure(certificates::http2_only("127.0.0.1"));
+    println!("{}", server.url("/"));
+    println!("{}", env::var("SSL_CERT_FILE").expect("set by certificates"));
+    loop {
+        let connection = server.accept_unasked().expect("a client");
+        thread::spawn(|| {
+            let mut http2 = Http2::silent(connection);
+            http2.settings(&[MAX_CONCURRENT_STREAMS]);
+            http2.answer_all(|http2| {
+                http2.open();
+                http2.data("data: first\n\n");
+            });
         });
     }
 }
