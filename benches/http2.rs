@@ -10,16 +10,13 @@
 
 #![expect(unsafe_code, reason = "the C API is what is measured")]
 
-use std::ffi::{CString, c_void};
-use std::hint::black_box;
-use std::ptr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use eventsource::ffi::*;
+use eventsource::ffi::{Error, eventsource_set_http_version};
 use support::bench::cpu::time_of_all;
-use support::bench::{server, streams};
+use support::bench::{follow, server, streams};
 use support::event_loop::EventLoop;
 use support::http2::{Http2, RST_STREAM};
 use support::server::Server;
@@ -33,7 +30,7 @@ fn main() {
     streams::serve();
     server::serve();
     let http1 = server::Server::start(SHAPE);
-    let http2 = streams::Server::start(SHAPE);
+    let http2 = streams::start(SHAPE);
     let event_loop = EventLoop::started();
     let cycles = BYTES / http2.bytes;
     let url = format!("{}{cycles}", http2.url);
@@ -161,41 +158,12 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 /// Follows the stream to its end; returns how many events it had.
 fn follow(url: &str, version: i32, event_loop: Option<EventLoop>) -> usize {
-    extern "C" fn on_event(
-        _: *mut CSource,
-        event: *const CEvent,
-        seen: *mut c_void,
-    ) {
-        // SAFETY: the library's event, and `seen` below, on its thread.
-        let (event, seen) = unsafe { (&*event, &mut *seen.cast::<usize>()) };
-        black_box(event.data_len);
-        *seen += 1;
-    }
-    extern "C" fn on_error(
-        source: *mut CSource,
-        _: *const CFailure,
-        _: *mut c_void,
-    ) {
-        // SAFETY: the callback's own source.
-        unsafe { eventsource_close(source) };
-    }
-    let url = CString::new(url).expect("our URL");
-    let mut seen = 0;
-    let mut source = ptr::null_mut();
-    // SAFETY: `seen` lives until the source has been freed.
-    unsafe {
-        let user_data = (&raw mut seen).cast();
-        assert_eq!(eventsource_new(url.as_ptr(), &mut source), Error::None);
-        eventsource_on_event(source, Some(on_event), user_data);
-        eventsource_on_error(source, Some(on_error), user_data);
-        let set = eventsource_set_http_version(source, version);
+    follow::follow(url, |source| {
+        // SAFETY: a source that has yet to connect.
+        let set = unsafe { eventsource_set_http_version(source, version) };
         assert_eq!(set, Error::None);
         if let Some(event_loop) = event_loop {
             event_loop.drives(source.into());
         }
-        assert_eq!(eventsource_connect(source), Error::None);
-        assert_eq!(eventsource_wait(source, -1), Error::None);
-        eventsource_free(source);
-    }
-    seen
+    })
 }

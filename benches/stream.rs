@@ -6,14 +6,11 @@
 //! turns; the median of the rounds is shown.
 
 use std::env;
-use std::ffi::{CString, c_void};
-use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::ptr;
 
-use eventsource::ffi::*;
 use support::bench::cpu::time_of_all;
+use support::bench::follow::follow;
 use support::bench::server::{Server, serve};
 use support::bench::shapes::SHAPES;
 
@@ -47,7 +44,7 @@ fn measure(name: &str) {
     let (mut count, mut bytes) = (0, 0);
     for _ in 0..ROUNDS {
         bare.push(time_of_all(|| bytes = receive(url)));
-        ours.push(time_of_all(|| count = follow(url)));
+        ours.push(time_of_all(|| count = follow(url, |_| ())));
     }
     assert_eq!(count, cycles * server.events, "the whole stream was read");
     let median = |times: &mut Vec<f64>| {
@@ -81,41 +78,4 @@ fn receive(url: &str) -> usize {
             read => total += read,
         }
     }
-}
-
-/// Follows the stream to its end; returns how many events it had.
-#[expect(unsafe_code, reason = "the C API is what is measured")]
-fn follow(url: &str) -> usize {
-    extern "C" fn on_event(
-        _: *mut CSource,
-        event: *const CEvent,
-        seen: *mut c_void,
-    ) {
-        // SAFETY: the library's event, and `seen` below, on its thread.
-        let (event, seen) = unsafe { (&*event, &mut *seen.cast::<usize>()) };
-        black_box(event.data_len);
-        *seen += 1;
-    }
-    extern "C" fn on_error(
-        source: *mut CSource,
-        _: *const CFailure,
-        _: *mut c_void,
-    ) {
-        // SAFETY: the callback's own source.
-        unsafe { eventsource_close(source) };
-    }
-    let url = CString::new(url).expect("our URL");
-    let mut seen = 0;
-    let mut source = ptr::null_mut();
-    // SAFETY: `seen` lives until the source has been freed.
-    unsafe {
-        let user_data = (&raw mut seen).cast();
-        assert_eq!(eventsource_new(url.as_ptr(), &mut source), Error::None);
-        eventsource_on_event(source, Some(on_event), user_data);
-        eventsource_on_error(source, Some(on_error), user_data);
-        assert_eq!(eventsource_connect(source), Error::None);
-        assert_eq!(eventsource_wait(source, -1), Error::None);
-        eventsource_free(source);
-    }
-    seen
 }

@@ -4,20 +4,16 @@
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
 
-use crate::http2::{block, frame};
+use crate::http2::{
+    ACK, DATA, END_HEADERS, EVENT_STREAM, HEADERS, PING, SETTINGS,
+    WINDOW_UPDATE, block, frame,
+};
 
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 const FRAME_HEAD: usize = 9;
 /// What a frame may have without the client's word.
 const MOST: usize = 16 << 10;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u32 = 4;
 
 struct Connection {
@@ -50,8 +46,7 @@ pub(super) fn flood(
             None => connection.hear()?,
         }
     };
-    let head = [(":status", "200"), ("content-type", "text/event-stream")];
-    connection.send(HEADERS, END_HEADERS, stream, &block(&head))?;
+    connection.send(HEADERS, END_HEADERS, stream, &block(&EVENT_STREAM))?;
     let events = events.iter().flat_map(|it| it.as_bytes().chunks(MOST));
     for part in events.cycle() {
         let size = part.len() as i64;

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::{env, mem, thread};
 
-use super::process::Process;
+use super::server::Server;
 use super::shapes::{SHAPES, events};
 use crate::http2::{
     ACK, DATA, END_HEADERS, END_STREAM, EVENT_STREAM, HEADERS, RST_STREAM,
@@ -29,24 +29,8 @@ const WINDOW: usize = 256 << 10;
 
 /// The server of one shape. `GET /COUNT` is answered with so many cycles, an
 /// event a frame; `GET /COUNT/full` in frames that are full.
-pub struct Server {
-    _process: Process,
-    /// Where it is, up to the count.
-    pub url: String,
-    /// How many events, and how many bytes of them, a cycle has.
-    pub events: usize,
-    pub bytes: usize,
-}
-
-impl Server {
-    pub fn start(shape: &str) -> Server {
-        let mut process = Process::start(&format!("http2 {shape}"));
-        let line = process.line();
-        let mut words = line.split_whitespace();
-        let url = words.next().expect("its URL").to_owned();
-        let mut number = || words.next().unwrap().parse().expect("a number");
-        Server { _process: process, url, events: number(), bytes: number() }
-    }
+pub fn start(shape: &str) -> Server {
+    Server::start(&format!("http2 {shape}"))
 }
 
 /// The life of the server's process, if this is it.
@@ -122,7 +106,7 @@ impl Connection {
         let mut client = BufReader::new(client);
         client.read_exact(&mut [0; PREFACE])?;
         loop {
-            let mut head = [0; 9];
+            let mut head = [0; HEAD];
             client.read_exact(&mut head)?;
             let [a, b, c, kind, flags, stream @ ..] = head;
             let length = u32::from_be_bytes([0, a, b, c]) as usize;
