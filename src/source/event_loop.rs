@@ -6,8 +6,7 @@
 //! in this order: the core, for a dispatch; a seat, for a turn of its source;
 //! and inside either the arrivals, the workers' jobs, or what a source locks.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -23,6 +22,7 @@ use crate::source::end::End;
 #[cfg(feature = "http2")]
 use crate::source::lines::{Floor, Lines, News};
 use crate::source::seat::Seat;
+use crate::source::slots::Slots;
 use crate::source::workers::{Job, Workers};
 use crate::sync::{lock, try_lock};
 use crate::sys::{self, Epoll, Events, Timer};
@@ -151,10 +151,7 @@ struct Arrivals {
 
 /// What belongs to the thread that drives.
 struct Core {
-    slots: Vec<Slot>,
-    deadlines: Deadlines,
-    /// Slots that have another turn without a wait.
-    more: Vec<u32>,
+    slots: Slots<Arc<Place>>,
     /// Those that wait for room for an attempt, by their tokens.
     line: VecDeque<u64>,
     events: Events,
@@ -170,24 +167,6 @@ struct Core {
 /// The connections that sources share: not here while something happens there.
 #[cfg(feature = "http2")]
 type Shared = Option<Box<Lines>>;
-
-#[derive(Default)]
-struct Slot {
-    /// Tells a source from those that had its number before.
-    generation: u32,
-    seat: Option<Arc<Place>>,
-    /// It is in `more`.
-    more: bool,
-    deadline: Option<Instant>,
-    /// The earliest time at which the slot stands in the heap.
-    queued: Option<Instant>,
-}
-
-/// The slots that have a deadline, the earliest first. An entry that is out of
-/// date stays until its time has come: a deadline that moves with every read
-/// costs nothing.
-#[derive(Default)]
-struct Deadlines(BinaryHeap<Reverse<(Instant, u32)>>);
 
 const WAKE: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
@@ -214,9 +193,7 @@ impl Loop {
                 next: SHARED + 1,
             }),
             core: Mutex::new(Core {
-                slots: Vec::new(),
-                deadlines: Deadlines::default(),
-                more: Vec::new(),
+                slots: Slots::new(),
                 line: VecDeque::new(),
                 events: Events::default(),
                 numbers: Vec::new(),
@@ -450,7 +427,7 @@ impl Loop {
 
     fn next_time(&self, core: &Core) -> Option<Instant> {
         let growth = self.workers.grow();
-        let next = core.deadlines.earliest().into_iter().chain(growth).min();
+        let next = core.slots.next_deadline().into_iter().chain(growth).min();
         #[cfg(feature = "http2")]
         let next = {
             let lines = core.lines.as_ref();
@@ -467,7 +444,7 @@ impl Loop {
             return true;
         }
         let any_in_line = !core.line.is_empty();
-        !core.more.is_empty() || any_in_line && self.workers.have_room()
+        core.slots.any_has_more() || any_in_line && self.workers.have_room()
     }
 
     /// Waits, and gives each source a turn for which there is something to do.
@@ -489,7 +466,7 @@ impl Loop {
         let waited = self.epoll.wait(&mut events, until);
         self.inbox.awake();
         waited?;
-        let more = std::mem::take(&mut core.more);
+        let more = core.slots.list_more();
         let mut did = !more.is_empty();
         did |= self.look_at_inbox(core);
         for token in events.tokens() {
@@ -509,9 +486,9 @@ impl Loop {
                     });
                 }
                 token => {
-                    let number = token as u32;
-                    let slot = &core.slots[number as usize];
-                    if slot.token(number) == token && !slot.more {
+                    if let Some(number) = core.slots.find(token)
+                        && !core.slots.has_more(number)
+                    {
                         did = true;
                         self.give_turn(core, number, Why::Readable);
                     }
@@ -520,9 +497,7 @@ impl Loop {
         }
         core.events = events;
         for number in more {
-            let slot = &mut core.slots[number as usize];
-            // Another may have its number by now.
-            if std::mem::take(&mut slot.more) {
+            if core.slots.take_more(number) {
                 self.give_turn(core, number, Why::Readable);
             }
         }
@@ -530,13 +505,12 @@ impl Loop {
         {
             did |= self.look_at_lines(core);
         }
-        if core.deadlines.earliest().is_some() {
+        if core.slots.next_deadline().is_some() {
             let now = Instant::now();
-            while let Some(number) = core.next_due(now) {
+            while let Some(number) = core.slots.take_due(now) {
                 did = true;
                 self.give_turn(core, number, Why::Due);
             }
-            core.compact_deadlines();
         }
         did |= self.let_in(core);
         #[cfg(feature = "http2")]
@@ -552,9 +526,7 @@ impl Loop {
                 break;
             }
             let token = core.line.pop_front().expect("one for each");
-            let number = token as u32;
-            // Another may have its number by now.
-            if core.slots[number as usize].token(number) == token {
+            if let Some(number) = core.slots.find(token) {
                 any = true;
                 self.give_turn(core, number, Why::Room);
             }
@@ -565,11 +537,7 @@ impl Loop {
     fn settle_arrivals(&self, core: &mut Core) {
         let new = std::mem::take(&mut lock(&self.arrivals).new);
         for (number, seat) in new {
-            let number = number as usize;
-            if core.slots.len() <= number {
-                core.slots.resize_with(number + 1, Slot::default);
-            }
-            core.slots[number].seat = Some(seat);
+            core.slots.insert(number, seat);
         }
     }
 
@@ -648,12 +616,11 @@ impl Loop {
         number: u32,
         turn: impl FnOnce(&mut dyn Life, &mut Hands<'_>) -> After,
     ) {
-        let Core { slots, deadlines, line, buffer, .. } = core;
-        let Some(slot) = slots.get_mut(number as usize) else { return };
-        let Some(seat) = &slot.seat else { return };
+        let Core { slots, line, buffer, .. } = core;
+        let Some((seat, token)) = slots.get(number) else { return };
         let mut hands = Hands {
             epoll: &self.epoll,
-            token: slot.token(number),
+            token,
             inbox: &self.inbox,
             workers: &self.workers,
             #[cfg(feature = "http2")]
@@ -676,15 +643,8 @@ impl Loop {
         let after = seat.turn(sys::here(), turn, is_over);
         match after {
             Some(After::AsBefore) => {}
-            Some(After::Wait(deadline)) => {
-                deadlines.set(slot, number, deadline);
-            }
-            Some(After::More) => {
-                deadlines.set(slot, number, None);
-                if !std::mem::replace(&mut slot.more, true) {
-                    core.more.push(number);
-                }
-            }
+            Some(After::Wait(deadline)) => slots.set_deadline(number, deadline),
+            Some(After::More) => slots.set_more(number),
             // Over, or somebody has taken it.
             Some(After::Over(_)) | None => self.clear(core, number),
         }
@@ -692,11 +652,7 @@ impl Loop {
 
     /// The number is for another source.
     fn clear(&self, core: &mut Core, number: u32) {
-        let slot = &mut core.slots[number as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.deadline = None;
-        slot.more = false;
-        let seat = slot.seat.take();
+        let seat = core.slots.remove(number);
         lock(&self.arrivals).spare.push(number);
         drop(seat);
         // It may have been the last one.
@@ -706,8 +662,8 @@ impl Loop {
     /// The end of the loop: nobody is left in it.
     fn close_all(&self, core: &mut Core) {
         self.settle_arrivals(core);
-        for number in 0..core.slots.len() as u32 {
-            if let Some(seat) = &core.slots[number as usize].seat {
+        for number in 0..core.slots.len() {
+            if let Some((seat, _)) = core.slots.get(number) {
                 let close = |life: &mut Box<dyn Life>| life.close();
                 seat.turn(sys::here(), close, |()| false);
                 self.give_turn(core, number, Why::Signal);
@@ -801,12 +757,6 @@ impl Member {
     }
 }
 
-impl Slot {
-    fn token(&self, number: u32) -> u64 {
-        u64::from(self.generation) << u32::BITS | u64::from(number)
-    }
-}
-
 /// What the connections that are shared give turns by.
 #[cfg(feature = "http2")]
 struct Turns<'a> {
@@ -818,10 +768,7 @@ struct Turns<'a> {
 impl Floor for Turns<'_> {
     #[inline]
     fn tell(&mut self, lines: &mut Lines, token: u64, news: News<'_, '_>) {
-        let number = token as u32;
-        let slot = self.core.slots.get(number as usize);
-        // Another may have its number by now.
-        if slot.is_some_and(|slot| slot.token(number) == token) {
+        if let Some(number) = self.core.slots.find(token) {
             let turn = |life: &mut dyn Life, hands: &mut Hands<'_>| {
                 life.told(news, hands)
             };
@@ -846,57 +793,6 @@ impl Core {
         if let Some(buffer) = self.buffer.take() {
             buffer.give_back();
         }
-    }
-
-    /// A slot whose deadline has passed; it has none any more.
-    fn next_due(&mut self, now: Instant) -> Option<u32> {
-        loop {
-            let (time, number) = self.deadlines.pop_until(now)?;
-            let slot = &mut self.slots[number as usize];
-            if slot.queued != Some(time) {
-                continue;
-            }
-            slot.queued = None;
-            match slot.deadline {
-                Some(deadline) if deadline <= now => {
-                    slot.deadline = None;
-                    return Some(number);
-                }
-                deadline => self.deadlines.set(slot, number, deadline),
-            }
-        }
-    }
-
-    /// Deadlines that are out of date do not outnumber the others by much.
-    fn compact_deadlines(&mut self) {
-        let Core { slots, deadlines, .. } = self;
-        if deadlines.0.len() > 64 + 2 * slots.len() {
-            deadlines.0.retain(|Reverse((time, number))| {
-                slots[*number as usize].queued == Some(*time)
-            });
-        }
-    }
-}
-
-impl Deadlines {
-    fn set(&mut self, slot: &mut Slot, number: u32, deadline: Option<Instant>) {
-        slot.deadline = deadline;
-        if let Some(deadline) = deadline
-            && slot.queued.is_none_or(|queued| deadline < queued)
-        {
-            slot.queued = Some(deadline);
-            self.0.push(Reverse((deadline, number)));
-        }
-    }
-
-    fn earliest(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((time, _))| *time)
-    }
-
-    fn pop_until(&mut self, now: Instant) -> Option<(Instant, u32)> {
-        let due = self.earliest()? <= now;
-        let entry = if due { self.0.pop() } else { None };
-        entry.map(|Reverse(entry)| entry)
     }
 }
 
@@ -1006,28 +902,6 @@ mod tests {
             assert_eq!(all(&said), turn);
         }
         assert_eq!(test.dispatch(), Err(Error::Timeout));
-    }
-
-    /// Deadlines that move leave nothing behind that grows.
-    #[test]
-    fn deadlines_that_move_stay_few() {
-        const TURNS: usize = 2000;
-        let test = Test::new();
-        let hour = Duration::from_secs(3600);
-        let turn = |number: usize| -> Turn {
-            let time =
-                if number.is_multiple_of(2) { hour } else { Duration::ZERO };
-            Box::new(move |_| After::Wait(Some(Instant::now() + time)))
-        };
-        let (member, said) = test.add((0..TURNS).map(turn).collect());
-        let mut turns = 0;
-        while turns < TURNS - 2 {
-            member.ring();
-            assert_eq!(test.dispatch(), Ok(()));
-            turns += all(&said).len();
-        }
-        assert!(lock(&test.0.core).deadlines.0.len() < 100);
-        test.0.free();
     }
 
     /// While jobs wait that nobody has the time for, others stand in line. Who

@@ -28,4 +28,5 @@ pub(crate) mod queue;
 pub(crate) mod ride;
 pub(crate) mod seat;
 pub(crate) mod shared;
+pub(crate) mod slots;
 pub(crate) mod workers;
