@@ -143,9 +143,10 @@
 //
 // Text
 // ----
-// Text is UTF-8 and ends with a NUL; paths are bytes, as the system has them.
-// Where the stream can put a NUL in the middle, a length stands beside the
-// text; it does not count the last NUL.
+// Text is UTF-8 and ends with a NUL; other text is refused with
+// EVENTSOURCE_ERROR_UTF8. Paths are bytes, as the system has them. Where the
+// stream can put a NUL in the middle, a length stands beside the text; it does
+// not count the last NUL.
 //
 // Errors
 // ------

@@ -9,6 +9,7 @@ mod install;
 mod layers;
 mod licences;
 mod man;
+mod numbers;
 mod recipes;
 mod security;
 mod standard;

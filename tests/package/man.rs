@@ -1,7 +1,7 @@
 //! The manual pages: every function is on one, as the header declares it, and
 //! what they show compiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use support::api::API;
@@ -87,30 +87,55 @@ fn the_pages_name_every_enumerator_with_its_number() {
         let (name, number) = (&enumerator.name, enumerator.number);
         let item = format!("\n.It Dv {name} Pq {number}\n");
         let (_, rest) = pages.split_once(&item).expect(&item);
-        if name.starts_with("EVENTSOURCE_ERROR_") {
-            let told = rest
-                .lines()
-                .take_while(|l| !l.starts_with(".It") && *l != ".El")
-                .map(|line| match line.strip_prefix(".Ql ") {
-                    Some(literal) => format!("`{literal}`"),
-                    None => line.to_owned(),
-                });
-            let told: Vec<_> = told.collect();
-            assert_eq!(told.join(" "), enumerator.doc, "{name}");
-        }
+        let lines = rest.lines();
+        let lines = lines.take_while(|l| !l.starts_with(".It") && *l != ".El");
+        let told: Vec<_> = lines.map(plain).collect();
+        // The page may say more.
+        let told = told.join(" ");
+        assert!(told.starts_with(&enumerator.doc), "{name}: {told}");
     }
 }
 
-/// A page names the errors that the header names for its functions.
+/// A line of a page as the header would have it.
+fn plain(line: &str) -> String {
+    if let Some(literal) = line.strip_prefix(".Ql ") {
+        return format!("`{literal}`");
+    }
+    let name = line.strip_prefix(".Dv ").unwrap_or(line);
+    name.replace(" ,", ",").replace(" ;", ";").replace(" .", ".")
+}
+
+/// The errors that some text names.
+fn errors(text: &str) -> BTreeSet<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !is_name(c));
+    words.filter(|it| it.starts_with("EVENTSOURCE_ERROR_")).collect()
+}
+
+/// A page names the errors that the header names for its functions, and lists
+/// no others but those that the header names for all functions.
 #[test]
 fn the_pages_name_the_errors_of_their_functions() {
-    let pages = pages();
-    for function in &API.functions {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let words = function.doc.split(|c| !is_name(c));
-        for error in words.filter(|it| it.starts_with("EVENTSOURCE_ERROR_")) {
-            let named = pages[&function.page].contains(error);
-            assert!(named, "{}: {error}", function.name);
+    let header = fs::read_to_string(path("include/eventsource.h"));
+    let header = header.expect("a header");
+    let (for_all, _) = header.split_once("\n#include").expect("a prologue");
+    let for_all = errors(for_all);
+    for (page, text) in pages() {
+        let functions = API.functions.iter().filter(|it| it.page == page);
+        let mut own = BTreeSet::new();
+        for function in functions {
+            for error in errors(&function.doc) {
+                assert!(text.contains(error), "{}: {error}", function.name);
+                own.insert(error);
+            }
+        }
+        // The page of eventsource_strerror() lists what all numbers mean.
+        let Some((_, list)) = text.split_once(".Sh ERRORS\n") else { continue };
+        let (list, _) = list.split_once("\n.Sh ").expect("more sections");
+        for error in errors(list) {
+            let known = own.contains(error) || for_all.contains(error);
+            let lists_all = page == "eventsource_strerror";
+            assert!(known || lists_all, "{page}: {error}");
         }
     }
 }
