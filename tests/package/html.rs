@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use super::standard::sources;
 use serde_json::Value;
 use support::api::API;
 use support::program::{path, scratch, succeed};
@@ -152,6 +153,30 @@ fn the_guide_lists_its_pages_and_the_examples() {
         // The demo's server is no example of the library.
         let shown = text.contains(&format!("examples/{example}"));
         assert!(shown || example == "demo.rs", "{example}");
+    }
+}
+
+/// What the guide's first page promises. The last two answer many questions.
+#[test]
+fn each_page_of_the_guide_shows_a_program_that_is_tested() {
+    let mut tests = String::new();
+    sources(&path("tests"), &mut tests);
+    for file in files(&path("docs")) {
+        let page = path("docs").join(&file);
+        let text = fs::read_to_string(page).expect("a page");
+        let shown = text.split("\n\n").filter_map(|paragraph| {
+            let program = paragraph.strip_prefix("[examples/")?;
+            program.trim().strip_suffix(')')?.split_once("](")
+        });
+        let shown: Vec<_> = shown.map(|(program, _)| program).collect();
+        let other = ["README.md", "faq.md", "troubleshooting.md"];
+        assert_eq!(shown.is_empty(), other.contains(&&*file), "{file}");
+        for program in shown {
+            // Tests build programs in Go by their names alone.
+            let name = program.strip_suffix(".go").unwrap_or(program);
+            let is_tested = tests.contains(&format!("{name}\""));
+            assert!(is_tested, "{file}: no test runs {program}");
+        }
     }
 }
 
