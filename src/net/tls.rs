@@ -13,6 +13,11 @@ use crate::net::trust::{Name, Terms};
 use crate::sys::{Entry, Interest};
 use crate::wait::{Interrupted, Until};
 
+/// With so much room and more, many records are received at once.
+const LARGE: usize = 64 * 1024;
+/// The most that a record holds (RFC 8446, 5.1).
+const RECORD: usize = 16 * 1024;
+
 /// What bytes travel over. Reading and writing never wait; what waits says
 /// until when.
 #[derive(Debug)]
@@ -338,16 +343,53 @@ impl Secure {
             // `UnexpectedEof` if the peer has left without close_notify.
             read => return self.has_read(read, buffer.len()),
         }
-        self.read_records(waits)?;
+        // A record that followed what was read last may have been refused.
+        self.process()?;
+        let received = match buffer.len() < LARGE {
+            true => self.read_records(waits).map(|_| 0),
+            false => self.read_at_once(buffer, waits),
+        };
         // A key update's answer; if it cannot go now, it goes with the next.
         let _ = self.flush();
+        if let Ok(length @ 1..) = received {
+            return Ok(length);
+        }
         match self.tls.reader().read(buffer) {
-            // Records without data can come without end: the caller looks at
-            // its deadline before it asks again.
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                received?;
+                // Records without data can come without end: the caller looks
+                // at its deadline before it asks again.
                 Err(io::ErrorKind::Interrupted.into())
             }
             read => self.has_read(read, buffer.len()),
+        }
+    }
+
+    /// Receives many records into the end of the buffer, and puts their text at
+    /// its beginning. By itself rustls receives one at a time.
+    fn read_at_once(
+        &mut self,
+        buffer: &mut [u8],
+        waits: bool,
+    ) -> io::Result<usize> {
+        // rustls may hold the beginning of one more.
+        let room_for_text = (buffer.len() + RECORD) / 2;
+        let (text, records) = buffer.split_at_mut(room_for_text);
+        let received = self.below.receive(records, waits)?;
+        self.is_empty = received < records.len() && !self.below.may_hold_more();
+        let mut records = &records[..received];
+        let mut length = 0;
+        loop {
+            let taken = self.tls.read_tls(&mut records)?;
+            match self.process() {
+                // What came before it is in order.
+                Err(_) if length > 0 => return Ok(length),
+                processed => processed?,
+            }
+            length += self.tls.reader().read(&mut text[length..]).unwrap_or(0);
+            if taken == 0 || records.is_empty() {
+                return Ok(length);
+            }
         }
     }
 
@@ -366,10 +408,16 @@ impl Secure {
         let mut below = Below { stream, waits, is_empty: false };
         let read = self.tls.read_tls(&mut below)?;
         self.is_empty = below.is_empty;
-        let state = self.tls.process_new_packets();
-        // The end has come with the last bytes, and is to be read, too.
-        self.is_empty &= !state.map_err(io::Error::other)?.peer_has_closed();
+        self.process()?;
         Ok(read)
+    }
+
+    /// Decrypts what was received. What ends it, an error or close_notify, has
+    /// come with the last bytes, and is to be read, too.
+    fn process(&mut self) -> io::Result<()> {
+        let state = self.tls.process_new_packets();
+        self.is_empty &= state.as_ref().is_ok_and(|it| !it.peer_has_closed());
+        state.map(drop).map_err(io::Error::other)
     }
 
     /// After a failed write, looks for a TLS alert that the peer sent before it

@@ -359,6 +359,23 @@ fn records_have_no_meaning() {
     source.message("small");
 }
 
+/// What came before a record that is none is dispatched, however it came.
+#[test]
+fn events_before_what_is_no_record_are_dispatched() {
+    let server = Server::secure(certificates::trusted("127.0.0.1"));
+    let source = Source::connected(&server.url("/"));
+    for size in [1, 1_000, 10_000, 50_000, 200_000] {
+        let mut connection = server.accept();
+        connection.send(EVENT_STREAM);
+        source.opened();
+        let data = "x".repeat(size);
+        connection.send_and_break(format!("data: {data}\n\ndata: last\n\n"));
+        assert_eq!(source.event().data.len(), size);
+        source.message("last");
+        source.retrying(Error::Tls);
+    }
+}
+
 /// Head and first event in one record: what the head's reader has taken from
 /// the socket belongs to the body.
 #[test]

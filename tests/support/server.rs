@@ -484,6 +484,19 @@ impl Connection {
         tls.flush().expect("a client that reads");
     }
 
+    /// Writes bytes, and with them some that are no record of TLS.
+    pub fn send_and_break(&mut self, bytes: impl AsRef<[u8]>) {
+        let Stream::Tls(tls) = &mut self.stream else { panic!("no TLS") };
+        tls.conn.set_buffer_limit(None);
+        tls.conn.writer().write_all(bytes.as_ref()).expect("room");
+        let mut sent = Vec::new();
+        while tls.conn.wants_write() {
+            tls.conn.write_tls(&mut sent).expect("memory");
+        }
+        sent.extend_from_slice(b"no record of TLS");
+        tls.sock.write_all(&sent).expect("a client that reads");
+    }
+
     /// Sends FIN, and stays to see what the client does.
     pub fn half_close(&self) {
         self.stream.socket().shutdown(Shutdown::Write).expect("a connection");
