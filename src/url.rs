@@ -78,17 +78,18 @@ impl HttpUrl {
 
     /// R56: scheme, host, and port if it is not the scheme's own.
     pub(crate) fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
+        [self.0.scheme(), "://", self.authority()].concat()
     }
 
     pub(crate) fn has_origin_of(&self, other: &HttpUrl) -> bool {
-        self.0.origin() == other.0.origin()
+        self.0.scheme() == other.0.scheme()
+            && self.authority() == other.authority()
     }
 
     /// What a log may show: no user, password, query and fragment, any of
     /// which may be a secret.
     pub(crate) fn loggable(&self) -> impl fmt::Display {
-        Loggable(&self.0)
+        Loggable(self)
     }
 
     pub(crate) fn remove_user_info(&mut self) {
@@ -101,12 +102,11 @@ impl HttpUrl {
     }
 }
 
-struct Loggable<'a>(&'a Url);
+struct Loggable<'a>(&'a HttpUrl);
 
 impl fmt::Display for Loggable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.0.origin().ascii_serialization();
-        write!(f, "{origin}{}", self.0.path())
+        write!(f, "{}{}", self.0.origin(), self.0.as_url().path())
     }
 }
 
@@ -117,6 +117,34 @@ impl TryFrom<Url> for HttpUrl {
         match url.scheme() {
             "http" | "https" => Ok(HttpUrl(url)),
             _ => Err(Error::Scheme),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of a URL are those of its origin.
+    #[test]
+    fn an_origin_is_what_the_url_standard_says() {
+        let urls = [
+            "http://EXAMPLE.com:80",
+            "https://example.com:80/",
+            "https://u:p@EXAMPLE.com:443/path?query#fragment",
+            "https://:@xn--mnchen-3ya.test.:0444",
+            "http://u@[::ffff:1.2.3.4]:8080",
+            "http://0x7f.1/@:",
+            "https://127.0.0.1",
+        ];
+        let urls = urls.map(|url| HttpUrl::parse(url).expect("a URL"));
+        for one in &urls {
+            let origin = one.0.origin();
+            assert_eq!(one.origin(), origin.ascii_serialization());
+            for other in &urls {
+                let same = origin == other.0.origin();
+                assert_eq!(one.has_origin_of(other), same, "{one:?} {other:?}");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -342,7 +342,7 @@ fn over_http1(
     *request.uri_mut() = Uri::from_static(URI_FOR_UREQ);
     let (request, body) = request.into_parts();
     let wires = Wires(Mutex::new(Some(wire)));
-    let agent = Agent::with_parts(config(), wires, Unresolved);
+    let agent = Agent::with_parts(CONFIG.clone(), wires, Unresolved);
     let response = match body {
         None => agent.run(Request::from_parts(request, ())),
         Some(body) => agent.run(Request::from_parts(request, body)),
@@ -388,8 +388,8 @@ impl From<NoAnswer> for NoConnection {
     }
 }
 
-fn config() -> Config {
-    // Headers are ours, and so are redirects, proxies and timeouts.
+/// Headers are ours, and so are redirects, proxies and timeouts.
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     Config::builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
@@ -401,6 +401,12 @@ fn config() -> Config {
         .accept("")
         .accept_encoding("")
         .build()
+});
+
+/// Has ureq look at the environment, for proxies that it is not to use: it does
+/// so whenever it makes a configuration.
+pub(crate) fn read_environment() {
+    LazyLock::force(&CONFIG);
 }
 
 /// Where [`Wire`] leaves what it was made of.

@@ -41,9 +41,12 @@ pub(crate) fn drive<H: Handler>(
                 })
             }
             Next::Wait(deadline) => {
+                let until = Until::new(state, deadline);
                 // What callbacks have used is dead for all of the wait.
-                sys::release_dead_stack();
-                let waited = Until::new(state, deadline).sleep();
+                if !until.has_passed() {
+                    sys::release_dead_stack();
+                }
+                let waited = until.sleep();
                 step(source, |source| match waited {
                     // An attempt begins, or the source finds that it was
                     // closed.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::http::buffer::Buffer;
+use crate::http::exchange;
 use crate::memory::joined;
 use crate::net::trust::Trust;
 use crate::panic::catch;
@@ -326,6 +327,7 @@ impl Handle {
             queue.set_max_bytes(if max == 0 { usize::MAX } else { max });
         }
         // On the program's thread, which knows whether another changes it.
+        exchange::read_environment();
         if let Some(changed) = settings.options.network.read_environment() {
             settings.options.network().set_environment(changed);
         }
