@@ -52,6 +52,10 @@ mod sync {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        mutex.try_lock().ok()
+    }
 }
 
 /// As the library has it: a descriptor is readable or not.
@@ -86,6 +90,10 @@ mod sys {
 
         pub(crate) fn clear(&self) -> bool {
             mem::take(&mut *self.0.0.0.lock().unwrap())
+        }
+
+        pub(crate) fn is_set(&self) -> bool {
+            *self.0.0.0.lock().unwrap()
         }
 
         pub(crate) fn entry(&self) -> Entry {

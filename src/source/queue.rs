@@ -24,7 +24,7 @@ use crate::response::Response;
 use crate::source::batch::{Batch, Kept, Names, Place, Rare, Size};
 use crate::state::State;
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::sync::{Arc, Mutex, MutexGuard, lock, try_lock};
 use crate::sys::{self, Wake};
 
 /// What there is to take.
@@ -120,7 +120,7 @@ impl Queue {
         batch.recycle();
         if let Some(size) = dropped {
             // The dropped items no longer count.
-            self.release(&mut self.lock(), size);
+            self.release(self.lock(), size);
         }
         if self.state.closed_by_program() {
             self.close(Error::None);
@@ -133,11 +133,19 @@ impl Queue {
         }
         drop(shared);
         if batch.left() > items {
-            // The descriptor may be just being written, and is to be readable
-            // while others of them wait.
-            drop(lock(&self.waking));
+            // Others of them wait.
+            self.wait_until_readable();
         }
         Left::Items
+    }
+
+    /// The descriptor may be just being written, for what was taken.
+    fn wait_until_readable(&self) {
+        if try_lock(&self.waking).is_none() && !self.wake.is_set() {
+            // The writer is not as far yet. If it were, a sleep until its
+            // system call has returned would be for nothing.
+            drop(lock(&self.waking));
+        }
     }
 
     /// Items of the program's `batch` have been taken.
@@ -151,12 +159,12 @@ impl Queue {
     /// The last item of the batch has been taken.
     #[cold]
     fn finish(&self, batch: &Batch) {
-        let mut shared = self.lock();
+        let shared = self.lock();
         if batch.closes() {
             self.close_taken.store(true, SeqCst);
         }
         // Now, for a loop that looks at nothing but the descriptor.
-        self.release(&mut shared, batch.size());
+        self.release(shared, batch.size());
     }
 
     /// Waits until there may be something to take; false if it is the deadline
@@ -234,24 +242,15 @@ impl Queue {
     }
 
     /// All items of the batch of this size have been taken.
-    fn release(&self, shared: &mut Shared, size: Size) {
-        shared.held.items -= size.items;
-        shared.held.bytes -= size.bytes;
-        // Not for the first free place: a wake-up costs more than an item.
-        let half = Size {
-            items: shared.limit.items / 2 + 1,
-            bytes: shared.limit.bytes / 2 + 1,
-        };
-        if shared.full && shared.held.leaves_room(half) {
-            shared.full = false;
-            self.state.signal();
-        }
-        if shared.untaken && shared.held.items == 0 {
-            shared.untaken = false;
-            self.state.signal();
-        }
+    fn release(&self, mut shared: MutexGuard<'_, Shared>, size: Size) {
+        let is_awaited = shared.release(size);
         if shared.batches.is_empty() && mem::take(&mut shared.waits) {
             self.clear();
+        }
+        drop(shared);
+        if is_awaited {
+            // The source's thread wants the lock.
+            self.state.signal();
         }
     }
 
@@ -274,6 +273,23 @@ impl Shared {
         self.held.items += batch.size().items;
         self.held.bytes += batch.size().bytes;
         self.batches.push_back(batch);
+    }
+
+    /// Items of this size have been taken; whether the source's thread sleeps
+    /// until then.
+    fn release(&mut self, size: Size) -> bool {
+        self.held.items -= size.items;
+        self.held.bytes -= size.bytes;
+        // Not for the first free place: a wake-up costs more than an item.
+        let half = Size {
+            items: self.limit.items / 2 + 1,
+            bytes: self.limit.bytes / 2 + 1,
+        };
+        let has_room = self.full && self.held.leaves_room(half);
+        self.full &= !has_room;
+        let is_taken = self.untaken && self.held.items == 0;
+        self.untaken &= !is_taken;
+        has_room || is_taken
     }
 
     /// How much more may be put.

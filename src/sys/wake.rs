@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Instant;
 
-use super::{Entry, Interest, process_id};
+use super::{Entry, Interest, poll, process_id};
 
 /// A descriptor that one thread makes readable for another, an eventfd. It
 /// is shared with the children of the process: a child must not wake its
@@ -31,6 +32,12 @@ impl Wake {
     pub(crate) fn clear(&self) -> bool {
         // It fails only if there is nothing to clear.
         (&self.file).read(&mut [0; 8]).is_ok()
+    }
+
+    /// Whether it is readable.
+    pub(crate) fn is_set(&self) -> bool {
+        let at_once = Some(Instant::now());
+        poll(&mut [self.entry()], at_once).is_ok_and(|ready| ready > 0)
     }
 
     /// An entry to wait for it with.
