@@ -11,6 +11,7 @@ use crate::parser::{Event, Text};
 
 /// An event. All of it is borrowed until the callback returns; an item's, as
 /// long as the item.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CEvent {
     /// The event type: the stream's `event` field, or `message`.

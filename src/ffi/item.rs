@@ -1,7 +1,7 @@
 //! What has happened to a source, as pull mode shows it.
 
 use std::ffi::c_char;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub enum ItemType {
 /// What has happened to a source, as a callback would have reported it. All of
 /// it is borrowed until the next call of eventsource_next() or
 /// eventsource_next_batch() for the source.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct CItem {
     /// What the item reports, and so which of the members below is set; the
@@ -84,21 +85,29 @@ impl Place {
         let event = &raw const self.event;
         self.item = CItem { event, ..CItem::of(ItemType::Event) };
     }
+
+    /// Shows what is shown there.
+    fn put(&mut self, other: &Place) {
+        match other.item.r#type {
+            ItemType::Event => self.put_event(other.event),
+            _ => self.item = other.item,
+        }
+    }
 }
 
-/// The batch that the program takes from, and what it was shown of it.
+/// The batch that the program takes from, and what it was shown of it. Nothing of
+/// this moves while the program may look at it.
 #[derive(Default)]
 pub(super) struct Taken {
     batch: Batch,
-    /// They do not move while the program may look at them.
-    places: Vec<Place>,
     shown: Shown,
+    /// Where several items are shown.
+    places: Vec<Place>,
 }
 
 /// What was shown last.
-#[derive(Default)]
 struct Shown {
-    event: CEvent,
+    place: Place,
     /// The last item has a response or a failure: there is place for one.
     has_rare: bool,
     response: Option<CResponse>,
@@ -110,17 +119,35 @@ struct Shown {
 
 impl Taken {
     /// Takes the next item.
-    #[inline]
     pub(super) fn take(
         &mut self,
         handle: &Handle,
         timeout: Option<Duration>,
     ) -> Result<*const CItem, Error> {
         let queue = handle.fill(&mut self.batch, timeout, 1)?;
-        self.make_places(1)?;
-        let item = self.show_next(handle, 0);
+        self.shown.forget_rare();
+        handle.step(&mut self.batch);
+        self.shown.show(self.batch.item(), handle);
         queue.took(&self.batch);
-        Ok(item)
+        Ok(&raw const self.shown.place.item)
+    }
+
+    /// Takes the next item if little is to do for that: it differs from the
+    /// item before in its data alone, and is not the last of what has crossed
+    /// the queue at once.
+    #[inline]
+    pub(super) fn take_alike(
+        &mut self,
+        handle: &Handle,
+    ) -> Option<*const CItem> {
+        if self.batch.left() < 2 || !handle.has_left(&self.batch) {
+            return None;
+        }
+        let data = self.batch.step_alike()?;
+        // The item before was an event, too.
+        let Place { item, event } = &mut self.shown.place;
+        *event = event.with_data(data);
+        Some(item)
     }
 
     /// Takes as many items as there is room for, and tells how many.
@@ -132,10 +159,22 @@ impl Taken {
         room: &mut [MaybeUninit<*const CItem>],
     ) -> Result<usize, Error> {
         let queue = handle.fill(&mut self.batch, timeout, room.len())?;
+        self.shown.forget_rare();
         let most = self.make_places(room.len().min(self.batch.left()))?;
         let mut count = 0;
         while count < most && !self.shown.has_rare {
-            room[count].write(self.show_next(handle, count));
+            let place = &mut self.places[count];
+            match self.batch.step_alike() {
+                Some(data) => {
+                    place.put_event(self.shown.place.event.with_data(data));
+                }
+                None => {
+                    handle.step(&mut self.batch);
+                    self.shown.show(self.batch.item(), handle);
+                    place.put(&self.shown.place);
+                }
+            }
+            room[count].write(&raw const place.item);
             count += 1;
         }
         queue.took(&self.batch);
@@ -146,9 +185,6 @@ impl Taken {
     /// all; tells for how many. Before any is taken, which would be lost.
     #[inline]
     fn make_places(&mut self, items: usize) -> Result<usize, Error> {
-        if self.shown.has_rare {
-            self.shown.forget_rare();
-        }
         match items <= self.places.len() {
             true => Ok(items),
             false => self.make_more_places(items),
@@ -168,40 +204,45 @@ impl Taken {
             places => Ok(places),
         }
     }
+}
 
-    /// Takes the next item, and shows it in one of the places.
-    // A call for each would be a quarter of its time.
-    #[inline(always)]
-    fn show_next(&mut self, handle: &Handle, place: usize) -> *const CItem {
-        let place = &mut self.places[place];
-        match self.batch.step_alike() {
-            Some(data) => place.put_event(self.shown.event.with_data(data)),
-            None => {
-                handle.step(&mut self.batch);
-                self.shown.show(self.batch.item(), handle, place);
-            }
+impl Default for Shown {
+    /// Nothing.
+    fn default() -> Shown {
+        Shown {
+            place: Place::empty(),
+            has_rare: false,
+            response: None,
+            failure_text: None,
+            failure: None,
+            last_event_id: Id::default(),
         }
-        &raw const place.item
     }
 }
 
 impl Shown {
-    #[cold]
+    #[inline]
     fn forget_rare(&mut self) {
-        self.has_rare = false;
+        if mem::take(&mut self.has_rare) {
+            self.release_rare();
+        }
+    }
+
+    #[cold]
+    fn release_rare(&mut self) {
         self.response = None;
         self.failure = None;
         self.failure_text = None;
         self.last_event_id = Id::default();
     }
 
-    /// Shows an item in its place.
+    /// Shows an item.
     #[inline(never)]
-    fn show(&mut self, item: Item<'_>, handle: &Handle, place: &mut Place) {
+    fn show(&mut self, item: Item<'_>, handle: &Handle) {
+        let place = &mut self.place;
         match item {
             Item::Event(event, origin) => {
-                self.event = CEvent::new(&event, origin);
-                place.put_event(self.event.with_data(event.data));
+                place.put_event(CEvent::new(&event, origin));
             }
             Item::Open(response) => {
                 self.has_rare = true;

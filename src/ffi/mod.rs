@@ -192,6 +192,7 @@
 // What C hands over, and what it is shown.
 mod convert;
 mod event;
+mod gate;
 mod item;
 mod response;
 mod stats;

@@ -9,7 +9,6 @@ use super::item::{CItem, Taken};
 use super::source::{CSource, handle, setting};
 use crate::error::Error;
 use crate::source::handle::Handle;
-use crate::sync::try_lock;
 
 /// Turns on pull mode: what happens to the source waits in a queue, until the
 /// program takes it with eventsource_next(), on a thread of its own choice.
@@ -76,12 +75,29 @@ pub unsafe extern "C" fn eventsource_next(
     timeout_ms: i64,
     item: *mut *const CItem,
 ) -> Error {
+    if let (Ok(source), Ok(place)) = (shared(source), out(item))
+        && let Some(item) = next_alike(source)
+    {
+        place.write(item);
+        return Error::None;
+    }
     guard(|| {
         let place = out(item)?;
         place.write(ptr::null());
         place.write(take(shared(source)?, timeout_ms, Taken::take)?);
         Ok(())
     })
+}
+
+/// Takes the next item, if little is to do for that: what a guard costs would be
+/// a good part of it, and nothing in here can panic.
+#[inline]
+fn next_alike(source: &CSource) -> Option<*const CItem> {
+    if source.handle.belongs_to_parent_process() {
+        return None;
+    }
+    let mut taken = source.taken.enter()?;
+    taken.as_mut()?.take_alike(&source.handle)
 }
 
 /// Takes as many items as are waiting, up to `max`, and stores them in `items`,
@@ -130,7 +146,7 @@ fn take<T>(
     if source.handle.belongs_to_parent_process() {
         return Err(Error::System);
     }
-    let mut taken = try_lock(&source.taken).ok_or(Error::Busy)?;
+    let mut taken = source.taken.enter().ok_or(Error::Busy)?;
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     take(taken.get_or_insert_default(), &source.handle, timeout)
 }

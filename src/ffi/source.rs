@@ -2,9 +2,10 @@
 
 use std::ffi::c_char;
 use std::ptr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::convert::{guard, name, out, release, shared};
+use super::gate::Gate;
 use super::item::Taken;
 use crate::error::Error;
 use crate::panic::catch;
@@ -15,7 +16,7 @@ use crate::source::handle::{Handle, Setter, Setup};
 pub struct CSource {
     pub(super) handle: Arc<Handle>,
     /// What the program has taken from the queue, once it has.
-    pub(super) taken: Mutex<Option<Box<Taken>>>,
+    pub(super) taken: Gate<Option<Box<Taken>>>,
 }
 
 /// The handle of the source that C points to.
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn eventsource_new(
         let place = out(source)?;
         place.write(ptr::null_mut());
         let handle = Arc::new(Handle::new(name(url)?)?);
-        let source = CSource { handle, taken: Mutex::default() };
+        let source = CSource { handle, taken: Gate::default() };
         place.write(Box::into_raw(Box::new(source)));
         Ok(())
     })
@@ -102,8 +103,7 @@ pub unsafe extern "C" fn eventsource_free(source: *mut CSource) {
         // The thread may still be there; a leak is the lesser evil.
         return;
     }
-    if used.handle.belongs_to_parent_process() && used.taken.try_lock().is_err()
-    {
+    if used.handle.belongs_to_parent_process() && used.taken.enter().is_none() {
         // A thread of the parent was changing it at the moment of the fork.
         return;
     }

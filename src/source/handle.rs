@@ -536,6 +536,12 @@ impl Handle {
         Ok(queue)
     }
 
+    /// Whether an item is left in `batch`.
+    #[inline]
+    pub(crate) fn has_left(&self, batch: &Batch) -> bool {
+        self.queue().is_ok_and(|queue| queue.has_left(batch))
+    }
+
     #[inline(never)]
     fn wait_for_items(
         &self,

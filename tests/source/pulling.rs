@@ -61,6 +61,30 @@ impl Puller {
         self.take(0).expect("an item, for the descriptor is readable")
     }
 
+    /// What a call that takes up to so many takes, as many as expected.
+    #[track_caller]
+    fn items(&self, most: usize, expected: usize) -> Vec<Seen> {
+        let mut items = vec![ptr::null(); most];
+        let mut count = 0;
+        // SAFETY: room for `most` items.
+        let error = unsafe {
+            ffi::eventsource_next_batch(
+                self.as_ptr(),
+                10_000,
+                items.as_mut_ptr(),
+                most,
+                &mut count,
+            )
+        };
+        assert_eq!((error, count), (Error::None, expected));
+        assert!(items[count..].iter().all(|item| item.is_null()));
+        // SAFETY: borrowed until the next call.
+        items[..count]
+            .iter()
+            .map(|item| Seen::item(unsafe { &**item }))
+            .collect()
+    }
+
     /// Nothing waits, by all accounts.
     #[track_caller]
     fn is_empty(&self) {
@@ -295,9 +319,10 @@ fn a_queue_is_full_of_text() {
 /// once; in every state of the queue.
 #[test]
 fn closing_leaves_only_the_close() {
-    for taken in 0..4 {
+    // In batches of two, and in one.
+    for (capacity, taken) in (0..4).flat_map(|taken| [(2, taken), (9, taken)]) {
         let server = Server::start();
-        let source = Puller::connected(&server.url("/"), 2);
+        let source = Puller::connected(&server.url("/"), capacity);
         let mut connection = stream(&server);
         connection.chunk("data: a\n\ndata: b\n\ndata: c\n\ndata: d\n\n");
         for _ in 0..taken {
@@ -588,31 +613,80 @@ fn takes_many_at_once() {
     connection.chunk(events);
     let mut seen = Vec::new();
     for (most, expected) in [(4, 4), (1, 1), (100, 5)] {
-        let mut items = [ptr::null(); 100];
-        let mut count = 0;
-        // SAFETY: room for `most` items.
-        let error = unsafe {
-            ffi::eventsource_next_batch(
-                source.as_ptr(),
-                10_000,
-                items.as_mut_ptr(),
-                most,
-                &mut count,
-            )
-        };
-        assert_eq!((error, count), (Error::None, expected));
-        for item in &items[..count] {
-            // SAFETY: borrowed until the next call.
-            match Seen::item(unsafe { &**item }) {
+        for item in source.items(most, expected) {
+            match item {
                 Seen::Event(event) => seen.push(event.data),
                 other => panic!("{other:?}"),
             }
         }
-        assert!(items[count..].iter().all(|item| item.is_null()));
     }
     let all: Vec<_> = (0..10).map(|number| number.to_string()).collect();
     assert_eq!(seen, all);
     source.is_empty();
+}
+
+/// Whether one or many are taken, each event has its own type, data and ID, and
+/// the last event ID string is that of the last item taken.
+#[test]
+fn takes_one_and_many_in_turn() {
+    const EVENTS: [[&str; 3]; 16] = [
+        ["message", "0", ""],
+        ["message", "1", ""],
+        ["message", "2", ""],
+        ["a", "3", ""],
+        ["a", "4", ""],
+        ["a", "5", "i"],
+        ["a", "6", "i"],
+        ["a", "7", "i"],
+        ["message", "8", "j"],
+        ["message", "9", "j"],
+        ["message", "10", "k"],
+        ["message", "11", "l"],
+        ["message", "12", "l"],
+        ["b", "13", "m"],
+        ["b", "14", "n"],
+        ["b", "15", "o"],
+    ];
+    let mut stream_of_all = String::new();
+    let mut id_before = "";
+    for [event_type, data, id] in EVENTS {
+        if id != id_before {
+            stream_of_all += &format!("id: {id}\n");
+            id_before = id;
+        }
+        stream_of_all += &format!("event: {event_type}\ndata: {data}\n\n");
+    }
+    // 0 stands for a call that takes one.
+    for calls in [&[0; 16][..], &[4, 4, 4, 4], &[3, 0, 0, 0, 10], &[0, 2], &[1]]
+    {
+        let server = Server::start();
+        let source = Puller::connected(&server.url("/"), 100);
+        let mut connection = stream(&server);
+        source.opened();
+        connection.chunk(&stream_of_all);
+        let mut expected = &EVENTS[..];
+        for most in calls.iter().cycle() {
+            let count = expected.len().min(1.max(*most));
+            let items = match most {
+                0 => vec![source.item()],
+                most => source.items(*most, count),
+            };
+            let (now, later) = expected.split_at(count);
+            for (item, [event_type, data, id]) in items.iter().zip(now) {
+                let Seen::Event(event) = item else { panic!("{item:?}") };
+                assert_eq!(event.kind, *event_type);
+                assert_eq!(event.data, *data);
+                assert_eq!(event.id, *id);
+            }
+            let [.., [_, _, last_event_id]] = now else { panic!("none") };
+            assert_eq!(source.last_event_id(), *last_event_id);
+            expected = later;
+            if expected.is_empty() {
+                break;
+            }
+        }
+        source.is_empty();
+    }
 }
 
 /// Errors: what cannot be is refused, and changes nothing.
