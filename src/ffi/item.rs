@@ -126,7 +126,7 @@ impl Taken {
     ) -> Result<*const CItem, Error> {
         let queue = handle.fill(&mut self.batch, timeout, 1)?;
         self.shown.forget_rare();
-        handle.step(&mut self.batch);
+        handle.step(&mut self.batch, true);
         self.shown.show(self.batch.item(), handle);
         queue.took(&self.batch);
         Ok(&raw const self.shown.place.item)
@@ -169,7 +169,8 @@ impl Taken {
                     place.put_event(self.shown.place.event.with_data(data));
                 }
                 None => {
-                    handle.step(&mut self.batch);
+                    let is_last = count + 1 == most;
+                    handle.step(&mut self.batch, is_last);
                     self.shown.show(self.batch.item(), handle);
                     place.put(&self.shown.place);
                 }

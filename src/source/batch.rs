@@ -125,7 +125,8 @@ pub(crate) struct Batch {
 impl Batch {
     /// More than a receive buffer of small events, and less than large ones.
     const LARGE: usize = 8 * 1024;
-    const OUTSIZED: usize = 256 * 1024;
+    /// What a receive buffer brings has room in it.
+    const LARGEST: usize = 512 * 1024;
     /// More than most reads bring.
     const MANY: usize = 32 * 1024;
 
@@ -140,7 +141,11 @@ impl Batch {
         let mut batch = Batch::default();
         // Guesses: both may grow later.
         let _ = batch.entries.try_reserve_exact(size.items.min(Batch::MANY));
-        let _ = batch.reserve(size.bytes.min(Batch::OUTSIZED));
+        let _ = batch.reserve(match size.bytes {
+            // As much as it would have grown to: it serves others, too.
+            Batch::LARGE..=Batch::LARGEST => size.bytes.next_power_of_two(),
+            bytes => bytes.min(Batch::LARGEST),
+        });
         batch
     }
 
@@ -157,7 +162,7 @@ impl Batch {
             return;
         }
         let Batch { mut entries, mut names, mut text, .. } = mem::take(self);
-        if !(Batch::LARGE..Batch::OUTSIZED).contains(&text.capacity())
+        if !(Batch::LARGE..=Batch::LARGEST).contains(&text.capacity())
             || entries.capacity() > Batch::MANY
             || names.capacity() > Batch::MANY
         {
@@ -356,6 +361,22 @@ impl Batch {
         }
         self.next += 1;
         Some(self.text(data))
+    }
+
+    /// Whether the item after the one that was taken last gives the last event ID
+    /// string another value.
+    #[inline]
+    pub(crate) fn next_sets_last_event_id(&self) -> bool {
+        let names = self.entries.get(self.next).and_then(|it| it.names);
+        names.is_some_and(|names| {
+            Some(names) != self.last_taken().names
+                && self.named(names).sets_last_event_id
+        })
+    }
+
+    /// Whether the item that was taken last is one that seldom comes.
+    pub(crate) fn is_rare(&self) -> bool {
+        matches!(self.last_taken().kept, Kept::Rare(_))
     }
 
     #[inline]

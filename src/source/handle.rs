@@ -583,9 +583,13 @@ impl Handle {
     }
 
     /// Takes the next item of `batch`: the source is as of that from here on.
-    pub(crate) fn step(&self, batch: &mut Batch) {
+    /// If it is not the last of those that are taken at once, nobody can look at
+    /// a last event ID string that the item behind it changes again.
+    pub(crate) fn step(&self, batch: &mut Batch, is_last: bool) {
         batch.step();
-        if let Some((id, shared)) = batch.sets_last_event_id() {
+        let is_seen =
+            is_last || batch.is_rare() || !batch.next_sets_last_event_id();
+        if is_seen && let Some((id, shared)) = batch.sets_last_event_id() {
             self.shared.take_last_event_id(id, shared);
         }
         let Some(state) = batch.ready_state() else { return };
