@@ -50,8 +50,9 @@ FILL = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@URL@|$(URL)|' \
 	-e 's|@PREFIX@|$(PREFIX)|' \
 	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|'
-# The functions that manual pages describe.
-NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p'
+# The functions that manual pages describe. Not by [a-z], which is without the i
+# in Turkish.
+NAMES = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([^ ]*\).*/\1/p'
 
 # What a formatter is given by name: cargo fmt finds the rest of Rust itself.
 C_FILES = $(shell find benches bindings examples packaging tests tools -name '*.c' \
@@ -94,7 +95,7 @@ $(TOOL): $(wildcard tools/*.[ch]) include/eventsource.h | $(RELEASE)/$(SO)
 		-L$(RELEASE) -leventsource -pthread
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([^ :]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
 # The demo's server uses only std, so rustc builds it: cargo would build the
 # tests' dependencies first.
