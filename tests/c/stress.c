@@ -327,6 +327,13 @@ static void take_items(struct slot *slot)
     const eventsource_item *item;
     unsigned count = one_of(200);
 
+    /* Of some, several threads take at once, and look at nothing: not even a
+     * number in common keeps one behind the other. */
+    if ((slot - slots) % 2 != 0) {
+        while (count > 0 && !eventsource_next(slot->source, 0, &item))
+            count--;
+        return;
+    }
     if (pthread_mutex_trylock(&slot->taker) != 0)
         return;
     while (count-- > 0 && !eventsource_next(slot->source, one_of(2), &item)) {
