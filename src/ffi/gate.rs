@@ -15,6 +15,9 @@ pub(super) struct Gate<T> {
 /// The thread that is inside.
 pub(super) struct Inside<'a, T>(&'a Gate<T>);
 
+// SAFETY: only the thread that is inside has a reference to the value.
+unsafe impl<T: Send> Sync for Gate<T> {}
+
 impl<T> Gate<T> {
     /// None if another thread is inside.
     #[inline]
