@@ -54,18 +54,19 @@ impl Look for Avx2 {
     }
 
     #[inline(always)]
-    fn is_ascii(self, first: &Half, second: &Half) -> bool {
+    fn high_bits(self, first: &Half, second: &Half) -> u32 {
         // SAFETY: the processor has AVX2.
-        unsafe { is_ascii(load(first), load(second)) }
+        unsafe { high_bits(load(first), load(second)) }
     }
 
     #[inline(always)]
-    fn may_end(self, first: &Half, second: &Half) -> bool {
+    fn may_end(self, halves: &[Half; 4]) -> bool {
         // SAFETY: the processor has AVX2.
-        unsafe { may_end(load(first), load(second)) }
+        unsafe { may_end(halves) }
     }
 
-    #[inline(always)]
+    // Not inlined, so that the loop over the lines has the registers.
+    #[inline(never)]
     fn is_utf8(self, text: &[u8]) -> bool {
         // SAFETY: the processor has AVX2.
         let told = unsafe { is_utf8(text) };
@@ -90,13 +91,15 @@ fn ends(half: __m256i) -> u32 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn is_ascii(first: __m256i, second: __m256i) -> bool {
-    _mm256_movemask_epi8(_mm256_or_si256(first, second)) == 0
+fn high_bits(first: __m256i, second: __m256i) -> u32 {
+    _mm256_movemask_epi8(_mm256_or_si256(first, second)).cast_unsigned()
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn may_end(first: __m256i, second: __m256i) -> bool {
+fn may_end([a, b, c, d]: &[Half; 4]) -> bool {
+    let first = _mm256_min_epu8(load(a), load(b));
+    let second = _mm256_min_epu8(load(c), load(d));
     let least = _mm256_min_epu8(first, second);
     let low = _mm256_min_epu8(least, all(b'\r'));
     _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, least)) != 0
@@ -114,14 +117,17 @@ fn all(byte: u8) -> __m256i {
 /// decides whether a byte may stand where it stands. The last block lies over
 /// the one before it. No branch depends on the text.
 #[target_feature(enable = "avx2")]
-#[inline(never)]
+#[inline]
 fn is_utf8(text: &[u8]) -> Option<bool> {
     let last = text.last_chunk()?;
-    // Nothing stands before them; lines begin with the names of fields.
-    if !text[..BEFORE].is_ascii() {
-        return None;
-    }
     let mut wrong = wrong_in(last);
+    // Nothing stands before them. Most texts are lines, which begin with the
+    // name of a field.
+    if !text[..BEFORE].is_ascii() {
+        let mut first = [0; BEFORE + HALF];
+        first[BEFORE..].copy_from_slice(&text[..HALF]);
+        wrong = _mm256_or_si256(wrong, wrong_in(&first));
+    }
     let mut rest = text;
     while let Some(block) = rest.first_chunk() {
         wrong = _mm256_or_si256(wrong, wrong_in(block));

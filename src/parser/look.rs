@@ -14,12 +14,12 @@ pub(super) trait Look: Copy {
     /// A bit for each CR or LF. The first byte has the lowest bit.
     fn ends(self, half: &Half) -> u32;
 
-    /// Whether no byte has its highest bit set.
-    fn is_ascii(self, first: &Half, second: &Half) -> bool;
+    /// 0 if all bytes are ASCII.
+    fn high_bits(self, first: &Half, second: &Half) -> u32;
 
     /// False if there is neither CR nor LF. Text has few of the bytes that make
     /// it true without.
-    fn may_end(self, first: &Half, second: &Half) -> bool;
+    fn may_end(self, halves: &[Half; 4]) -> bool;
 
     /// Whether text is UTF-8.
     fn is_utf8(self, text: &[u8]) -> bool;
@@ -42,15 +42,18 @@ impl Look for Baseline {
     }
 
     #[inline(always)]
-    fn is_ascii(self, first: &Half, second: &Half) -> bool {
+    fn high_bits(self, first: &Half, second: &Half) -> u32 {
         let ([a, b], [c, d]) = (parts(first), parts(second));
-        ((a | b) | (c | d)).to_bitmask() == 0
+        ((a | b) | (c | d)).to_bitmask()
     }
 
     #[inline(always)]
-    fn may_end(self, first: &Half, second: &Half) -> bool {
-        let ([a, b], [c, d]) = (parts(first), parts(second));
+    fn may_end(self, halves: &[Half; 4]) -> bool {
         // CR is the higher one, and text has few bytes below it.
+        let [a, b, c, d] = halves.each_ref().map(|half| {
+            let [first, second] = parts(half);
+            first.min(second)
+        });
         let least = a.min(b).min(c.min(d));
         let low = least.min(u8x16::splat(b'\r')).simd_eq(least);
         low.to_bitmask() != 0

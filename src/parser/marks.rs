@@ -1,5 +1,7 @@
 //! Where lines end, 64 bytes at a time.
 
+use std::array;
+
 use super::look::{HALF, Half, Look};
 
 /// How many bytes are looked at together.
@@ -9,8 +11,8 @@ pub(super) const WINDOW: usize = 2 * HALF;
 pub(super) struct Marks {
     /// A bit for each CR or LF. The first byte has the lowest bit.
     ends: u64,
-    /// Whether all of it is ASCII.
-    pub(super) ascii: bool,
+    /// 0 if all of it is ASCII.
+    pub(super) high_bits: u32,
 }
 
 impl Marks {
@@ -24,8 +26,8 @@ impl Marks {
         // marks are shifted out.
         let from = base.min(last);
         let window = bytes[from..].first_chunk().expect("a full window");
-        let Marks { ends, ascii } = Marks::of(look, window);
-        Marks { ends: ends >> (base - from), ascii }
+        let Marks { ends, high_bits } = Marks::of(look, window);
+        Marks { ends: ends >> (base - from), high_bits }
     }
 
     /// Less than a window is covered by two halves that overlap.
@@ -57,7 +59,7 @@ impl Marks {
         let (near, far) = (look.ends(first), look.ends(second));
         Marks {
             ends: u64::from(near) | u64::from(far) << distance,
-            ascii: look.is_ascii(first, second),
+            high_bits: look.high_bits(first, second),
         }
     }
 
@@ -74,25 +76,28 @@ impl Marks {
     }
 }
 
-/// Passes over the windows from `base` on in which no line ends. Tells where
-/// the next one begins, and whether all bytes passed are ASCII.
+/// Passes over the windows from `base` on in which no line ends, two at a time.
+/// Tells where the next one begins, and 0 if all bytes passed are ASCII.
 #[inline(always)]
 pub(super) fn pass_endless(
     look: impl Look,
     bytes: &[u8],
     mut base: usize,
-) -> (usize, bool) {
-    let mut ascii = true;
+) -> (usize, u32) {
+    let mut passed = [0; HALF];
     let rest = bytes.get(base..).unwrap_or_default();
-    for window in rest.as_chunks::<WINDOW>().0 {
-        let [first, second] = halves(window);
-        if look.may_end(first, second) && Marks::of(look, window).ends != 0 {
+    for halves in rest.as_chunks().0.as_chunks().0 {
+        if look.may_end(halves)
+            && halves.iter().any(|half| look.ends(half) != 0)
+        {
             break;
         }
-        ascii &= look.is_ascii(first, second);
-        base += WINDOW;
+        let [a, b, c, d] = halves;
+        passed =
+            array::from_fn(|at| passed[at] | a[at] | b[at] | c[at] | d[at]);
+        base += 2 * WINDOW;
     }
-    (base, ascii)
+    (base, look.high_bits(&passed, &passed))
 }
 
 /// Less than half a window, with zeros behind it.
@@ -140,10 +145,11 @@ mod tests {
         for base in (0..bytes.len()).step_by(WINDOW) {
             let window = &bytes[base..bytes.len().min(base + WINDOW)];
             let mut marks = Marks::at(look, bytes, base);
-            assert!(!marks.ascii || window.is_ascii());
+            let ascii = marks.high_bits == 0;
+            assert!(!ascii || window.is_ascii());
             // Those of the last window may be of bytes before it.
             let before = &bytes[bytes.len().saturating_sub(WINDOW).min(base)..];
-            assert!(marks.ascii || !before.is_ascii());
+            assert!(ascii || !before.is_ascii());
             for (at, byte) in window.iter().enumerate() {
                 if is_end(byte) {
                     assert_eq!(marks.next_end(), Some(at), "{bytes:?}");
@@ -155,12 +161,12 @@ mod tests {
 
     fn check_passing(look: impl Look, bytes: &[u8]) {
         for base in 0..bytes.len() + 2 {
-            let (next, ascii) = pass_endless(look, bytes, base);
+            let (next, high_bits) = pass_endless(look, bytes, base);
             let passed = bytes.get(base..next).unwrap_or_default();
             assert!(!passed.iter().any(is_end), "{bytes:?}");
-            assert_eq!(ascii, passed.is_ascii(), "{bytes:?}");
+            assert_eq!(high_bits == 0, passed.is_ascii(), "{bytes:?}");
             let rest = bytes.get(next..).unwrap_or_default();
-            let window = rest.first_chunk::<WINDOW>();
+            let window = rest.first_chunk::<{ 2 * WINDOW }>();
             assert!(window.is_none_or(|it| it.iter().any(is_end)), "{bytes:?}");
         }
     }

@@ -477,13 +477,13 @@ impl Parser {
         mut start: usize,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let mut ascii = true;
+        let mut high_bits = 0;
         let mut base = 0;
         while base < piece.len() {
             // The marks are taken before anything moves, and nothing moves
             // but what lies before the line end that is next.
             let mut marks = Marks::at(look, piece, base);
-            ascii &= marks.ascii;
+            high_bits |= marks.high_bits;
             while let Some(end) = marks.next_end() {
                 let end = base + end;
                 if end < start {
@@ -491,6 +491,7 @@ impl Parser {
                     continue;
                 }
                 let line = start..end;
+                let ascii = high_bits == 0;
                 start = end + 1;
                 // A line ends with LF, CR or CRLF (R40).
                 if piece[end] == b'\r' {
@@ -507,12 +508,12 @@ impl Parser {
                         false
                     }
                     _ => {
-                        self.end_cut_line(&piece[line], ascii, sink)?;
+                        self.end_cut_line(look, &piece[line], ascii, sink)?;
                         false
                     }
                 };
                 if !is_empty {
-                    ascii = marks.ascii;
+                    high_bits = marks.high_bits;
                     // Behind the last line of a block, the empty line is here.
                     if piece.get(start) != Some(&b'\n') {
                         continue;
@@ -528,14 +529,14 @@ impl Parser {
             base += WINDOW;
             if base > start + LONG_LINE {
                 // A long line: all that is sought is its end.
-                let (next, passed_ascii) = pass_endless(look, piece, base);
-                ascii &= passed_ascii;
+                let (next, passed) = pass_endless(look, piece, base);
+                high_bits |= passed;
                 base = next;
             }
         }
         self.keep_data(piece);
         if start < piece.len() {
-            self.keep_line(&piece[start..], ascii);
+            self.keep_line(&piece[start..], high_bits == 0);
         }
         Continue(())
     }
@@ -556,16 +557,18 @@ impl Parser {
         if !ascii && !look.is_utf8(line) {
             let mut own = Vec::new();
             // How long it may be is seen to when its field is known.
-            let kept =
-                append(&mut own, line) && make_valid(&mut own, 0, usize::MAX);
+            let kept = append(&mut own, line)
+                && make_valid(look, &mut own, 0, usize::MAX);
             self.keep_data(piece);
             if !kept {
                 self.drop_data();
                 return Continue(());
             }
-            return self.own_line(own, true, sink);
+            return self.own_line(look, own, true, sink);
         }
-        let Some(value) = value(line, b"data") else {
+        // Most lines begin so: they are compared once.
+        let most = line.strip_prefix(b"data: ");
+        let Some(value) = most.or_else(|| value(line, b"data")) else {
             return self.other_field(&mut piece[start..=end], sink);
         };
         let start = end - value.len();
@@ -949,14 +952,14 @@ impl Parser {
     }
 
     /// A long line that has data ends.
-    fn end_long_data(&mut self, ascii: bool) {
+    fn end_long_data(&mut self, look: impl Look, ascii: bool) {
         let Data::Own { start } = self.data else { return };
         let limit = self.max_data.saturating_sub(self.line_start - start);
         let length = self.own_data.len() - self.line_start;
+        let own = &mut self.own_data;
         let kept = length <= limit
-            && (ascii
-                || make_valid(&mut self.own_data, self.line_start, limit))
-            && append(&mut self.own_data, b"\0");
+            && (ascii || make_valid(look, own, self.line_start, limit))
+            && append(own, b"\0");
         if !kept {
             self.drop_data();
         }
@@ -995,6 +998,7 @@ impl Parser {
     #[inline(never)]
     fn end_cut_line(
         &mut self,
+        look: impl Look,
         rest: &[u8],
         ascii: bool,
         sink: &mut impl Sink,
@@ -1009,12 +1013,12 @@ impl Parser {
             }
             CutLine::IgnoredComment => return Continue(()),
             CutLine::Data => {
-                self.end_long_data(ascii);
+                self.end_long_data(look, ascii);
                 return Continue(());
             }
         }
         let line = mem::take(&mut self.line);
-        self.own_line(line, ascii, sink)
+        self.own_line(look, line, ascii, sink)
     }
 
     /// Interprets a line that has storage of its own. If the data begins with
@@ -1023,12 +1027,14 @@ impl Parser {
     #[inline(never)]
     fn own_line(
         &mut self,
+        look: impl Look,
         mut line: Vec<u8>,
         ascii: bool,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
         // Longer than any line may be, it is not made longer.
-        let valid = ascii || make_valid(&mut line, 0, self.line_limit());
+        let limit = self.line_limit();
+        let valid = ascii || make_valid(look, &mut line, 0, limit);
         if !valid || !append(&mut line, b"\0") {
             let comment = line.first() == Some(&b':');
             drop(line);
@@ -1048,7 +1054,7 @@ impl Parser {
                 Some(line) => line,
             };
         }
-        self.field(Baseline, &mut line, 0..end, true, sink)?;
+        self.field(look, &mut line, 0..end, true, sink)?;
         if let Data::InPiece { start, .. } = self.data {
             self.data = Data::Own { start };
             mem::swap(&mut self.own_data, &mut line);

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Text;
+use super::look::Look;
 
 /// Storage up to this capacity is kept for the next event, to spare it an
 /// allocation; a thousand idle sources should not hold more.
@@ -163,13 +164,14 @@ fn reserve(storage: &mut Vec<u8>, more: usize) -> bool {
 /// or if there is no memory.
 #[must_use]
 pub(super) fn make_valid(
+    look: impl Look,
     line: &mut Vec<u8>,
     start: usize,
     limit: usize,
 ) -> bool {
     const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
 
-    if simdutf8::basic::from_utf8(&line[start..]).is_ok() {
+    if look.is_utf8(&line[start..]) {
         return true;
     }
     let mut length = 0;
@@ -210,6 +212,7 @@ pub(super) fn make_valid(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parser::look::Baseline;
 
     #[test]
     fn what_is_not_utf_8_is_replaced_in_place() {
@@ -224,11 +227,14 @@ mod tests {
             let right = String::from_utf8_lossy(bytes).into_owned();
             for before in [&b""[..], b"\xFFx"] {
                 let (all, start) = ([before, bytes].concat(), before.len());
+                let valid = |line: &mut Vec<u8>, limit| {
+                    make_valid(Baseline, line, start, limit)
+                };
                 let mut line = all.clone();
-                assert!(make_valid(&mut line, start, right.len()));
+                assert!(valid(&mut line, right.len()));
                 assert_eq!(line, [before, right.as_bytes()].concat());
                 let mut line = all.clone();
-                assert!(!make_valid(&mut line, start, right.len() - 1));
+                assert!(!valid(&mut line, right.len() - 1));
                 assert_eq!(line, all);
             }
         }
