@@ -1,6 +1,6 @@
 //! The parser says what the standard says, of any bytes, however they are cut,
-//! and over connections; it stays within each piece, and every text is UTF-8
-//! with a NUL behind it.
+//! on any processor, and over connections; it stays within each piece, and every
+//! text is UTF-8 with a NUL behind it.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use eventsource::parser::Parser;
 use libfuzzer_sys::fuzz_target;
 use support::reference::{Wishes, interpret};
-use support::said::{Said, feed_pieces};
+use support::said::{Said, feed_pieces, feed_pieces_as_ever};
 
 /// Limits on an event: none, and some that short inputs reach.
 const LIMITS: [usize; 4] = [0, 1, 10, 100];
@@ -23,21 +23,25 @@ fuzz_target!(|input: &[u8]| {
         max_event_size: LIMITS[usize::from(how >> 1 & 3)],
         last_event_id: if how & 8 != 0 { "preset" } else { "" }.to_owned(),
     };
-    let mut parser = Parser::new();
-    parser.set_comments(wishes.comments);
-    parser.set_max_event_size(wishes.max_event_size);
-    parser.set_last_event_id(&wishes.last_event_id);
+    let (mut parser, mut plain) = (new_parser(&wishes), new_parser(&wishes));
 
     let border = stream.len() * usize::from(*border) / 256;
     let (first, second) = stream.split_at(border);
     for stream in [first, second] {
-        parser.reset();
         let expected = interpret(stream, &wishes);
+        let cuts = cuts(stream, *stride);
         let mut said = Vec::new();
-        feed_pieces(&mut parser, stream, &cuts(stream, *stride), |item| {
+        parser.reset();
+        feed_pieces(&mut parser, stream, &cuts, |item| {
             said.extend(Said::all(item));
         });
         assert_eq!(said, expected);
+        let mut said_as_ever = Vec::new();
+        plain.reset();
+        feed_pieces_as_ever(&mut plain, stream, &cuts, |item| {
+            said_as_ever.extend(Said::all(item));
+        });
+        assert_eq!(said_as_ever, expected);
         let last = said.iter().rev().find_map(|said| match said {
             Said::LastEventId(id) => Some(id),
             _ => None,
@@ -51,6 +55,14 @@ fuzz_target!(|input: &[u8]| {
         break_off(parser, second, usize::from(how >> 5));
     }
 });
+
+fn new_parser(wishes: &Wishes) -> Parser {
+    let mut parser = Parser::new();
+    parser.set_comments(wishes.comments);
+    parser.set_max_event_size(wishes.max_event_size);
+    parser.set_last_event_id(&wishes.last_event_id);
+    parser
+}
 
 /// Pieces of `stride` bytes; of growing sizes from 128 on, and one from 0.
 fn cuts(stream: &[u8], stride: u8) -> Vec<usize> {

@@ -1,11 +1,11 @@
-//! The parser hears what well-known servers say, whatever ends their lines and
-//! however the network cuts their streams.
+//! The parser hears what well-known servers say, whatever ends their lines,
+//! however the network cuts their streams and whatever the processor can.
 
-use eventsource::parser::Parser;
+use eventsource::parser::{Item, Parser};
 use support::alone::{Heard, hear};
 use support::corpora::{self, SHAPES, Shape};
 use support::reference::Wishes;
-use support::said::{Said, feed_pieces};
+use support::said::{Said, feed_pieces, feed_pieces_as_ever};
 use support::vectors::breaks_off;
 
 /// Byte by byte only as far as patience goes.
@@ -31,15 +31,18 @@ fn hears(name: &str, shape: Shape, end: &'static str, bom: &str) {
         if size < 63 && stream.len() > TRICKLE {
             continue;
         }
-        let heard = heard(&stream, size);
-        let first = heard.iter().zip(&server.said).position(|(a, b)| a != b);
-        if let Some(at) = first {
-            assert_eq!(
-                heard[at], server.said[at],
-                "{name}, item {at}, {end:?}, {bom:?}, pieces of {size}"
-            );
+        for as_ever in [false, true] {
+            let heard = heard(&stream, size, as_ever);
+            let mut both = heard.iter().zip(&server.said);
+            if let Some(at) = both.position(|(a, b)| a != b) {
+                assert_eq!(
+                    heard[at], server.said[at],
+                    "{name}, item {at}, {end:?}, {bom:?}, pieces of {size}"
+                );
+            }
+            let (heard, said) = (heard.len(), server.said.len());
+            assert_eq!(heard, said, "{name}, pieces of {size}");
         }
-        assert_eq!(heard.len(), server.said.len(), "{name}, pieces of {size}");
     }
 }
 
@@ -62,14 +65,16 @@ fn hears_every_shape_by_the_parser_of_the_c_api() {
     }
 }
 
-fn heard(stream: &[u8], size: usize) -> Vec<Said> {
+fn heard(stream: &[u8], size: usize, as_ever: bool) -> Vec<Said> {
     let mut parser = Parser::new();
     parser.set_comments(true);
     let cuts: Vec<usize> = (0..stream.len()).step_by(size).collect();
     let mut heard = Vec::new();
-    feed_pieces(&mut parser, stream, &cuts, |item| {
-        heard.extend(Said::all(item))
-    });
+    let hear = |item: Item<'_>| heard.extend(Said::all(item));
+    match as_ever {
+        false => feed_pieces(&mut parser, stream, &cuts, hear),
+        true => feed_pieces_as_ever(&mut parser, stream, &cuts, hear),
+    }
     heard
 }
 

@@ -10,7 +10,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use eventsource::parser::{Item, Parser};
 use support::alone::{Heard, hear};
 use support::reference::{self, Wishes};
-use support::said::{Said, feed_pieces};
+use support::said::{Said, feed_pieces, feed_pieces_as_ever};
 use support::vectors::{breaks_off, note};
 
 /// The suite `parsers` has this file as a module, to note the vectors down.
@@ -29,6 +29,15 @@ fn parser(wishes: &Wishes) -> Parser {
 
 fn said(wishes: &Wishes, stream: &[u8], cuts: &[usize]) -> Vec<Said> {
     said_next(&mut parser(wishes), stream, cuts)
+}
+
+/// The same without what only some processors have.
+fn said_as_ever(wishes: &Wishes, stream: &[u8], cuts: &[usize]) -> Vec<Said> {
+    let mut said = Vec::new();
+    feed_pieces_as_ever(&mut parser(wishes), stream, cuts, |item| {
+        said.extend(Said::all(item));
+    });
+    said
 }
 
 fn said_next(parser: &mut Parser, stream: &[u8], cuts: &[usize]) -> Vec<Said> {
@@ -95,6 +104,7 @@ fn says_as_it_is(wishes: &Wishes, stream: &[u8], expected: &[Said]) {
     let by_reference = reference::interpret(stream, wishes);
     assert_eq!(by_reference, expected, "the reference: {shown}");
     assert_eq!(said(wishes, stream, &[]), expected, "{shown}");
+    assert_eq!(said_as_ever(wishes, stream, &[]), expected, "{shown}");
     let every_byte: Vec<usize> = (0..stream.len()).collect();
     assert_eq!(said(wishes, stream, &every_byte), expected, "bytes: {shown}");
     for second in 0..=stream.len() {
@@ -321,12 +331,15 @@ fn agrees_with_the_reference_on_random_streams() {
             last_event_id: if random.bool() { "old" } else { "" }.into(),
         };
         let cuts = random_cuts(&mut random, stream.len());
-        assert_eq!(
-            said(&wishes, &stream, &cuts),
-            reference::interpret(&stream, &wishes),
-            "round {round}, {wishes:?}, cuts {cuts:?}: {}",
-            stream.escape_ascii(),
-        );
+        let right = reference::interpret(&stream, &wishes);
+        for said in [said, said_as_ever] {
+            assert_eq!(
+                said(&wishes, &stream, &cuts),
+                right,
+                "round {round}, {wishes:?}, cuts {cuts:?}: {}",
+                stream.escape_ascii(),
+            );
+        }
     }
 }
 
@@ -379,11 +392,11 @@ fn agrees_with_the_reference_on_long_lines() {
             cuts.push(cut);
             cut += 1 + random.usize(..most);
         }
-        let (said, right) = (
-            said(&wishes, &stream, &cuts),
-            reference::interpret(&stream, &wishes),
-        );
-        assert!(said == right, "round {round}, {wishes:?}, {most}");
+        let right = reference::interpret(&stream, &wishes);
+        for said in [said, said_as_ever] {
+            let same = said(&wishes, &stream, &cuts) == right;
+            assert!(same, "round {round}, {wishes:?}, {most}");
+        }
     }
 }
 

@@ -235,10 +235,7 @@ fn twice(table: &[u8; 16]) -> __m256i {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow::Continue;
-
     use super::*;
-    use crate::parser::Item;
 
     /// Asks of text that is ASCII but for `bytes` at every place that makes a
     /// difference.
@@ -298,48 +295,6 @@ mod tests {
             }
             let right = str::from_utf8(&text).is_ok();
             assert_eq!(avx2.is_utf8(&text), right, "{text:X?}");
-        }
-    }
-
-    /// What a parser says of a stream, as a text.
-    fn said(stream: &[u8], avx2: Option<Avx2>) -> String {
-        let (mut parser, mut bytes) = (Parser::new(), stream.to_vec());
-        let mut said = String::new();
-        let mut sink = |item: Item<'_>| {
-            said += &format!("{item:?}\n");
-            Continue(())
-        };
-        let flow = match avx2 {
-            Some(avx2) => avx2.interpret(&mut parser, &mut bytes, 0, &mut sink),
-            None => parser.interpret_as_ever(&mut bytes, 0, &mut sink),
-        };
-        assert!(flow.is_continue());
-        said
-    }
-
-    #[test]
-    fn a_parser_says_the_same_with_and_without() {
-        const PARTS: [&[u8]; 9] = [
-            b"\n",
-            b"\n\n",
-            b"\r\n",
-            b"\r",
-            b"data: ",
-            b"event: ",
-            b"id:",
-            b"\xC3\xA9\xF0\x9F\xA6\x80",
-            b"\xE2\x82",
-        ];
-        let Some(avx2) = Avx2::get() else { return };
-        let mut random = fastrand::Rng::with_seed(9);
-        for _ in 0..500 {
-            let mut stream = Vec::new();
-            while random.u8(0..30) > 0 {
-                stream.extend_from_slice(random.choice(PARTS).unwrap());
-                let plain = 1 << random.usize(0..10);
-                stream.resize(stream.len() + random.usize(0..plain), b'a');
-            }
-            assert_eq!(said(&stream, Some(avx2)), said(&stream, None));
         }
     }
 }

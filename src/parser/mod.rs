@@ -387,12 +387,35 @@ impl Parser {
         self.feed_into(bytes, &mut dispatch)
     }
 
+    /// The same on any processor, so that tests can compare.
+    #[doc(hidden)]
+    pub fn feed_as_ever<F>(
+        &mut self,
+        bytes: &mut [u8],
+        mut dispatch: F,
+    ) -> ControlFlow<()>
+    where
+        F: FnMut(Item<'_>) -> ControlFlow<()>,
+    {
+        self.feed_by(Parser::interpret_as_ever, bytes, &mut dispatch)
+    }
+
     /// As [`feed`](Parser::feed).
     #[inline(always)]
     pub(crate) fn feed_into(
         &mut self,
         bytes: &mut [u8],
         sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        self.feed_by(Parser::interpret, bytes, sink)
+    }
+
+    #[inline(always)]
+    fn feed_by<S: Sink>(
+        &mut self,
+        interpret: fn(&mut Parser, &mut [u8], usize, &mut S) -> ControlFlow<()>,
+        bytes: &mut [u8],
+        sink: &mut S,
     ) -> ControlFlow<()> {
         if let &mut [byte] = bytes
             && self.keep_byte(byte)
@@ -403,7 +426,7 @@ impl Parser {
             Prelude::None => 0,
             _ => self.skip_prelude(bytes),
         };
-        let flow = self.interpret(bytes, start, sink);
+        let flow = interpret(self, bytes, start, sink);
         if flow.is_break() {
             self.reset();
         }

@@ -1,6 +1,6 @@
 //! What a stream says, to keep and to compare.
 
-use std::ops::ControlFlow::Continue;
+use std::ops::ControlFlow::{self, Continue};
 
 use eventsource::parser::{Item, Parser, Text};
 
@@ -37,27 +37,53 @@ impl Said {
     }
 }
 
-/// Feeds `stream`, cut before each of `cuts`, and hands every item on. Each
-/// piece has storage of its own, so that a parser that looks beyond a piece,
-/// or back into the last one, is found out.
+/// Feeds `stream`, cut before each of `cuts`, and hands every item on.
 pub fn feed_pieces(
     parser: &mut Parser,
     stream: &[u8],
     cuts: &[usize],
     mut hear: impl FnMut(Item<'_>),
 ) {
+    each_piece(stream, cuts, |piece| {
+        parser.feed(piece, |item| hear_one(item, &mut hear))
+    });
+}
+
+/// The same without what only some processors have.
+pub fn feed_pieces_as_ever(
+    parser: &mut Parser,
+    stream: &[u8],
+    cuts: &[usize],
+    mut hear: impl FnMut(Item<'_>),
+) {
+    each_piece(stream, cuts, |piece| {
+        parser.feed_as_ever(piece, |item| hear_one(item, &mut hear))
+    });
+}
+
+/// Each piece has storage of its own, so that a parser that looks beyond a
+/// piece, or back into the last one, is found out.
+fn each_piece(
+    stream: &[u8],
+    cuts: &[usize],
+    mut feed: impl FnMut(&mut [u8]) -> ControlFlow<()>,
+) {
     let mut start = 0;
     for &cut in cuts.iter().chain([&stream.len()]) {
         let mut piece = stream[start..cut].to_vec();
-        let flow = parser.feed(&mut piece, |item| {
-            check_nul(item);
-            hear(item);
-            Continue(())
-        });
-        assert!(flow.is_continue());
+        assert!(feed(&mut piece).is_continue());
         piece.fill(b'?');
         start = cut;
     }
+}
+
+fn hear_one(
+    item: Item<'_>,
+    hear: &mut impl FnMut(Item<'_>),
+) -> ControlFlow<()> {
+    check_nul(item);
+    hear(item);
+    Continue(())
 }
 
 /// Every text has a NUL right behind it.
