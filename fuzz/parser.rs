@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use eventsource::parser::Parser;
 use libfuzzer_sys::fuzz_target;
 use support::reference::{Wishes, interpret};
-use support::said::{Said, feed_pieces, feed_pieces_as_ever};
+use support::said::{Said, feed_pieces, feed_pieces_as_ever, parser};
 
 /// Limits on an event: none, and some that short inputs reach.
 const LIMITS: [usize; 4] = [0, 1, 10, 100];
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         max_event_size: LIMITS[usize::from(how >> 1 & 3)],
         last_event_id: if how & 8 != 0 { "preset" } else { "" }.to_owned(),
     };
-    let (mut parser, mut plain) = (new_parser(&wishes), new_parser(&wishes));
+    let (mut parser, mut plain) = (parser(&wishes), parser(&wishes));
 
     let border = stream.len() * usize::from(*border) / 256;
     let (first, second) = stream.split_at(border);
@@ -55,14 +55,6 @@ fuzz_target!(|input: &[u8]| {
         break_off(parser, second, usize::from(how >> 5));
     }
 });
-
-fn new_parser(wishes: &Wishes) -> Parser {
-    let mut parser = Parser::new();
-    parser.set_comments(wishes.comments);
-    parser.set_max_event_size(wishes.max_event_size);
-    parser.set_last_event_id(&wishes.last_event_id);
-    parser
-}
 
 /// Pieces of `stride` bytes; of growing sizes from 128 on, and one from 0.
 fn cuts(stream: &[u8], stride: u8) -> Vec<usize> {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use eventsource::parser::{Item, Parser};
 use support::alone::{Heard, hear};
 use support::reference::{self, Wishes};
-use support::said::{Said, feed_pieces, feed_pieces_as_ever};
+use support::said::{Said, feed_pieces, feed_pieces_as_ever, parser};
 use support::vectors::{breaks_off, note};
 
 /// The suite `parsers` has this file as a module, to note the vectors down.
@@ -18,14 +18,6 @@ const IS_MODULE: bool = module_path!().len() > "parser".len();
 
 const WISHES: Wishes =
     Wishes { comments: true, max_event_size: 0, last_event_id: String::new() };
-
-fn parser(wishes: &Wishes) -> Parser {
-    let mut parser = Parser::new();
-    parser.set_comments(wishes.comments);
-    parser.set_max_event_size(wishes.max_event_size);
-    parser.set_last_event_id(&wishes.last_event_id);
-    parser
-}
 
 fn said(wishes: &Wishes, stream: &[u8], cuts: &[usize]) -> Vec<Said> {
     said_next(&mut parser(wishes), stream, cuts)

@@ -375,8 +375,10 @@ impl Secure {
         // rustls may hold the beginning of one more.
         let room_for_text = (buffer.len() + RECORD) / 2;
         let (text, records) = buffer.split_at_mut(room_for_text);
-        let received = self.below.receive(records, waits)?;
-        self.is_empty = received < records.len() && !self.below.may_hold_more();
+        let stream = &mut self.below;
+        let mut below = Below { stream, waits, is_empty: false };
+        let received = below.read(records)?;
+        self.is_empty = below.is_empty;
         let mut records = &records[..received];
         let mut length = 0;
         loop {

@@ -4,6 +4,8 @@ use std::ops::ControlFlow::{self, Continue};
 
 use eventsource::parser::{Item, Parser, Text};
 
+use crate::reference::Wishes;
+
 /// A parser's `Item`, with strings of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
@@ -35,6 +37,15 @@ impl Said {
             Item::TooLarge => vec![Said::TooLarge],
         }
     }
+}
+
+/// A parser that does as is wished.
+pub fn parser(wishes: &Wishes) -> Parser {
+    let mut parser = Parser::new();
+    parser.set_comments(wishes.comments);
+    parser.set_max_event_size(wishes.max_event_size);
+    parser.set_last_event_id(&wishes.last_event_id);
+    parser
 }
 
 /// Feeds `stream`, cut before each of `cuts`, and hands every item on.
